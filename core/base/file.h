@@ -1,0 +1,31 @@
+/* Whole files, read and written so that a reader never sees half of one. */
+#ifndef NAS_BASE_FILE_H
+#define NAS_BASE_FILE_H
+
+#include <nashost/plugin.h>
+
+/* Reads a regular file of at most limit bytes into *data (the caller frees), NUL-terminated beyond
+ * *bytes. [any] */
+int nas_file_read(const char *path, size_t limit, char **data, size_t *bytes, nas_error *err);
+
+/* Writes to a temporary file in the same folder, fsyncs, renames over path, fsyncs the folder. On
+ * failure the old file stays and the temporary one is removed. [any] */
+int nas_file_write(const char *path, const void *data, size_t bytes, nas_error *err);
+
+/* The same for content that a callback writes to the temporary path. [any] */
+typedef int (*nas_file_writer)(void *context, const char *temporary, nas_error *err);
+int nas_file_replace(const char *path, nas_file_writer writer, void *context, nas_error *err);
+
+/* Makes a folder and its parents; one that exists is fine. [any] */
+int nas_folder_make(const char *path, nas_error *err);
+
+bool nas_file_exists(const char *path);
+
+/* base/name, or name itself if it is absolute or base is "". The caller frees; NULL: no memory.
+ * [any] */
+char *nas_path_join(const char *base, const char *name);
+
+/* The folder part of path: "." if it has none. The caller frees; NULL: no memory. [any] */
+char *nas_path_folder(const char *path);
+
+#endif

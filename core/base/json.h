@@ -1,0 +1,19 @@
+/* JSON files by Jansson, with errors as values. */
+#ifndef NAS_BASE_JSON_H
+#define NAS_BASE_JSON_H
+
+#include <jansson.h>
+#include <nashost/plugin.h>
+
+/* Loads a file; duplicate keys are an error; the message gives file, line and column. The caller
+ * releases *json with json_decref. [any] */
+int nas_json_load(const char *path, json_t **json, nas_error *err);
+
+/* Writes a file as nas_file_write does, indented by 2, keys in insertion order, a newline at the
+ * end. Reals are written with 17 digits and read back bit-identically. [any] */
+int nas_json_save(const char *path, const json_t *json, nas_error *err);
+
+/* "object", "array", "string", "integer", "number", "boolean" or "null", for messages. */
+const char *nas_json_kind(const json_t *json);
+
+#endif

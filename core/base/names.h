@@ -1,0 +1,11 @@
+/* The nearest known name, for "did you mean". */
+#ifndef NAS_BASE_NAMES_H
+#define NAS_BASE_NAMES_H
+
+#include <stddef.h>
+
+/* The one of names [n] (NULL entries are skipped) that is closest to word by optimal string
+ * alignment distance, or NULL if none is within a third of its length (at least 2). [any] */
+const char *nas_nearest(const char *word, const char *const *names, size_t n);
+
+#endif

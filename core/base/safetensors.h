@@ -1,0 +1,39 @@
+/* safetensors files: 8 bytes of header length (little-endian), a JSON header, raw tensors.
+ * Format: https://github.com/huggingface/safetensors#format */
+#ifndef NAS_BASE_SAFETENSORS_H
+#define NAS_BASE_SAFETENSORS_H
+
+#include <nashost/plugin.h>
+
+/* A float32 tensor, row-major; shape beyond ndim is 0. */
+typedef struct nas_tensor {
+    char name[96];
+    uint32_t ndim;
+    uint64_t shape[4];
+    const float *data;
+} nas_tensor;
+
+/* A file read back. tensors point into data. */
+typedef struct nas_tensor_file {
+    char *memory;
+    nas_tensor *tensors;
+    size_t n_tensors;
+    char *metadata; /* the "__metadata__" object as JSON text, or NULL */
+} nas_tensor_file;
+
+/* Writes float32 tensors, in the order given, as nas_file_write does. metadata_json is an object
+ * of strings, or NULL. [any] */
+int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
+                     const char *metadata_json, nas_error *err);
+
+/* Reads a file whose tensors are all F32. Checks every field: header length, JSON, types, shapes
+ * against sizes, offsets that are ordered, without gap or overlap, up to the end of the file. [any]
+ */
+int nas_tensors_load(const char *path, nas_tensor_file *file, nas_error *err);
+
+/* The tensor of that name, or NULL. */
+const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name);
+
+void nas_tensors_free(nas_tensor_file *file);
+
+#endif

@@ -1,0 +1,57 @@
+/* Weak and strong augmentation of uint8 images [h][w][c], c = 1 or 3. */
+#ifndef NAS_DATA_AUGMENT_H
+#define NAS_DATA_AUGMENT_H
+
+#include "base/rng.h"
+
+#include <nashost/plugin.h>
+
+#define NAS_RANDAUGMENT_OPS 14
+
+/* Settings, filled by the pipeline's "augment" section. */
+typedef struct nas_augment_config {
+    bool flip;          /* mirror with probability 1/2 (weak and strong) */
+    double crop;        /* reflect-pad by this share of the side, crop back at random; 0: none */
+    int64_t strong_ops; /* RandAugment operations on a strong view */
+    double strong_magnitude; /* largest magnitude, 0..1; each op draws uniformly up to it */
+    double cutout;           /* side of the cutout square as a share of the image's; 0: none */
+} nas_augment_config;
+
+/* The 14 operations of RandAugment (arXiv 1909.13719) with FixMatch's ranges (arXiv 2001.07685,
+ * table 12). On one channel Color is the identity. */
+typedef enum nas_augment_op {
+    NAS_AUG_AUTOCONTRAST,
+    NAS_AUG_BRIGHTNESS,
+    NAS_AUG_COLOR,
+    NAS_AUG_CONTRAST,
+    NAS_AUG_EQUALIZE,
+    NAS_AUG_IDENTITY,
+    NAS_AUG_POSTERIZE,
+    NAS_AUG_ROTATE,
+    NAS_AUG_SHARPNESS,
+    NAS_AUG_SHEAR_X,
+    NAS_AUG_SHEAR_Y,
+    NAS_AUG_SOLARIZE,
+    NAS_AUG_TRANSLATE_X,
+    NAS_AUG_TRANSLATE_Y,
+} nas_augment_op;
+
+extern const char *const nas_augment_op_names[NAS_RANDAUGMENT_OPS];
+
+/* Applies one operation at level in [0, 1] (for signed operations `negative` picks the direction);
+ * scratch holds h * w * c bytes. Geometric operations sample bilinearly and fill with fill [c].
+ * [any] */
+void nas_augment_apply(nas_augment_op op, double level, bool negative, uint8_t *image,
+                       uint8_t *scratch, uint32_t h, uint32_t w, uint32_t c, const uint8_t *fill);
+
+/* Flip and crop: image [h][w][c] to out. [any] */
+void nas_augment_weak(const nas_augment_config *config, nas_rng *rng, const uint8_t *image,
+                      uint8_t *out, uint32_t h, uint32_t w, uint32_t c);
+
+/* Weak, then strong_ops operations drawn with replacement, then cutout (filled with fill [c], the
+ * data set's mean colour). scratch holds h * w * c bytes. [any] */
+void nas_augment_strong(const nas_augment_config *config, nas_rng *rng, const uint8_t *image,
+                        uint8_t *out, uint8_t *scratch, uint32_t h, uint32_t w, uint32_t c,
+                        const uint8_t *fill);
+
+#endif

@@ -1,0 +1,32 @@
+/* A data set plugin with what the engine needs around it: all images in memory, mean and deviation.
+ */
+#ifndef NAS_DATA_SOURCE_H
+#define NAS_DATA_SOURCE_H
+
+#include <nashost/dataset.h>
+
+/* Images and labels of one split. */
+typedef struct nas_images {
+    uint64_t n;
+    uint8_t *pixels; /* [n][h][w][c] */
+    int32_t *labels; /* [n]; -1: none */
+} nas_images;
+
+typedef struct nas_source {
+    nas_dataset_info info;
+    nas_images train, extra;    /* extra: appended to the unlabelled pool */
+    float mean[3], std[3];      /* of train's pixels / 255, per channel */
+    const nas_dataset_api *api; /* borrowed */
+    void *self;                 /* borrowed */
+} nas_source;
+
+/* Reads train and extra through the plugin, and checks its contract: sizes, channel count, labels
+ * in range. The test split is not touched. The plugin must outlive the source. [main] */
+int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err);
+
+/* Reads a whole split into memory; only the final report asks for NAS_SPLIT_TEST. [main] */
+int nas_source_read(const nas_source *source, nas_split split, nas_images *images, nas_error *err);
+void nas_images_free(nas_images *images);
+void nas_source_close(nas_source *source);
+
+#endif

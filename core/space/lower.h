@@ -1,0 +1,29 @@
+/* From a genome to the list of layers that hardware models and exporters read. */
+#ifndef NAS_SPACE_LOWER_H
+#define NAS_SPACE_LOWER_H
+
+#include "space/space.h"
+
+#define NAS_MAX_LAYERS (8 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 8)
+
+/* A network that owns its layers. network.layers points into layers: do not copy the structure. */
+typedef struct nas_lowered {
+    nas_network network;
+    nas_layer layers[NAS_MAX_LAYERS];
+    char *genome; /* JSON text */
+} nas_lowered;
+
+/* Layers in execution order: "stem"; for each block "stageS.blockB." with expand, depthwise,
+ * squeeze (pool), reduce, excite, scale, project, add; "head", "pool", "hiddenH", "classifier".
+ * Activations are fused; the two linear layers of squeeze-excite are NAS_OP_LINEAR. Weights are
+ * NULL. The caller frees with nas_lowered_free. [any] */
+int nas_lower(const nas_space *space, const nas_genome *genome, nas_lowered **lowered,
+              nas_error *err);
+void nas_lowered_free(nas_lowered *lowered);
+
+/* The most elements alive at once when the layers run in order: a tensor lives from the layer that
+ * makes it to the last one that reads it, an addition or scaling is done in place of its first
+ * input where that is its last use, and the image counts while it is read. [any] */
+uint64_t nas_peak_elements(const nas_network *network);
+
+#endif
