@@ -1,0 +1,130 @@
+/* nashost plugin SDK: the arithmetic that losses on logits share, for plugins inside and outside
+ * the tree. Header only; sums run in double, in index order, so results do not depend on threads.
+ *
+ * Conventions: a row is [n] floats, n >= 1. Any finite logits are safe. Functions with a gradient
+ * return the row's loss, unscaled, and add scale * d loss / d logits to grad [n]; a grad of NULL
+ * asks for the loss alone. Targets are constants. Every function here: [any]. */
+#ifndef NASHOST_LOGITS_H
+#define NASHOST_LOGITS_H
+
+#include <math.h>
+#include <nashost/ssl.h>
+
+/* The index of the largest of v [n]; the first of equals. */
+static inline size_t nas_argmax(const float *v, size_t n) {
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (v[i] > v[best]) best = i;
+    return best;
+}
+
+/* log sum exp of logits [n]. */
+static inline double nas_log_sum_exp(const float *logits, size_t n) {
+    double max = (double)logits[nas_argmax(logits, n)], sum = 0;
+    for (size_t i = 0; i < n; i++) sum += exp((double)logits[i] - max);
+    return max + log(sum);
+}
+
+/* out [n] = log softmax(logits); out may be logits. */
+static inline void nas_log_softmax(const float *logits, size_t n, float *out) {
+    double lse = nas_log_sum_exp(logits, n);
+    for (size_t i = 0; i < n; i++) out[i] = (float)((double)logits[i] - lse);
+}
+
+/* out [n] = softmax(logits / temperature), temperature > 0; out may be logits. A temperature below
+ * 1 sharpens: it is p^(1/T) / sum p^(1/T) of p = softmax(logits). */
+static inline void nas_softmax(const float *logits, size_t n, double temperature, float *out) {
+    double max = (double)logits[nas_argmax(logits, n)], sum = 0;
+    for (size_t i = 0; i < n; i++) sum += exp(((double)logits[i] - max) / temperature);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(exp(((double)logits[i] - max) / temperature) / sum);
+}
+
+/* The largest probability of softmax(logits), and in *label, unless NULL, its class. */
+static inline double nas_confidence(const float *logits, size_t n, int32_t *label) {
+    size_t best = nas_argmax(logits, n);
+    if (label) *label = (int32_t)best;
+    return exp((double)logits[best] - nas_log_sum_exp(logits, n));
+}
+
+/* Cross-entropy of softmax(logits) with target [n]: -sum t log p; gradient p sum(t) - t. */
+static inline double nas_soft_cross_entropy(const float *logits, size_t n, const float *target,
+                                            double scale, float *grad) {
+    double lse = nas_log_sum_exp(logits, n), loss = 0, mass = 0;
+    for (size_t i = 0; i < n; i++) {
+        double t = (double)target[i];
+        mass += t;
+        loss -= t * ((double)logits[i] - lse);
+    }
+    for (size_t i = 0; grad && i < n; i++) {
+        double p = exp((double)logits[i] - lse);
+        grad[i] += (float)(scale * (p * mass - (double)target[i]));
+    }
+    return loss;
+}
+
+/* Cross-entropy with one class, 0 <= label < n. Smoothing s in [0, 1) replaces the one-hot target
+ * by (1 - s) one-hot + s / n (Szegedy et al., arXiv 1512.00567). */
+static inline double nas_cross_entropy(const float *logits, size_t n, int32_t label,
+                                       double smoothing, double scale, float *grad) {
+    double lse = nas_log_sum_exp(logits, n), loss = 0, spread = smoothing / (double)n;
+    for (size_t i = 0; i < n; i++) {
+        double t = spread + (i == (size_t)label ? 1 - smoothing : 0);
+        double log_p = (double)logits[i] - lse;
+        loss -= t * log_p;
+        if (grad) grad[i] += (float)(scale * (exp(log_p) - t));
+    }
+    return loss;
+}
+
+/* Mean over the classes of (softmax(logits) - target)^2 (the Brier score over n). With
+ * e = 2 (p - t) / n the gradient is p (e - sum p e). */
+static inline double nas_softmax_mse(const float *logits, size_t n, const float *target,
+                                     double scale, float *grad) {
+    double lse = nas_log_sum_exp(logits, n), loss = 0, mean = 0;
+    for (size_t i = 0; i < n; i++) {
+        double p = exp((double)logits[i] - lse), d = p - (double)target[i];
+        loss += d * d / (double)n;
+        mean += p * 2 * d / (double)n;
+    }
+    for (size_t i = 0; grad && i < n; i++) {
+        double p = exp((double)logits[i] - lse);
+        grad[i] += (float)(scale * p * (2 * (p - (double)target[i]) / (double)n - mean));
+    }
+    return loss;
+}
+
+/* The labelled term of every loss: the mean cross-entropy of the labelled rows with the batch's
+ * label smoothing, into labelled_loss and labelled_grad. No rows: 0. Fails with NAS_ERR_INPUT on a
+ * label outside 0 .. classes - 1. */
+static inline int nas_labelled_term(const nas_ssl_batch *batch, nas_ssl_result *result,
+                                    nas_error *err) {
+    size_t n = batch->classes;
+    double sum = 0;
+    for (size_t i = 0; i < batch->labelled; i++) {
+        int32_t label = batch->labels[i];
+        if (label < 0 || (size_t)label >= n)
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "labelled row %zu: expected a label of 0 to %zu, found %d", i, n - 1,
+                            (int)label);
+        sum += nas_cross_entropy(batch->labelled_logits + i * n, n, label, batch->label_smoothing,
+                                 1.0 / batch->labelled, result->labelled_grad + i * n);
+    }
+    result->labelled_loss = batch->labelled ? sum / batch->labelled : 0;
+    return NAS_OK;
+}
+
+/* Ends a loss: unlabelled_loss = unlabelled and loss = labelled_loss + weight * unlabelled, whose
+ * gradient student_grad must hold already. Fails with NAS_ERR_NUMERIC if the sum is not finite. */
+static inline int nas_total_loss(nas_ssl_result *result, double weight, double unlabelled,
+                                 nas_error *err) {
+    result->unlabelled_loss = unlabelled;
+    result->loss = result->labelled_loss + weight * unlabelled;
+    if (isfinite(result->loss)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_NUMERIC,
+                    "the loss is not finite (labelled %g, unlabelled %g): the training diverged; "
+                    "lower the learning rate",
+                    result->labelled_loss, unlabelled);
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* Labelled images alone: the baseline that every semi-supervised loss must beat. */
+#include <nashost/logits.h>
+
+static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
+    (void)self, (void)err;
+    out->n_views = 0;
+    out->mu = 0;
+    out->teacher = NULL;
+    return NAS_OK;
+}
+
+static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
+    (void)self;
+    int rc = nas_labelled_term(batch, result, err);
+    return rc ? rc : nas_total_loss(result, 0, 0, err);
+}
+
+/* There is nothing to keep, so the instance is the host's own handle. */
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    (void)config, (void)err;
+    *self = (void *)(uintptr_t)host;
+    return NAS_OK;
+}
+
+static void destroy(void *self) {
+    (void)self;
+}
+
+static const nas_ssl_api api = {sizeof api, plan, loss};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_SSL,
+    .id = "supervised",
+    .version = "0.1.0",
+    .summary = "cross-entropy on labelled images alone",
+    .license = "Apache-2.0",
+    .source = "https://arxiv.org/abs/1512.00567",
+    .option_size = sizeof(nas_option),
+    .create = create,
+    .destroy = destroy,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}
