@@ -19,6 +19,7 @@ int nas_file_replace(const char *path, nas_file_writer writer, void *context, na
 /* Makes a folder and its parents; one that exists is fine. [any] */
 int nas_folder_make(const char *path, nas_error *err);
 
+/* True if path names a file, folder or anything else. [any] */
 bool nas_file_exists(const char *path);
 
 /* base/name, or name itself if it is absolute or base is "". The caller frees; NULL: no memory.

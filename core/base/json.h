@@ -13,7 +13,8 @@ int nas_json_load(const char *path, json_t **json, nas_error *err);
  * end. Reals are written with 17 digits and read back bit-identically. [any] */
 int nas_json_save(const char *path, const json_t *json, nas_error *err);
 
-/* "object", "array", "string", "integer", "number", "boolean" or "null", for messages. */
+/* "object", "array", "string", "integer", "number", "boolean" or "null", for messages;
+ * "nothing" for NULL. [any] */
 const char *nas_json_kind(const json_t *json);
 
 #endif
