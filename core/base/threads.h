@@ -6,7 +6,8 @@
 /* Chunks that a batch is cut into; also the most threads that a loop can use. */
 #define NAS_CHUNKS 16
 
-typedef void (*nas_chunk_fn)(void *context, int chunk);
+/* thread is 0 .. threads - 1: an index for scratch memory, never for results. */
+typedef void (*nas_chunk_fn)(void *context, int chunk, int thread);
 
 /* Runs fn(context, 0 .. chunks - 1) on up to `threads` threads and waits for all of them. The same
  * chunk lands on the same thread in every loop of the same length, so its data stays in that

@@ -1,0 +1,77 @@
+/* Runs one subnet at a time, forward and backward, on batches of images.
+ *
+ * Work is cut into NAS_CHUNKS fixed groups of images; every sum over images is taken in chunk
+ * order, so results do not depend on the number of threads. */
+#ifndef NAS_SUPERNET_ENGINE_H
+#define NAS_SUPERNET_ENGINE_H
+
+#include "supernet/supernet.h"
+
+typedef struct nas_engine nas_engine;
+
+typedef enum nas_engine_mode {
+    NAS_ENGINE_TRAIN = 0,   /* keeps what backward needs */
+    NAS_ENGINE_FORWARD = 1, /* does not */
+} nas_engine_mode;
+
+/* Part of a batch: n images [n][h][w][c], normalised, at the data set's size. */
+typedef struct nas_input {
+    const nas_real *images;
+    uint32_t n;
+} nas_input;
+
+/* Batch norm's means and variances for one subnet, in the engine's order. */
+typedef struct nas_bn_stats {
+    size_t n; /* channels in all; 0: none yet */
+    nas_real *mean, *var;
+} nas_bn_stats;
+
+/* How to run a batch. */
+typedef struct nas_forward {
+    const nas_bn_stats *stats; /* normalise with these (inference); NULL: with the batch's own */
+    double dropout;            /* before the classifier; 0: none */
+    uint64_t seed, step;       /* of dropout's random stream, with the row */
+    uint64_t stream;           /* tells apart the subnets of one step */
+} nas_forward;
+
+/* Allocates for up to max_images images of any subnet of the space; height and width are the data
+ * set's. No call below allocates. [main] */
+int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
+                      uint32_t height, uint32_t width, int threads, nas_engine **engine,
+                      nas_error *err);
+void nas_engine_destroy(nas_engine *engine); /* NULL-safe */
+
+/* Bytes that the engine holds. */
+size_t nas_engine_bytes(const nas_engine *engine);
+
+/* The calls that follow run this subnet. [main] */
+void nas_engine_select(nas_engine *engine, const nas_arch *arch);
+
+/* Runs the concatenation of inputs [n_inputs] through the subnet with weights (the flat array of
+ * the supernet, or another of its shape) and writes logits [images][classes]. With batch
+ * statistics all images are normalised together. [main] */
+void nas_engine_forward(nas_engine *engine, const nas_real *weights, const nas_input *inputs,
+                        uint32_t n_inputs, const nas_forward *how, nas_real *logits);
+
+/* Adds the gradient of the last forward call (mode TRAIN, batch statistics) to gradient [size], for
+ * logits_grad [images][classes]. The same weights and inputs must still be there. [main] */
+void nas_engine_backward(nas_engine *engine, const nas_real *weights, const nas_real *logits_grad,
+                         nas_real *gradient);
+
+/* Batch norm calibration: runs the images (n of them, in batches of at most the engine's
+ * max_images) with batch statistics and gathers the sample-weighted mean of each layer's mean and
+ * unbiased variance (arXiv 1903.05134, section 3.3). stats must hold nas_engine_channels(). [main]
+ */
+void nas_engine_calibrate(nas_engine *engine, const nas_real *weights, const nas_real *images,
+                          uint64_t n, nas_bn_stats *stats);
+
+/* Channels of all batch norms of the largest subnet: what nas_bn_stats must hold. */
+size_t nas_engine_channels(const nas_engine *engine);
+int nas_bn_stats_create(const nas_engine *engine, nas_bn_stats *stats, nas_error *err);
+void nas_bn_stats_free(nas_bn_stats *stats);
+
+/* Logits of n images (any number) with calibrated statistics. [main] */
+void nas_engine_infer(nas_engine *engine, const nas_real *weights, const nas_bn_stats *stats,
+                      const nas_real *images, uint64_t n, nas_real *logits);
+
+#endif
