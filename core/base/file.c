@@ -173,8 +173,8 @@ int nas_file_replace(const char *path, nas_file_writer writer, void *context, na
 
 typedef struct content {
     const char *path; /* the final one, for messages */
-    const char *data;
-    size_t bytes;
+    const nas_piece *pieces;
+    size_t n;
 } content;
 
 static int write_all(int fd, const char *data, size_t bytes) {
@@ -193,13 +193,21 @@ static int write_content(void *context, const char *temporary, nas_error *err) {
     const content *wanted = context;
     int fd = open_again(temporary, O_WRONLY | O_TRUNC);
     if (fd < 0) return fail_errno(err, "write", wanted->path, errno);
-    int number = close_written(fd, write_all(fd, wanted->data, wanted->bytes));
+    int number = 0;
+    for (size_t i = 0; i < wanted->n && !number; i++)
+        number = write_all(fd, wanted->pieces[i].data, wanted->pieces[i].bytes);
+    number = close_written(fd, number);
     return number ? fail_errno(err, "write", wanted->path, number) : NAS_OK;
 }
 
-int nas_file_write(const char *path, const void *data, size_t bytes, nas_error *err) {
-    content wanted = {.path = path, .data = data, .bytes = bytes};
+int nas_file_write_pieces(const char *path, const nas_piece *pieces, size_t n, nas_error *err) {
+    content wanted = {.path = path, .pieces = pieces, .n = n};
     return nas_file_replace(path, write_content, &wanted, err);
+}
+
+int nas_file_write(const char *path, const void *data, size_t bytes, nas_error *err) {
+    nas_piece whole = {.data = data, .bytes = bytes};
+    return nas_file_write_pieces(path, &whole, 1, err);
 }
 
 static bool is_folder(const char *path) {

@@ -12,6 +12,13 @@ int nas_file_read(const char *path, size_t limit, char **data, size_t *bytes, na
  * failure the old file stays and the temporary one is removed. [any] */
 int nas_file_write(const char *path, const void *data, size_t bytes, nas_error *err);
 
+/* The same for content that lies in several pieces, written one after another. [any] */
+typedef struct nas_piece {
+    const void *data;
+    size_t bytes;
+} nas_piece;
+int nas_file_write_pieces(const char *path, const nas_piece *pieces, size_t n, nas_error *err);
+
 /* The same for content that a callback writes to the temporary path. [any] */
 typedef int (*nas_file_writer)(void *context, const char *temporary, nas_error *err);
 int nas_file_replace(const char *path, nas_file_writer writer, void *context, nas_error *err);

@@ -22,7 +22,7 @@ typedef struct nas_tensor_file {
 } nas_tensor_file;
 
 /* Writes float32 tensors, in the order given, as nas_file_write does. metadata_json is an object
- * of strings, or NULL. [any] */
+ * of strings, or NULL. Names must differ. The data starts at a multiple of 8 bytes. [any] */
 int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
                      const char *metadata_json, nas_error *err);
 
@@ -31,9 +31,16 @@ int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
  */
 int nas_tensors_load(const char *path, nas_tensor_file *file, nas_error *err);
 
-/* The tensor of that name, or NULL. */
+/* The same for a file's bytes in memory from malloc. Takes ownership of memory: it goes to *file,
+ * or is freed on failure, and its content may be moved. where names the source in messages. [any]
+ */
+int nas_tensors_parse(char *memory, size_t bytes, const char *where, nas_tensor_file *file,
+                      nas_error *err);
+
+/* The tensor of that name, or NULL. [any] */
 const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name);
 
+/* Frees what a file holds and empties it; NULL is allowed. [any] */
 void nas_tensors_free(nas_tensor_file *file);
 
 #endif

@@ -1,0 +1,31 @@
+#include "base/log.h"
+
+#include <string.h>
+
+enum { MAX_LINE = 1200 };
+
+static const char *prefix(nas_level level) {
+    if (level >= NAS_WARNING) return "warning: ";
+    return level == NAS_DEBUG ? "debug: " : "";
+}
+
+void nas_log_line(const nas_log *log, nas_level level, const char *format, ...) {
+    if (!log || !log->stream || level < log->level) return;
+    char line[MAX_LINE + 2]; /* and the line's end */
+    size_t start = strlen(strcpy(line, prefix(level)));
+    va_list args;
+    va_start(args, format);
+    int wanted = vsnprintf(line + start, MAX_LINE + 1 - start, format, args);
+    va_end(args);
+    if (wanted < 0) return;
+    size_t length = start + (size_t)wanted;
+    if (length > MAX_LINE) {
+        length = MAX_LINE;
+        memcpy(line + length - 3, "...", 3);
+    }
+    for (size_t i = start; i < length; i++)
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f) line[i] = ' ';
+    line[length++] = '\n';
+    fwrite(line, 1, length, log->stream);
+    fflush(log->stream);
+}

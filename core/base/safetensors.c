@@ -1,0 +1,339 @@
+#include "base/safetensors.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are stored little-endian");
+_Static_assert(sizeof(float) == 4, "F32 is the C type float");
+
+#define METADATA "__metadata__"
+enum { PREFIX = 8, MAX_HEADER = 100000000, MAX_NDIM = 4 }; /* 100 MB: the format's own limit */
+
+/* Bytes of a tensor of that shape; false if a number is beyond what the JSON can hold. */
+static bool tensor_bytes(const nas_tensor *t, uint64_t *bytes) {
+    *bytes = sizeof(float);
+    for (uint32_t i = 0; i < t->ndim; i++)
+        if (t->shape[i] > INT64_MAX || __builtin_mul_overflow(*bytes, t->shape[i], bytes))
+            return false;
+    return *bytes <= INT64_MAX;
+}
+
+/* A name that fits nas_tensor, and that a one-line message can show. */
+static int check_name(const char *where, const char *name, size_t index, nas_error *err) {
+    size_t most = sizeof((nas_tensor *)0)->name - 1;
+    size_t length = strnlen(name, most + 1);
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)name[i] < ' ')
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: tensor %zu has a control character in its name", where, index);
+    if (length > most)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor %zu has a name longer than %zu bytes: '%.*s...'", where, index,
+                        most, (int)most, name);
+    return NAS_OK;
+}
+
+static int check_metadata(const char *where, json_t *metadata, nas_error *err) {
+    const char *key;
+    json_t *value;
+    bool good = json_is_object(metadata);
+    json_object_foreach(metadata, key, value) good = good && json_is_string(value);
+    if (good) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: " METADATA ": expected an object of strings", where);
+}
+
+static int no_memory(const char *where, nas_error *err) {
+    return nas_fail(err, NAS_ERR_MEMORY, "%s: no memory for its tensors", where);
+}
+
+typedef struct reader {
+    const char *where;
+    char *memory;
+    size_t bytes;
+    const char *data;   /* the tensors' bytes */
+    uint64_t available; /* how many they are */
+    uint64_t taken;     /* by the tensors so far */
+} reader;
+
+/* Floats must be aligned. A header of odd length is not needed any more: move the data into it. */
+static void align_data(reader *r, size_t header_end) {
+    size_t at = header_end / PREFIX * PREFIX;
+    r->available = r->bytes - header_end;
+    r->data = r->memory + at;
+    if (at != header_end) memmove(r->memory + at, r->memory + header_end, r->bytes - header_end);
+}
+
+static int parse_header(reader *r, json_t **header, nas_error *err) {
+    uint64_t length = 0;
+    if (r->bytes < PREFIX)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: %zu bytes are too few for a safetensors file; is it cut off?",
+                        r->where, r->bytes);
+    memcpy(&length, r->memory, PREFIX);
+    if (length > MAX_HEADER)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: a header of %llu bytes is more than the format's %d; it is not a "
+                        "safetensors file",
+                        r->where, (unsigned long long)length, MAX_HEADER);
+    if (length > r->bytes - PREFIX)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: the header should have %llu bytes, but only %zu follow; is the file "
+                        "cut off?",
+                        r->where, (unsigned long long)length, r->bytes - PREFIX);
+    if (!length || r->memory[PREFIX] != '{')
+        return nas_fail(err, NAS_ERR_INPUT, "%s: the header does not start with '{'", r->where);
+    json_error_t mistake;
+    *header = json_loadb(r->memory + PREFIX, (size_t)length, JSON_REJECT_DUPLICATES, &mistake);
+    if (!*header && json_error_code(&mistake) == json_error_out_of_memory)
+        return no_memory(r->where, err);
+    if (!*header)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: the header is not valid JSON at byte %d", r->where,
+                        PREFIX + mistake.position);
+    align_data(r, PREFIX + (size_t)length);
+    return NAS_OK;
+}
+
+/* Reads n integers that are not negative from an array. */
+static bool read_sizes(const json_t *array, uint64_t *sizes, size_t n) {
+    if (json_array_size(array) != n) return false;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = json_array_get(array, i);
+        if (!json_is_integer(item) || json_integer_value(item) < 0) return false;
+        sizes[i] = (uint64_t)json_integer_value(item);
+    }
+    return true;
+}
+
+static int parse_type(const reader *r, const json_t *entry, nas_tensor *t, nas_error *err) {
+    const char *type = json_string_value(json_object_get(entry, "dtype"));
+    if (!type)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s': dtype: expected a string", r->where,
+                        t->name);
+    if (strcmp(type, "F32"))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s' has dtype '%.20s', expected 'F32'; convert it to float32",
+                        r->where, t->name, type);
+    const json_t *shape = json_object_get(entry, "shape");
+    size_t ndim = json_array_size(shape);
+    if (ndim > MAX_NDIM)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s' has %zu dimensions; at most %d are accepted", r->where,
+                        t->name, ndim, MAX_NDIM);
+    t->ndim = (uint32_t)ndim;
+    if (!json_is_array(shape) || !read_sizes(shape, t->shape, ndim))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s': shape: expected an array of integers of at least 0",
+                        r->where, t->name);
+    return NAS_OK;
+}
+
+static int parse_offsets(reader *r, const json_t *entry, nas_tensor *t, nas_error *err) {
+    uint64_t at[2], bytes;
+    if (!read_sizes(json_object_get(entry, "data_offsets"), at, 2) || at[0] > at[1])
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s': data_offsets: expected [begin, end] with begin <= end",
+                        r->where, t->name);
+    if (!tensor_bytes(t, &bytes))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s': its shape needs over 2^63 bytes",
+                        r->where, t->name);
+    if (at[1] - at[0] != bytes)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s': data_offsets span %llu bytes, but its shape needs %llu",
+                        r->where, t->name, (unsigned long long)(at[1] - at[0]),
+                        (unsigned long long)bytes);
+    if (at[0] != r->taken)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s': data_offsets begin at %llu, expected %llu: tensors must "
+                        "follow one another without gap or overlap",
+                        r->where, t->name, (unsigned long long)at[0], (unsigned long long)r->taken);
+    if (at[1] > r->available)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: tensor '%s' ends at byte %llu of the data, but there are only %llu; "
+                        "is the file cut off?",
+                        r->where, t->name, (unsigned long long)at[1],
+                        (unsigned long long)r->available);
+    t->data = (const float *)(const void *)(r->data + at[0]);
+    r->taken = at[1];
+    return NAS_OK;
+}
+
+static int parse_tensor(reader *r, const char *name, const json_t *entry, size_t index,
+                        nas_tensor *t, nas_error *err) {
+    int rc = check_name(r->where, name, index, err);
+    if (rc) return rc;
+    memcpy(t->name, name, strlen(name) + 1);
+    if (!json_is_object(entry))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s': expected an object", r->where, name);
+    rc = parse_type(r, entry, t, err);
+    return rc ? rc : parse_offsets(r, entry, t, err);
+}
+
+static int parse_metadata(const reader *r, json_t *metadata, nas_tensor_file *file,
+                          nas_error *err) {
+    int rc = check_metadata(r->where, metadata, err);
+    if (rc) return rc;
+    file->metadata = json_dumps(metadata, JSON_COMPACT);
+    return file->metadata ? NAS_OK : no_memory(r->where, err);
+}
+
+static int parse_entries(reader *r, json_t *header, nas_tensor_file *file, nas_error *err) {
+    file->tensors = nas_alloc(json_object_size(header), sizeof *file->tensors);
+    if (!file->tensors) return no_memory(r->where, err);
+    int rc = NAS_OK;
+    const char *name;
+    json_t *entry;
+    json_object_foreach(header, name, entry) {
+        if (rc) break;
+        if (!strcmp(name, METADATA)) {
+            rc = parse_metadata(r, entry, file, err);
+        } else {
+            nas_tensor *t = &file->tensors[file->n_tensors];
+            rc = parse_tensor(r, name, entry, file->n_tensors, t, err);
+            file->n_tensors++;
+        }
+    }
+    if (!rc && r->taken != r->available)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: %llu bytes of data belong to no tensor", r->where,
+                        (unsigned long long)(r->available - r->taken));
+    return rc;
+}
+
+int nas_tensors_parse(char *memory, size_t bytes, const char *where, nas_tensor_file *file,
+                      nas_error *err) {
+    reader r = {.where = where, .memory = memory, .bytes = bytes};
+    json_t *header = NULL;
+    *file = (nas_tensor_file){.memory = memory};
+    int rc = parse_header(&r, &header, err);
+    if (!rc) rc = parse_entries(&r, header, file, err);
+    json_decref(header);
+    if (rc) nas_tensors_free(file);
+    return rc;
+}
+
+int nas_tensors_load(const char *path, nas_tensor_file *file, nas_error *err) {
+    char *memory = NULL;
+    size_t bytes = 0;
+    *file = (nas_tensor_file){0};
+    int rc = nas_file_read(path, SIZE_MAX / 2, &memory, &bytes, err);
+    return rc ? rc : nas_tensors_parse(memory, bytes, path, file, err);
+}
+
+const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name) {
+    for (size_t i = 0; i < file->n_tensors; i++)
+        if (!strcmp(file->tensors[i].name, name)) return &file->tensors[i];
+    return NULL;
+}
+
+void nas_tensors_free(nas_tensor_file *file) {
+    if (!file) return;
+    free(file->memory);
+    free(file->tensors);
+    free(file->metadata);
+    *file = (nas_tensor_file){0};
+}
+
+static int check_tensor(const char *path, const nas_tensor *t, size_t index, const json_t *header,
+                        uint64_t *bytes, nas_error *err) {
+    int rc = check_name(path, t->name, index, err);
+    if (rc) return rc;
+    if (!strcmp(t->name, METADATA) || json_object_get(header, t->name))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor %zu: the name '%s' is taken", path, index,
+                        t->name);
+    if (t->ndim > MAX_NDIM || !tensor_bytes(t, bytes))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' has too many dimensions or bytes",
+                        path, t->name);
+    if (!t->data && *bytes)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' has no data", path, t->name);
+    return NAS_OK;
+}
+
+/* Adds tensor t, whose bytes begin at *end of the data, and moves *end behind it. */
+static int describe(const char *path, const nas_tensor *t, size_t index, json_t *header,
+                    uint64_t *end, nas_error *err) {
+    uint64_t bytes = 0, begin = *end;
+    int rc = check_tensor(path, t, index, header, &bytes, err);
+    if (rc) return rc;
+    if (__builtin_add_overflow(begin, bytes, end) || *end > INT64_MAX)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' makes the file too large", path,
+                        t->name);
+    json_t *shape = json_array();
+    for (uint32_t i = 0; i < t->ndim; i++)
+        if (json_array_append_new(shape, json_integer((json_int_t)t->shape[i]))) break;
+    bool whole = json_array_size(shape) == t->ndim;
+    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
+                              "data_offsets", (json_int_t)begin, (json_int_t)*end);
+    if (json_object_set_new(header, t->name, entry) || !whole)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: cannot describe tensor '%s': its name is not UTF-8, or there is no "
+                        "memory",
+                        path, t->name);
+    return NAS_OK;
+}
+
+/* The header's JSON, padded with spaces so that the data behind it is aligned; the caller frees. */
+static char *pad_header(const json_t *header, size_t *bytes) {
+    char *text = json_dumps(header, JSON_COMPACT);
+    if (!text) return NULL;
+    size_t length = strlen(text);
+    *bytes = (length + PREFIX - 1) / PREFIX * PREFIX;
+    char *padded = realloc(text, *bytes + 1);
+    if (padded)
+        memset(padded + length, ' ', *bytes - length);
+    else
+        free(text);
+    return padded;
+}
+
+/* length is the header's, as the file's first bytes hold it. */
+static int write_all(const char *path, const char *header, uint64_t length,
+                     const nas_tensor *tensors, size_t n, nas_error *err) {
+    nas_piece *pieces = nas_alloc(n + 2, sizeof *pieces);
+    if (!pieces) return no_memory(path, err);
+    pieces[0] = (nas_piece){&length, PREFIX};
+    pieces[1] = (nas_piece){header, (size_t)length};
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bytes = 0;
+        tensor_bytes(&tensors[i], &bytes);
+        pieces[i + 2] = (nas_piece){tensors[i].data, (size_t)bytes};
+    }
+    int rc = nas_file_write_pieces(path, pieces, n + 2, err);
+    free(pieces);
+    return rc;
+}
+
+/* The header object with the metadata alone. */
+static int start_header(const char *path, const char *metadata_json, json_t **header,
+                        nas_error *err) {
+    *header = json_object();
+    if (!*header) return no_memory(path, err);
+    if (!metadata_json) return NAS_OK;
+    json_t *metadata = json_loads(metadata_json, JSON_REJECT_DUPLICATES, NULL);
+    int rc = check_metadata(path, metadata, err);
+    if (rc) {
+        json_decref(metadata);
+        return rc;
+    }
+    return json_object_set_new(*header, METADATA, metadata) ? no_memory(path, err) : NAS_OK;
+}
+
+int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
+                     const char *metadata_json, nas_error *err) {
+    json_t *header = NULL;
+    uint64_t end = 0;
+    size_t length = 0;
+    int rc = start_header(path, metadata_json, &header, err);
+    for (size_t i = 0; !rc && i < n; i++) rc = describe(path, &tensors[i], i, header, &end, err);
+    char *text = rc ? NULL : pad_header(header, &length);
+    if (!rc && !text) rc = no_memory(path, err);
+    if (!rc && length > MAX_HEADER)
+        rc = nas_fail(err, NAS_ERR_INPUT, "%s: a header of %zu bytes is more than the format's %d",
+                      path, length, MAX_HEADER);
+    if (!rc) rc = write_all(path, text, length, tensors, n, err);
+    free(text);
+    json_decref(header);
+    return rc;
+}
