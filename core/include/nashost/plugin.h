@@ -93,7 +93,8 @@ typedef struct nas_option {
     const char *name;
     nas_type type;
     const char *fallback;       /* default value as JSON text, such as "0.95" or "\"ema\"";
-                                   NULL: the option is required */
+                                   NULL: the option is required; "null": it may be left out, and
+                                   is then false, 0, NaN, NULL or (enum) -1 */
     size_t offset;              /* of its field in the configuration structure */
     double min, max;            /* inclusive range of a number; both 0: no range */
     const char *unit;           /* "ms", "bytes", "steps", ...; NULL: none */

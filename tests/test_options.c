@@ -1,0 +1,264 @@
+/* Option tables: what they accept, what they refuse, and what the messages say. */
+#include "base/json.h"
+#include "host/options.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+typedef struct sample {
+    bool mirror;
+    int64_t steps;
+    double rate, limit;
+    const char *label, *note, *folder;
+    int mode, maybe;
+} sample;
+
+static const char *const modes[] = {"cosine", "constant", NULL};
+
+static const nas_option table[] = {
+    {"mirror", NAS_TYPE_BOOL, "true", offsetof(sample, mirror), 0, 0, NULL, "h", NULL},
+    {"steps", NAS_TYPE_INT, "5", offsetof(sample, steps), 1, 100, "steps", "h", NULL},
+    {"rate", NAS_TYPE_FLOAT, "0.5", offsetof(sample, rate), 0, 1, NULL, "h", NULL},
+    {"limit", NAS_TYPE_FLOAT, "null", offsetof(sample, limit), 1, INFINITY, "ms", "h", NULL},
+    {"label", NAS_TYPE_STRING, NULL, offsetof(sample, label), 0, 0, NULL, "h", NULL},
+    {"note", NAS_TYPE_STRING, "null", offsetof(sample, note), 0, 0, NULL, "h", NULL},
+    {"folder", NAS_TYPE_PATH, "\"data\"", offsetof(sample, folder), 0, 0, NULL, "h", NULL},
+    {"mode", NAS_TYPE_ENUM, "\"constant\"", offsetof(sample, mode), 0, 0, NULL, "h", modes},
+    {"maybe", NAS_TYPE_ENUM, "null", offsetof(sample, maybe), 0, 0, NULL, "h", modes},
+    {0},
+};
+
+static const char *const nested[] = {"inner", NULL};
+static const nas_place place = {.file = "p.json", .path = "train", .folder = "/base"};
+
+static int parse(const char *text, sample *config, json_t **resolved, nas_error *err) {
+    json_t *object = json_loads(text, JSON_DECODE_ANY, NULL);
+    assert_non_null(object);
+    int rc = nas_options_parse(table, sizeof *table, object, nested, &place, config, resolved, err);
+    json_decref(object);
+    return rc;
+}
+
+static void refused(const char *text, const char *message) {
+    sample config;
+    nas_error err = {0};
+    json_t *resolved = NULL;
+    assert_int_equal(parse(text, &config, &resolved, &err), NAS_ERR_INPUT);
+    assert_int_equal(err.code, NAS_ERR_INPUT);
+    assert_string_equal(err.message, message);
+    assert_null(resolved);
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    sample config;
+    memset(&config, 0x5a, sizeof config);
+    json_t *resolved;
+    assert_int_equal(parse("{\"label\": \"x\"}", &config, &resolved, NULL), NAS_OK);
+    assert_true(config.mirror);
+    assert_int_equal(config.steps, 5);
+    assert_true(config.rate == 0.5);
+    assert_true(isnan(config.limit));
+    assert_string_equal(config.label, "x");
+    assert_null(config.note);
+    assert_string_equal(config.folder, "/base/data");
+    assert_int_equal(config.mode, 1);
+    assert_int_equal(config.maybe, -1);
+    json_t *expected =
+        json_loads("{\"mirror\": true, \"steps\": 5, \"rate\": 0.5, \"label\": \"x\", "
+                   "\"folder\": \"/base/data\", \"mode\": \"constant\"}",
+                   0, NULL);
+    assert_true(json_equal(resolved, expected));
+    json_decref(expected);
+    json_decref(resolved);
+}
+
+static void test_given(void **state) {
+    (void)state;
+    sample config;
+    json_t *resolved;
+    assert_int_equal(parse("{\"label\": \"\", \"mirror\": false, \"steps\": 100, \"rate\": 1, "
+                           "\"limit\": 2, \"note\": null, \"folder\": \"/abs\", "
+                           "\"mode\": \"cosine\", \"maybe\": \"cosine\", \"inner\": 3}",
+                           &config, &resolved, NULL),
+                     NAS_OK);
+    assert_false(config.mirror);
+    assert_int_equal(config.steps, 100);
+    assert_true(config.rate == 1.0 && config.limit == 2.0);
+    assert_string_equal(config.label, "");
+    assert_string_equal(config.folder, "/abs");
+    assert_int_equal(config.mode, 0);
+    assert_int_equal(config.maybe, 0);
+    assert_true(json_is_real(json_object_get(resolved, "rate")));
+    assert_null(json_object_get(resolved, "inner"));
+    json_decref(resolved);
+}
+
+/* What was resolved is accepted again and resolves to itself. */
+static void test_resolved_is_stable(void **state) {
+    (void)state;
+    sample config;
+    json_t *first, *second;
+    assert_int_equal(
+        parse("{\"label\": \"x\", \"rate\": 1, \"folder\": \"a/b\"}", &config, &first, NULL),
+        NAS_OK);
+    char *text = json_dumps(first, JSON_REAL_PRECISION(17));
+    assert_int_equal(parse(text, &config, &second, NULL), NAS_OK);
+    assert_true(json_equal(first, second));
+    free(text);
+    json_decref(first);
+    json_decref(second);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    refused("[]", "p.json: train: expected an object, found an array");
+    refused("{}", "p.json: train.label: missing; expected a string");
+    refused("{\"label\": 3}", "p.json: train.label: expected a string, found 3 (an integer)");
+    refused("{\"label\": null}", "p.json: train.label: expected a string, found null");
+    refused("{\"steps\": \"many\"}",
+            "p.json: train.steps: expected an integer from 1 to 100 steps, "
+            "found \"many\" (a string)");
+    refused("{\"steps\": 5.0}", "p.json: train.steps: expected an integer from 1 to 100 steps, "
+                                "found 5.0 (a number)");
+    refused("{\"steps\": 0}", "p.json: train.steps: expected an integer from 1 to 100 steps, found "
+                              "0 (an integer)");
+    refused("{\"steps\": 101}", "p.json: train.steps: expected an integer from 1 to 100 steps, "
+                                "found 101 (an integer)");
+    refused("{\"rate\": 1.5}",
+            "p.json: train.rate: expected a number from 0 to 1, found 1.5 (a number)");
+    refused("{\"limit\": 0.5}",
+            "p.json: train.limit: expected a number of at least 1 ms, found 0.5 (a number)");
+    refused("{\"mirror\": 1}",
+            "p.json: train.mirror: expected true or false, found 1 (an integer)");
+    refused("{\"label\": \"\", \"folder\": {}}",
+            "p.json: train.folder: expected a path (a string), found an object");
+    refused("{\"label\": \"\", \"mode\": \"cosin\"}",
+            "p.json: train.mode: expected one of \"cosine\", \"constant\", found \"cosin\" (a "
+            "string); did you mean \"cosine\"?");
+}
+
+static void test_unknown_keys(void **state) {
+    (void)state;
+    refused("{\"stpes\": 5}", "p.json: train.stpes: unknown key; did you mean \"steps\"?");
+    refused("{\"iner\": 5}", "p.json: train.iner: unknown key; did you mean \"inner\"?");
+    refused("{\"completely_other\": 5}",
+            "p.json: train.completely_other: unknown key; known here: mirror, steps, rate, limit, "
+            "label, note, folder, mode, maybe, inner");
+}
+
+static void test_root_place_and_no_table(void **state) {
+    (void)state;
+    const nas_place root = {.file = "p.json", .path = "", .folder = "/"};
+    nas_error err;
+    json_t *resolved, *object = json_pack("{s:i}", "x", 1);
+    assert_int_equal(nas_options_parse(NULL, 0, object, NULL, &root, NULL, &resolved, &err),
+                     NAS_ERR_INPUT);
+    assert_string_equal(err.message, "p.json: x: unknown key; none is known here");
+    json_decref(object);
+    assert_int_equal(nas_options_parse(NULL, 0, NULL, NULL, &root, NULL, &resolved, &err), NAS_OK);
+    assert_int_equal(json_object_size(resolved), 0);
+    json_decref(resolved);
+}
+
+/* A table from a later SDK has longer entries. */
+static void test_longer_entries(void **state) {
+    (void)state;
+    struct {
+        nas_option option;
+        const char *later;
+    } longer[3] = {{table[1], "x"}, {table[2], "y"}, {{0}, NULL}};
+    sample config;
+    json_t *resolved, *object = json_pack("{s:i}", "rate", 1);
+    assert_int_equal(nas_options_check(&longer[0].option, sizeof *longer, sizeof config, "w", NULL),
+                     NAS_OK);
+    assert_int_equal(nas_options_parse(&longer[0].option, sizeof *longer, object, NULL, &place,
+                                       &config, &resolved, NULL),
+                     NAS_OK);
+    assert_int_equal(config.steps, 5);
+    assert_true(config.rate == 1.0);
+    json_decref(object);
+    json_decref(resolved);
+}
+
+static void bad_table(nas_option option, size_t option_size, const char *message) {
+    const nas_option options[] = {option, {0}};
+    nas_error err = {0};
+    assert_int_equal(nas_options_check(options, option_size, sizeof(sample), "x.so", &err),
+                     NAS_ERR_PLUGIN);
+    assert_non_null(strstr(err.message, message));
+    assert_int_equal(strncmp(err.message, "x.so: ", 6), 0);
+}
+
+static void test_table_check(void **state) {
+    (void)state;
+    const size_t size = sizeof(nas_option);
+    const nas_option good = table[1];
+    nas_option o;
+    assert_int_equal(nas_options_check(table, size, sizeof(sample), "x.so", NULL), NAS_OK);
+    bad_table(good, 8, "option_size: expected sizeof(nas_option)");
+    o = good, o.name = "Steps";
+    bad_table(o, size, "got \"Steps\"");
+    o = good, o.type = (nas_type)7;
+    bad_table(o, size, "type: expected 1 to 6, got 7");
+    o = good, o.help = NULL;
+    bad_table(o, size, "help: expected a line, got NULL");
+    o = good, o.min = 2, o.max = 1;
+    bad_table(o, size, "expected min <= max, got 2 and 1");
+    o = good, o.offset = sizeof(sample);
+    bad_table(o, size, "offset: expected a field of 8 bytes within");
+    o = good, o.offset = SIZE_MAX - 7;
+    bad_table(o, size, "offset: expected a field of 8 bytes within");
+    o = good, o.offset = 4;
+    bad_table(o, size, "offset: expected a multiple of 8 for type int, got 4");
+    o = good, o.fallback = "0";
+    bad_table(o, size, "default: expected an integer from 1 to 100 steps, got 0 (an integer)");
+    o = good, o.fallback = "five";
+    bad_table(o, size, "default: expected JSON text, got five");
+    o = table[7], o.choices = NULL;
+    bad_table(o, size, "choices: expected a list of words, got none");
+    o = table[7], o.fallback = "\"linear\"";
+    bad_table(o, size, "default: expected one of \"cosine\", \"constant\", got \"linear\"");
+}
+
+static void test_table_clashes(void **state) {
+    (void)state;
+    nas_error err;
+    nas_option options[NAS_MAX_OPTIONS] = {table[1], table[1]};
+    assert_int_equal(nas_options_check(options, sizeof *options, sizeof(sample), "x.so", &err),
+                     NAS_ERR_PLUGIN);
+    assert_string_equal(err.message, "x.so: option \"steps\" stands twice in the table");
+    options[1].name = "more";
+    assert_int_equal(nas_options_check(options, sizeof *options, sizeof(sample), "x.so", &err),
+                     NAS_ERR_PLUGIN);
+    assert_non_null(strstr(err.message, "which overlap"));
+}
+
+static void test_table_without_end(void **state) {
+    (void)state;
+    static char names[NAS_MAX_OPTIONS][8];
+    static nas_option options[NAS_MAX_OPTIONS];
+    for (size_t i = 0; i < NAS_MAX_OPTIONS; i++) {
+        snprintf(names[i], sizeof names[i], "o%zu", i);
+        options[i] = (nas_option){names[i], NAS_TYPE_BOOL, "true", i, 0, 0, NULL, "h", NULL};
+    }
+    nas_error err;
+    assert_int_equal(nas_options_check(options, sizeof *options, sizeof options, "x.so", &err),
+                     NAS_ERR_PLUGIN);
+    assert_non_null(strstr(err.message, "got no end"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),           cmocka_unit_test(test_given),
+        cmocka_unit_test(test_resolved_is_stable), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unknown_keys),       cmocka_unit_test(test_root_place_and_no_table),
+        cmocka_unit_test(test_longer_entries),     cmocka_unit_test(test_table_check),
+        cmocka_unit_test(test_table_clashes),      cmocka_unit_test(test_table_without_end),
+    };
+    return cmocka_run_group_tests_name("options", tests, NULL, NULL);
+}
