@@ -27,10 +27,10 @@ static int check_info(const nas_dataset_info *info, nas_error *err) {
     if (!info->count[NAS_SPLIT_TRAIN])
         return nas_fail(err, NAS_ERR_INPUT, "the data set has no training images");
     for (int split = 0; split < NAS_SPLITS; split++)
-        if (info->count[split] > UINT32_MAX)
+        if (info->count[split] > INT32_MAX)
             return nas_fail(err, NAS_ERR_INPUT,
-                            "the data set's split \"%s\" has %llu images; at most %u are supported",
-                            split_names[split], (unsigned long long)info->count[split], UINT32_MAX);
+                            "the data set's split \"%s\" has %llu images; at most %d are supported",
+                            split_names[split], (unsigned long long)info->count[split], INT32_MAX);
     return NAS_OK;
 }
 

@@ -1,0 +1,305 @@
+#include "data/loader.h"
+
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Draws one epoch's permutation after the other. Draw number d is a pure function of the seed. */
+typedef struct sampler {
+    uint64_t seed, n, epoch;
+    nas_purpose purpose;
+    uint64_t *order; /* [n], of `epoch` */
+} sampler;
+
+struct nas_loader {
+    const nas_source *source;
+    const nas_split_sets *split;
+    nas_loader_config config;
+    float table[3][256]; /* normalised grey levels */
+    uint8_t fill[3];     /* the mean colour */
+    uint64_t *pool;      /* [pool_train], the training images of the unlabelled pool */
+    uint64_t pool_train;
+    sampler labelled, unlabelled;
+    uint8_t *image, *scratch; /* [h][w][c], the image being augmented */
+    nas_batch batches[2];     /* batch number i is in batches[i % 2] */
+
+    pthread_t thread;
+    bool started, primitives;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    uint64_t next_step;           /* of the batch to make next; the thread's own */
+    uint64_t made, handed, freed; /* batches so far; under mutex, as is: */
+    bool stop;
+};
+
+static void shuffle(sampler *s, uint64_t epoch) {
+    for (uint64_t i = 0; i < s->n; i++) s->order[i] = i;
+    nas_rng rng = nas_rng_open(s->seed, s->purpose, epoch, 0);
+    nas_rng_shuffle(&rng, s->order, s->n);
+    s->epoch = epoch;
+}
+
+static uint64_t draw(sampler *s, uint64_t number) {
+    if (number / s->n != s->epoch) shuffle(s, number / s->n);
+    return s->order[number % s->n];
+}
+
+static int sampler_init(sampler *s, uint64_t seed, nas_purpose purpose, uint64_t n,
+                        nas_error *err) {
+    *s = (sampler){.seed = seed, .n = n, .purpose = purpose};
+    s->order = nas_alloc(n, sizeof *s->order);
+    if (!s->order) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the order of images");
+    shuffle(s, 0);
+    return NAS_OK;
+}
+
+static size_t image_size(const nas_source *source) {
+    return (size_t)source->info.height * source->info.width * source->info.channels;
+}
+
+static void make_table(const nas_source *source, float table[3][256]) {
+    for (uint32_t c = 0; c < source->info.channels; c++)
+        for (int x = 0; x < 256; x++)
+            table[c][x] = ((float)x / 255.0f - source->mean[c]) / source->std[c];
+}
+
+static void normalise(float table[3][256], const uint8_t *pixels, size_t n, uint32_t channels,
+                      float *out) {
+    if (channels == 1)
+        for (size_t i = 0; i < n; i++) out[i] = table[0][pixels[i]];
+    else
+        for (size_t i = 0; i < n; i += 3)
+            for (size_t c = 0; c < 3; c++) out[i + c] = table[c][pixels[i + c]];
+}
+
+void nas_normalise(const nas_source *source, const uint8_t *pixels, uint64_t n, float *images) {
+    float table[3][256];
+    make_table(source, table);
+    normalise(table, pixels, n * image_size(source), source->info.channels, images);
+}
+
+/* Augments one image by the stream (step, slot) and normalises it to out. Slots: view 0 is the
+ * labelled images, view v + 1 the unlabelled ones' view v. */
+static void make_image(nas_loader *l, nas_augment augment, uint64_t step, uint32_t view,
+                       uint32_t number, const uint8_t *pixels, float *out) {
+    const nas_dataset_info *info = &l->source->info;
+    uint32_t h = info->height, w = info->width, c = info->channels;
+    nas_rng rng = nas_rng_open(l->config.seed, NAS_RNG_AUGMENT, step, view << 24 | number);
+    if (augment == NAS_AUGMENT_STRONG)
+        nas_augment_strong(&l->config.augment, &rng, pixels, l->image, l->scratch, h, w, c,
+                           l->fill);
+    else
+        nas_augment_weak(&l->config.augment, &rng, pixels, l->image, h, w, c);
+    normalise(l->table, l->image, image_size(l->source), c, out);
+}
+
+static void make_labelled(nas_loader *l, uint64_t step, nas_batch *batch) {
+    size_t size = image_size(l->source);
+    for (uint32_t i = 0; i < batch->labelled; i++) {
+        uint64_t at = l->split->labelled[draw(&l->labelled, step * batch->labelled + i)];
+        batch->labels[i] = l->source->train.labels[at];
+        make_image(l, NAS_AUGMENT_WEAK, step, 0, i, l->source->train.pixels + at * size,
+                   batch->labelled_images + i * size);
+    }
+}
+
+static void make_unlabelled(nas_loader *l, uint64_t step, nas_batch *batch) {
+    size_t size = image_size(l->source);
+    for (uint32_t i = 0; i < batch->unlabelled; i++) {
+        uint64_t at = draw(&l->unlabelled, step * batch->unlabelled + i);
+        const nas_images *images = at < l->pool_train ? &l->source->train : &l->source->extra;
+        uint64_t in = at < l->pool_train ? l->pool[at] : at - l->pool_train;
+        batch->indices[i] = at;
+        batch->hidden_labels[i] = images->labels[in];
+        for (uint32_t v = 0; v < batch->n_views; v++)
+            make_image(l, l->config.view[v], step, v + 1, i, images->pixels + in * size,
+                       batch->views[v] + i * size);
+    }
+}
+
+static void *produce(void *context) {
+    nas_loader *l = context;
+    pthread_mutex_lock(&l->mutex);
+    while (!l->stop) {
+        if (l->made - l->freed == 2) {
+            pthread_cond_wait(&l->changed, &l->mutex);
+            continue;
+        }
+        nas_batch *batch = &l->batches[l->made % 2];
+        pthread_mutex_unlock(&l->mutex);
+        batch->step = l->next_step++;
+        make_labelled(l, batch->step, batch);
+        make_unlabelled(l, batch->step, batch);
+        pthread_mutex_lock(&l->mutex);
+        l->made++;
+        pthread_cond_signal(&l->changed);
+    }
+    pthread_mutex_unlock(&l->mutex);
+    return NULL;
+}
+
+int nas_loader_next(nas_loader *l, const nas_batch **batch, nas_error *err) {
+    (void)err;
+    pthread_mutex_lock(&l->mutex);
+    l->freed = l->handed;
+    pthread_cond_signal(&l->changed);
+    while (l->made == l->handed) pthread_cond_wait(&l->changed, &l->mutex);
+    *batch = &l->batches[l->handed++ % 2];
+    pthread_mutex_unlock(&l->mutex);
+    return NAS_OK;
+}
+
+uint64_t nas_loader_pool(const nas_loader *l) {
+    return l->pool_train + l->source->extra.n;
+}
+
+static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
+    size_t size = image_size(l->source);
+    batch->labelled = l->config.batch;
+    batch->unlabelled = l->config.unlabelled;
+    batch->n_views = l->config.n_views;
+    batch->labelled_images = nas_alloc(batch->labelled * size, sizeof(float));
+    batch->labels = nas_alloc(batch->labelled, sizeof *batch->labels);
+    batch->indices = nas_alloc(batch->unlabelled, sizeof *batch->indices);
+    batch->hidden_labels = nas_alloc(batch->unlabelled, sizeof *batch->hidden_labels);
+    bool done = batch->labelled_images && batch->labels && batch->indices && batch->hidden_labels;
+    for (uint32_t v = 0; v < batch->n_views; v++) {
+        batch->views[v] = nas_alloc(batch->unlabelled * size, sizeof(float));
+        done = done && batch->views[v];
+    }
+    return done ? NAS_OK
+                : nas_fail(err, NAS_ERR_MEMORY, "out of memory for a batch of %u + %u images",
+                           batch->labelled, batch->unlabelled);
+}
+
+/* The training images in neither validation nor heldout. */
+static int make_pool(nas_loader *l, nas_error *err) {
+    const nas_split_sets *split = l->split;
+    bool *out = nas_alloc(l->source->train.n, sizeof *out);
+    l->pool = nas_alloc(l->source->train.n, sizeof *l->pool);
+    if (!out || !l->pool) {
+        free(out);
+        return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the unlabelled pool");
+    }
+    for (uint64_t i = 0; i < split->n_validation; i++) out[split->validation[i]] = true;
+    for (uint64_t i = 0; i < split->n_heldout; i++) out[split->heldout[i]] = true;
+    for (uint64_t i = 0; i < l->source->train.n; i++)
+        if (!out[i]) l->pool[l->pool_train++] = i;
+    free(out);
+    return NAS_OK;
+}
+
+static int check(const nas_source *source, const nas_split_sets *split,
+                 const nas_loader_config *config, nas_error *err) {
+    if (split->n_train != source->train.n)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "the split is of %llu training images, but the data set has %llu",
+                        (unsigned long long)split->n_train, (unsigned long long)source->train.n);
+    if (!split->n_labelled || !config->batch)
+        return nas_fail(err, NAS_ERR_INPUT, "training needs at least one labelled image");
+    if (config->batch >= 1u << 24 || config->unlabelled >= 1u << 24)
+        return nas_fail(err, NAS_ERR_INPUT, "a batch of %u + %u images; expected less than %u each",
+                        config->batch, config->unlabelled, 1u << 24);
+    if (config->n_views > NAS_SSL_MAX_VIEWS)
+        return nas_fail(err, NAS_ERR_INPUT, "%u views; expected at most %d", config->n_views,
+                        NAS_SSL_MAX_VIEWS);
+    return NAS_OK;
+}
+
+static int prepare(nas_loader *l, nas_error *err) {
+    const nas_source *source = l->source;
+    make_table(source, l->table);
+    for (uint32_t c = 0; c < source->info.channels; c++)
+        l->fill[c] = (uint8_t)(source->mean[c] * 255 + 0.5f);
+    int rc = make_pool(l, err);
+    if (!rc && l->config.unlabelled && !nas_loader_pool(l))
+        rc = nas_fail(err, NAS_ERR_INPUT,
+                      "no image is left for the unlabelled pool; ask for fewer "
+                      "validation and heldout images");
+    if (!rc)
+        rc =
+            sampler_init(&l->labelled, l->config.seed, NAS_RNG_LABELLED, l->split->n_labelled, err);
+    if (!rc)
+        rc = sampler_init(&l->unlabelled, l->config.seed, NAS_RNG_UNLABELLED, nas_loader_pool(l),
+                          err);
+    if (!rc) rc = make_batch(l, &l->batches[0], err);
+    if (!rc) rc = make_batch(l, &l->batches[1], err);
+    if (rc) return rc;
+    l->image = nas_alloc(image_size(source), 1);
+    l->scratch = nas_alloc(image_size(source), 1);
+    if (!l->image || !l->scratch) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    return NAS_OK;
+}
+
+/* The thread takes no signals: they are the main thread's to handle. */
+static int start(nas_loader *l, nas_error *err) {
+    pthread_mutex_init(&l->mutex, NULL); /* with default attributes neither fails on Linux */
+    pthread_cond_init(&l->changed, NULL);
+    l->primitives = true;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int code = pthread_create(&l->thread, NULL, produce, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code)
+        return nas_fail(err, NAS_ERR_IO, "cannot start the loader's thread: %s", strerror(code));
+    l->started = true;
+    return NAS_OK;
+}
+
+int nas_loader_open(const nas_source *source, const nas_split_sets *split,
+                    const nas_loader_config *config, uint64_t first_step, nas_loader **loader,
+                    nas_error *err) {
+    *loader = NULL;
+    int rc = check(source, split, config, err);
+    if (rc) return rc;
+    nas_loader *l = nas_alloc(1, sizeof *l);
+    if (!l) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the loader");
+    l->source = source;
+    l->split = split;
+    l->config = *config;
+    l->next_step = first_step;
+    rc = prepare(l, err);
+    if (!rc) rc = start(l, err);
+    if (rc)
+        nas_loader_close(l);
+    else
+        *loader = l;
+    return rc;
+}
+
+static void free_batch(nas_batch *batch) {
+    free(batch->labelled_images);
+    free(batch->labels);
+    free(batch->indices);
+    free(batch->hidden_labels);
+    for (uint32_t v = 0; v < batch->n_views; v++) free(batch->views[v]);
+}
+
+static void join(nas_loader *l) {
+    pthread_mutex_lock(&l->mutex);
+    l->stop = true;
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->mutex);
+    pthread_join(l->thread, NULL);
+}
+
+void nas_loader_close(nas_loader *l) {
+    if (!l) return;
+    if (l->started) join(l);
+    if (l->primitives) {
+        pthread_cond_destroy(&l->changed);
+        pthread_mutex_destroy(&l->mutex);
+    }
+    free_batch(&l->batches[0]);
+    free_batch(&l->batches[1]);
+    free(l->labelled.order);
+    free(l->unlabelled.order);
+    free(l->pool);
+    free(l->image);
+    free(l->scratch);
+    free(l);
+}
