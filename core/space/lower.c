@@ -124,7 +124,7 @@ static void add_layers(builder *b, const nas_space *space, const nas_arch *arch)
     add_conv(b, NAS_OP_CONV, "head", 1, 1, space->head.width, space->head.activation);
     add_pool(b, "pool");
     for (uint32_t i = 0; i < space->head.n_hidden; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "hidden%u", i);
         add_linear(b, name, space->head.hidden[i], space->head.hidden_activation);
     }
