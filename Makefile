@@ -1,28 +1,190 @@
-# Placeholder while the house is being built: `make BUILD=build-me lib plugins tests`.
+# nashost. `make help` lists the targets; CONTRIBUTING.md explains them.
 BUILD ?= build
-CC ?= gcc
+PIPELINE ?= pipeline.json
+FUZZ_SECONDS ?= 20
+ifeq ($(origin CC),default)
+CC = gcc
+endif
 CFLAGS ?= -O3 -g
+SANITIZED = $(findstring -fsanitize,$(CFLAGS))
+# _FORTIFY_SOURCE needs an optimising build, and sanitizers do its work better.
+HARDEN = $(if $(SANITIZED),,-fstack-protector-strong $(if $(filter -O1 -O2 -O3 -Os,$(CFLAGS)),-D_FORTIFY_SOURCE=2))
+Q = $(if $(V),,@)
+
+# ---- flags -------------------------------------------------------------------------------------
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+compiler = $(if $(findstring clang,$(CC)),clang,gcc)
+ARCH := $(firstword $(subst -, ,$(MACHINE)))
+
+# Any BLIS will do, but the host does its own threading: where the serial one is installed, it is
+# compiled against and loaded, whichever one Debian's alternatives point to.
+BLIS_SERIAL := $(wildcard /usr/lib/$(ARCH)-linux-gnu/blis-serial)
+BLIS_CPPFLAGS := $(if $(BLIS_SERIAL),-isystem /usr/include/$(ARCH)-linux-gnu/blis-serial)
+BLIS_LDFLAGS := $(if $(BLIS_SERIAL),-L$(BLIS_SERIAL) -Xlinker -rpath -Xlinker $(BLIS_SERIAL))
+
 WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
-CPPFLAGS += -Icore -Icore/include -D_GNU_SOURCE
-ALL = -std=c17 $(WARN) $(CFLAGS) -fopenmp -fvisibility=hidden -MMD -MP
-LIBSRC = $(filter-out core/cli/main.c,$(wildcard core/*/*.c))
-LIBOBJ = $(LIBSRC:%.c=$(BUILD)/%.o)
-LDLIBS = -ljansson -lblis -lz -lm -ldl -lpthread
+# No -march: an object runs on any machine of its architecture. No -ffast-math: results are the
+# same at any thread count. Fused multiply-add only where a file asks for it, so that gcc and clang
+# agree.
+COMMON = -std=c17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(HARDEN) -fno-math-errno -fno-trapping-math \
+         -ffp-contract=off -fvisibility=hidden -MMD -MP
+CORE_FLAGS = $(COMMON) -fPIE -fopenmp -Icore -Icore/include $(BLIS_CPPFLAGS) $(CPPFLAGS)
+PLUGIN_FLAGS = $(COMMON) -fPIC -fopenmp-simd -Icore/include $(CPPFLAGS)
+HOST_LDFLAGS = $(CFLAGS) -pie -fopenmp -Wl,-z,relro,-z,now $(BLIS_LDFLAGS) $(LDFLAGS)
+HOST_LIBS = -ljansson -lblis -lz -lm -ldl -lpthread
+# A plugin is linked with what it uses and nothing of the host, which -z defs checks (but clang keeps
+# its sanitizers in the program).
+DEFS = $(if $(and $(SANITIZED),$(filter clang,$(compiler))),,-Wl,-z,defs)
+PLUGIN_LDFLAGS = $(CFLAGS) -shared -Wl,-z,relro,-z,now -Wl,--as-needed $(DEFS) $(LDFLAGS)
+PLUGIN_LIBS = -ljansson -lz -lm
+# Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng
+
+# ---- what is built -----------------------------------------------------------------------------
+# The inner loops are compiled once for each instruction set and picked at run time.
+KERNELS = $(wildcard core/nn/kernels.c)
+ISAS = base $(if $(filter x86_64,$(ARCH)),avx2 avx512)
+ISA_avx2 = -mavx2 -mfma
+ISA_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
+
+MAIN = core/cli/main.c
+LIBSRC = $(filter-out $(MAIN) $(KERNELS),$(wildcard core/*/*.c))
+LIBNAMES = $(LIBSRC:.c=.o) $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
+LIB = $(BUILD)/libnashost.a
+# The same sources in double precision, to check gradients against finite differences.
+LIB_DOUBLE = $(BUILD)/double/libnashost.a
+LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
+LIBOBJ_DOUBLE = $(LIBNAMES:%=$(BUILD)/double/%)
 PLUGINS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard plugins/*/*.c))
-TESTS = $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
-.PHONY: lib plugins tests
-lib: $(BUILD)/libnashost.a
-$(BUILD)/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL) -c $< -o $@
-$(BUILD)/libnashost.a: $(LIBOBJ)
-	ar rcs $@ $^
+TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+FUZZERS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
+HOST = $(BUILD)/nashost
+TEST_PLUGINS = # deliberately bad ones, from tests/plugins/rules.mk
+
+.PHONY: all lib plugins tests fuzzers FORCE
+all: $(HOST) plugins $(if $(filter build,$(BUILD)),nashost)
+lib: $(LIB)
 plugins: $(PLUGINS)
-$(BUILD)/plugins/%.so: plugins/%.c
+-include tests/plugins/rules.mk
+tests: $(TESTS) $(TEST_PLUGINS)
+fuzzers: $(FUZZERS)
+
+# ---- how ---------------------------------------------------------------------------------------
+# Everything is made again when a flag changes.
+FLAGS_STAMP = $(BUILD)/flags
+$(FLAGS_STAMP): FORCE
+	@scripts/install-deps --check build $(compiler)
 	@mkdir -p $(@D)
-	$(CC) -Icore/include -D_GNU_SOURCE $(ALL) -fPIC -shared $< -o $@ -ljansson -lz -lm
-tests: $(TESTS)
-$(BUILD)/tests/%: tests/%.c $(BUILD)/libnashost.a
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(ALL) $< $(BUILD)/libnashost.a $(LDLIBS) -lcmocka -o $@
+	@echo '$(CC) $(CORE_FLAGS) $(HOST_LDFLAGS) $(PLUGIN_LDFLAGS)' | cmp -s - $@ || \
+	 echo '$(CC) $(CORE_FLAGS) $(HOST_LDFLAGS) $(PLUGIN_LDFLAGS)' >$@
+
+define compile # flags
+@mkdir -p $(@D)
+$(if $(V),,@echo "  CC    $@")
+$(Q)$(CC) $(1) $(EXTRA) -c $< -o $@
+endef
+# By a temporary name: overwriting a mapped file crashes the process that runs it.
+define link # arguments
+@mkdir -p $(@D)
+$(if $(V),,@echo "  LINK  $@")
+$(Q)$(CC) $(1) -o $@.new && mv -f $@.new $@
+endef
+
+$(BUILD)/double/% $(BUILD)/tests/test_grad_%: private EXTRA += -DNAS_DOUBLE
+$(BUILD)/core/%.o: core/%.c $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS))
+$(BUILD)/double/core/%.o: core/%.c $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS))
+$(BUILD)/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS) -ffp-contract=fast $(ISA_$*) -DNAS_ISA=$*)
+$(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS) -ffp-contract=fast $(ISA_$*) -DNAS_ISA=$*)
+$(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
+	$(call compile,$(PLUGIN_FLAGS))
+$(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS))
+
+$(LIB): $(LIBOBJ)
+$(LIB_DOUBLE): $(LIBOBJ_DOUBLE)
+%/libnashost.a:
+	@rm -f $@ && $(AR) rcs $@ $^
+$(HOST): $(BUILD)/$(MAIN:.c=.o) $(LIB)
+	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS))
+nashost: $(HOST)
+	@cp $< $@.new && mv -f $@.new $@
+$(PLUGINS): $(BUILD)/plugins/%.so: $(BUILD)/plugins/%.o
+	$(call link,$(PLUGIN_LDFLAGS) $^ $(LIBS_plugins/$*) $(PLUGIN_LIBS))
+$(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE)
+	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
+$(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB)
+	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
+$(FUZZERS): %: %.o $(LIB)
+	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+# ---- run and test ------------------------------------------------------------------------------
+# Sub-makes use every core, unless make was given a -j itself.
+MAKE_ALL = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+.PHONY: run test check clang asan tsan coverage fuzz-smoke
+run: ## install what is missing, build, run PIPELINE (pipeline.json) with ARGS
+	@scripts/install-deps $(compiler) build run
+	+@$(MAKE_ALL) all
+	$(if $(filter build,$(BUILD)),./nashost,$(HOST)) run $(PIPELINE) $(ARGS)
+test: ## install what is missing, build, run every test
+	@scripts/install-deps $(compiler) build test
+	+@$(MAKE_ALL) check
+check: ## build and run every test, or those in TESTS_ONLY="rng space"
+	@scripts/install-deps --check test
+	+@$(MAKE_ALL) all tests
+	@tests/run $(BUILD) $(TESTS_ONLY)
+
+SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+clang: ## build with clang, run every test
+	+@$(MAKE_ALL) BUILD=build-clang CC=clang check
+asan: ## the tests under the address, leak and undefined-behaviour sanitizers
+	+@$(MAKE_ALL) BUILD=build-asan \
+	 CFLAGS="$(SANITIZE) -fsanitize=address,undefined,float-cast-overflow" check
+# gcc's OpenMP runtime is opaque to the thread sanitizer and gives false reports. clang's tells it
+# what happens through the Archer tool, which loads itself.
+tsan: ## the tests at two threads under the thread sanitizer
+	+@OMP_NUM_THREADS=2 TSAN_OPTIONS="ignore_noninstrumented_modules=1 $$TSAN_OPTIONS" \
+	 $(MAKE_ALL) BUILD=build-tsan CC=clang CFLAGS="$(SANITIZE) -fsanitize=thread" check
+coverage: ## the tests with line and branch coverage
+	@scripts/install-deps --check coverage
+	@find build-coverage -name '*.gcda' -delete 2>/dev/null || true
+	+@$(MAKE_ALL) BUILD=build-coverage CFLAGS="-O0 -g --coverage" check
+	@gcovr -r . --object-directory build-coverage -f core/ -f plugins/ --exclude-unreachable-branches \
+	 --print-summary --csv build-coverage/coverage.csv >build-coverage/summary
+	@awk -F, 'NR > 1 { printf "%-40s lines %5.1f %%  branches %5.1f %%\n", $$1, 100 * $$4, 100 * $$7 }' \
+	 build-coverage/coverage.csv
+	@cat build-coverage/summary
+fuzz-smoke: ## every fuzzer for FUZZ_SECONDS (20)
+	+@$(MAKE_ALL) BUILD=build-fuzz CC=clang \
+	 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" fuzzers
+	@tests/run-fuzzers build-fuzz $(FUZZ_SECONDS)
+
+# ---- care --------------------------------------------------------------------------------------
+FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h plugins/*/*.[ch] tests/*.[ch] \
+              tests/*/*.[ch] bench/*.[ch])
+LINTED = $(wildcard core/*/*.c tests/*.c)
+TIDY = xargs -P$(shell nproc) -n1 sh -c 'clang-tidy --quiet "$$1" -- $(1) 2>/dev/null' tidy
+.PHONY: lint lint-house lint-tidy lint-cppcheck format format-check clean help
+lint: lint-house lint-tidy lint-cppcheck ## clang-tidy, cppcheck, and the rules of the house
+lint-house:
+	@scripts/check-house
+lint-tidy:
+	@scripts/install-deps --check lint
+	@printf '%s\n' $(LINTED) | $(call TIDY,$(filter-out -MMD -MP,$(CORE_FLAGS)) -DNAS_ISA=base)
+	@printf '%s\n' $(wildcard plugins/*/*.c) | $(call TIDY,$(filter-out -MMD -MP,$(PLUGIN_FLAGS)))
+lint-cppcheck:
+	@scripts/install-deps --check lint
+	@cppcheck -q -j$(shell nproc) --std=c17 --enable=warning,performance,portability \
+	 --inline-suppr --error-exitcode=1 -Icore -Icore/include -DNAS_ISA=base core plugins
+format: ## clang-format every C file
+	@clang-format -i $(FORMATTED)
+format-check: ## fail if a file is not formatted
+	@clang-format --dry-run -Werror $(FORMATTED)
+clean: ## remove everything that was built
+	rm -rf build build-* nashost nashost.new
+help:
+	@echo "make: build ./nashost and every plugin (BUILD=$(BUILD) CC=$(CC) V=1 shows commands)"
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/make \1: \2/p' Makefile
