@@ -43,9 +43,11 @@ static void histogram(const canvas *v, uint32_t counts[3][256]) {
         for (size_t c = 0; c < v->c; c++) counts[c][v->image[i + c]]++;
 }
 
-/* From `from` towards `to` by factor, cut to an integer as PIL's Image.blend does. */
+/* From `from` towards `to` by factor, cut to an integer as PIL's Image.blend does. In two steps, so
+ * that no compiler fuses them and every machine cuts alike. */
 static uint8_t blend(int from, int to, float factor) {
-    return (uint8_t)((float)from + factor * (float)(to - from));
+    float part = factor * (float)(to - from);
+    return (uint8_t)((float)from + part);
 }
 
 /* Luma (ITU-R BT.601) with 16-bit weights. */
@@ -62,9 +64,11 @@ static void autocontrast(const canvas *v) {
             if (v->image[i] < low) low = v->image[i];
             if (v->image[i] > high) high = v->image[i];
         }
-        double scale = high > low ? 255.0 / (high - low) : 1,
-               offset = high > low ? -low * scale : 0;
-        for (int x = 0; x < 256; x++) table[c][x] = (uint8_t)fmin(fmax(x * scale + offset, 0), 255);
+        double scale = 255.0 / (high - low), offset = -low * scale;
+        for (int x = 0; x < 256; x++) {
+            double stretched = x * scale;
+            table[c][x] = high > low ? (uint8_t)fmin(fmax(stretched + offset, 0), 255) : (uint8_t)x;
+        }
     }
     map(v, table);
 }

@@ -38,18 +38,25 @@ typedef enum nas_augment_op {
 
 extern const char *const nas_augment_op_names[NAS_RANDAUGMENT_OPS];
 
-/* Applies one operation at level in [0, 1] (for signed operations `negative` picks the direction);
- * scratch holds h * w * c bytes. Geometric operations sample bilinearly and fill with fill [c].
- * [any] */
+/* Applies one operation as Pillow does, at level in [0, 1]; for rotate, shear and translate
+ * `negative` picks the direction. Level 0 changes least, level 1 is the far end of FixMatch's
+ * range: brightness, color, contrast, sharpness: factor 0.95 - 0.9 level; posterize: 8 bits down to
+ * 4; solarize: threshold 256 down to 0; rotate: 30 degrees counter-clockwise; shear: 0.3, about the
+ * top left corner; translate: the content moves left or up by 0.3 of the side; autocontrast,
+ * equalize, identity: no level. Geometric operations sample bilinearly and fill with fill [c].
+ * scratch holds h * w * c bytes. [any] */
 void nas_augment_apply(nas_augment_op op, double level, bool negative, uint8_t *image,
                        uint8_t *scratch, uint32_t h, uint32_t w, uint32_t c, const uint8_t *fill);
 
-/* Flip and crop: image [h][w][c] to out. [any] */
+/* Flip, and a crop after padding by (int)(crop * side) mirrored pixels on each side: image
+ * [h][w][c] to out. [any] */
 void nas_augment_weak(const nas_augment_config *config, nas_rng *rng, const uint8_t *image,
                       uint8_t *out, uint32_t h, uint32_t w, uint32_t c);
 
-/* Weak, then strong_ops operations drawn with replacement, then cutout (filled with fill [c], the
- * data set's mean colour). scratch holds h * w * c bytes. [any] */
+/* Weak, then strong_ops operations drawn with replacement, each at a level uniform up to
+ * strong_magnitude, then cutout: a rectangle of a share, uniform up to `cutout`, of both sides,
+ * around a uniform centre, cut at the edges and filled with fill [c], the data set's mean colour.
+ * scratch holds h * w * c bytes. [any] */
 void nas_augment_strong(const nas_augment_config *config, nas_rng *rng, const uint8_t *image,
                         uint8_t *out, uint8_t *scratch, uint32_t h, uint32_t w, uint32_t c,
                         const uint8_t *fill);
