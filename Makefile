@@ -40,7 +40,8 @@ PLUGIN_LIBS = -ljansson -lz -lm
 # Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng
 
 # ---- what is built -----------------------------------------------------------------------------
-# The inner loops are compiled once for each instruction set and picked at run time.
+# The inner loops are compiled once for each instruction set and picked at run time. Their vectors
+# never cross a file, so how vectors are passed (psabi) does not matter.
 KERNELS = $(wildcard core/nn/kernels.c)
 ISAS = base $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 ISA_avx2 = -mavx2 -mfma
@@ -95,9 +96,9 @@ $(BUILD)/core/%.o: core/%.c $(FLAGS_STAMP)
 $(BUILD)/double/core/%.o: core/%.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
 $(BUILD)/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
-	$(call compile,$(CORE_FLAGS) -ffp-contract=fast $(ISA_$*) -DNAS_ISA=$*)
+	$(call compile,$(CORE_FLAGS) -ffp-contract=fast -Wno-psabi $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
-	$(call compile,$(CORE_FLAGS) -ffp-contract=fast $(ISA_$*) -DNAS_ISA=$*)
+	$(call compile,$(CORE_FLAGS) -ffp-contract=fast -Wno-psabi $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)
