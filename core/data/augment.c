@@ -43,8 +43,8 @@ static void histogram(const canvas *v, uint32_t counts[3][256]) {
         for (size_t c = 0; c < v->c; c++) counts[c][v->image[i + c]]++;
 }
 
-/* From `from` towards `to` by factor, cut to an integer as PIL's Image.blend does. In two steps, so
- * that no compiler fuses them and every machine cuts alike. */
+/* From `from` towards `to` by factor, cut to an integer as PIL's Image.blend does. Two statements,
+ * since C fuses only within one: every machine cuts alike. */
 static uint8_t blend(int from, int to, float factor) {
     float part = factor * (float)(to - from);
     return (uint8_t)((float)from + part);

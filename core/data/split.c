@@ -36,12 +36,18 @@ typedef struct draw {
     const int32_t *labels;
     uint32_t classes;
     uint64_t *members; /* [n_train], the images of the class at hand, then of the rest */
-    uint64_t *rank;    /* [classes], which classes give one more where a size does not divide */
-    bool *taken;       /* [n_train] */
+    uint64_t *rank; /* [classes], a permutation: who gives one more where a size does not divide */
+    bool *taken;    /* [n_train] */
 } draw;
 
-static uint64_t quota(const draw *d, uint64_t n, uint32_t c) {
+/* Where a size does not divide, the labelled set takes one more from the first ranks, validation
+ * from the last, so that together they stay as balanced as can be. */
+static uint64_t labelled_of(const draw *d, uint64_t n, uint32_t c) {
     return n / d->classes + (d->rank[c] < n % d->classes);
+}
+
+static uint64_t validation_of(const draw *d, uint64_t n, uint32_t c) {
+    return n / d->classes + (d->classes - 1 - d->rank[c] < n % d->classes);
 }
 
 /* A class's images in random order: the first are labelled, the last are for validation. */
@@ -49,8 +55,8 @@ static int draw_class(draw *d, uint32_t c, nas_split_sets *sets, uint64_t at[2],
     uint64_t n = 0;
     for (uint64_t i = 0; i < sets->n_train; i++)
         if (d->labels[i] == (int32_t)c) d->members[n++] = i;
-    uint64_t labelled = quota(d, sets->n_labelled, c);
-    uint64_t validation = quota(d, sets->n_validation, c);
+    uint64_t labelled = labelled_of(d, sets->n_labelled, c);
+    uint64_t validation = validation_of(d, sets->n_validation, c);
     if (labelled + validation > n)
         return nas_fail(err, NAS_ERR_INPUT,
                         "class %u has %llu training images, but the split needs %llu (%llu "
