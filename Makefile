@@ -43,6 +43,7 @@ PLUGIN_LIBS = -ljansson -lz -lm
 # The inner loops are compiled once for each instruction set and picked at run time. Their vectors
 # never cross a file, so how vectors are passed (psabi) does not matter.
 KERNELS = $(wildcard core/nn/kernels.c)
+KERNEL_FLAGS = -ffp-contract=fast -Wno-psabi
 ISAS = base $(if $(filter x86_64,$(ARCH)),avx2 avx512)
 ISA_avx2 = -mavx2 -mfma
 ISA_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
@@ -72,11 +73,12 @@ fuzzers: $(FUZZERS)
 # ---- how ---------------------------------------------------------------------------------------
 # Everything is made again when a flag changes.
 FLAGS_STAMP = $(BUILD)/flags
+ALL_FLAGS = $(CC) $(CORE_FLAGS) $(PLUGIN_FLAGS) $(HOST_LDFLAGS) $(PLUGIN_LDFLAGS) \
+            $(KERNEL_FLAGS) $(ISA_avx2) $(ISA_avx512)
 $(FLAGS_STAMP): FORCE
 	@scripts/install-deps --check build $(compiler)
 	@mkdir -p $(@D)
-	@echo '$(CC) $(CORE_FLAGS) $(HOST_LDFLAGS) $(PLUGIN_LDFLAGS)' | cmp -s - $@ || \
-	 echo '$(CC) $(CORE_FLAGS) $(HOST_LDFLAGS) $(PLUGIN_LDFLAGS)' >$@
+	@echo '$(ALL_FLAGS)' | cmp -s - $@ || echo '$(ALL_FLAGS)' >$@
 
 define compile # flags
 @mkdir -p $(@D)
@@ -96,9 +98,9 @@ $(BUILD)/core/%.o: core/%.c $(FLAGS_STAMP)
 $(BUILD)/double/core/%.o: core/%.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
 $(BUILD)/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
-	$(call compile,$(CORE_FLAGS) -ffp-contract=fast -Wno-psabi $(ISA_$*) -DNAS_ISA=$*)
+	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
-	$(call compile,$(CORE_FLAGS) -ffp-contract=fast -Wno-psabi $(ISA_$*) -DNAS_ISA=$*)
+	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)
