@@ -130,11 +130,8 @@ static void test_any_header_length_is_aligned(void **state) {
         nas_tensor_file file;
         snprintf(header, sizeof header, "{\"a\":" F32("[2]", "[0,8]") "%*s}", pad, "");
         assert_int_equal(parse(header, 8, &file, &err), NAS_OK);
-        assert_same(&file.tensors[0],
-                    &(nas_tensor){.name = "a",
-                                  .ndim = 1,
-                                  .shape = {2},
-                                  .data = (const float[]){0x1.040200p-119f, 0x1.0e0c0ap-103f}});
+        assert_int_equal((uintptr_t)file.tensors[0].data % _Alignof(float), 0);
+        assert_memory_equal(file.tensors[0].data, "\0\1\2\3\4\5\6\7", 8);
         nas_tensors_free(&file);
     }
 }

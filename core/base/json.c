@@ -7,7 +7,7 @@
 
 static const size_t MAX_JSON_BYTES = (size_t)256 << 20;
 
-/* The parser quotes the text near a mistake, which may hold line ends. */
+/* The parser quotes the text near a mistake, which may hold control characters. */
 static void one_line(char *text) {
     for (; *text; text++)
         if ((unsigned char)*text < ' ') *text = ' ';
