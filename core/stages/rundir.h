@@ -1,0 +1,36 @@
+/* The run directory: everything that it holds was made by the pipeline.json that stands in it.
+ *
+ *   pipeline.json         as resolved, with every default
+ *   split.json            which images were labelled
+ *   metrics.jsonl         the course of the training, see stages/metrics.h
+ *   checkpoint/           an interrupted training, see stages/checkpoint.h
+ *   supernet.safetensors  the trained weights
+ *   search/NAME.jsonl     every candidate of a platform, see stages/candidate.h
+ *   family/NAME.EXT       the exported subnets
+ *   family.json           the answer, see stages/report.h */
+#ifndef NAS_STAGES_RUNDIR_H
+#define NAS_STAGES_RUNDIR_H
+
+#include "base/log.h"
+
+#include <jansson.h>
+
+/* out/name into path, which holds size bytes; too long a path is an error. [any] */
+int nas_rundir_path(const char *out, const char *name, char *path, size_t size, nas_error *err);
+
+#define NAS_RUNDIR_PATH 4096 /* what the stages give a path */
+
+/* out/search/PLATFORM.jsonl into path [NAS_RUNDIR_PATH]. [any] */
+int nas_rundir_search(const char *out, const char *platform, char *path, nas_error *err);
+
+/* Makes the directory and writes pipeline.json, after comparing it with one that stands there
+ * already:
+ *  - Where search, score, platforms or export differ, what they had made is removed: the searches
+ *    of platforms that changed or went (all, if search or score differ) and family.json. The
+ *    trained weights stay.
+ *  - train.log_every and train.checkpoint_every may differ.
+ *  - Any other key belongs to the training. If it differs and there is a supernet or a checkpoint,
+ *    the error names the key and both values, and nothing is changed. [main] */
+int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err);
+
+#endif
