@@ -11,7 +11,7 @@
 
 static nas_space parse_file(const char *path, uint32_t channels, uint32_t classes) {
     nas_error err = {0};
-    nas_space space;
+    nas_space space = {0};
     json_t *json = NULL;
     if (nas_json_load(path, &json, &err) ||
         nas_space_parse(json, path, channels, classes, &space, &err)) {
