@@ -1,4 +1,5 @@
 # nashost. `make help` lists the targets; CONTRIBUTING.md explains them.
+MAKEFLAGS += --no-builtin-rules
 BUILD ?= build
 PIPELINE ?= pipeline.json
 FUZZ_SECONDS ?= 20
