@@ -23,54 +23,71 @@ typedef struct nas_services {
     void *context;
 } nas_services;
 
-/* Reads manifests in order. An id that two manifests name is an error that names both. Nothing is
- * loaded yet. [main] */
+/* Reads manifests in order; one that is listed twice is read once. An id that is named twice is an
+ * error that names both manifests. Nothing is loaded yet. [main] */
 int nas_registry_open(const char *const *manifests, size_t n, const nas_services *services,
                       nas_registry **registry, nas_error *err);
-void nas_registry_close(nas_registry *registry); /* NULL-safe; instances must be destroyed before */
+
+/* Frees the registry; NULL is allowed. Plugins stay mapped. [main] */
+void nas_registry_close(nas_registry *registry);
 
 size_t nas_registry_count(const nas_registry *registry);
 const nas_manifest_entry *nas_registry_entry(const nas_registry *registry, size_t i);
 
+/* The absolute folder of manifest i (data that comes with plugins lies beside it), or NULL. */
+const char *nas_registry_folder(const nas_registry *registry, size_t i);
+
+/* What was given to open. */
+const nas_services *nas_registry_services(const nas_registry *registry);
+
 /* Loads a plugin and compares its descriptor with the manifest, in this order: a regular file, not
- * already loaded under another id, dlopen(RTLD_NOW | RTLD_LOCAL), entry symbol, magic, size, ABI,
- * kind, id, option table, vtable size; and that loading left the floating-point mode, the locale
- * and the signal handlers as they were. Messages name the file, the field, expected and got. An
- * unknown id gets the nearest known one of that kind. [main] */
+ * already loaded under another id, a whole ELF shared object, dlopen(RTLD_NOW | RTLD_LOCAL), entry
+ * symbol, that loading left the floating-point mode, the locale and the signal handlers as they
+ * were, magic, size, ABI, kind, id, option table, vtable. Messages name the file, the field,
+ * expected and got; such a failure is NAS_ERR_PLUGIN. An id that no manifest has, or that has
+ * another kind, is NAS_ERR_INPUT and gets the nearest known one of that kind. [main] */
 int nas_registry_load(nas_registry *registry, nas_kind kind, const char *id,
                       const nas_plugin **plugin, nas_error *err);
 
-/* Loads a file without a manifest, making every check but those against the manifest
- * (`nashost plugins check`). [main] */
-int nas_plugin_check_file(nas_registry *registry, const char *path, const nas_plugin **plugin,
-                          nas_error *err);
+/* Loads a file and makes every check (`nashost plugins check`). kind and id are what it should be;
+ * 0 and NULL: what a manifest says of this file, or anything if none names it. [main] */
+int nas_plugin_check_file(nas_registry *registry, const char *path, nas_kind kind, const char *id,
+                          const nas_plugin **plugin, nas_error *err);
 
-/* The vtable sizes, names ... of a kind: "dataset", "ssl", "search", "hardware", "score", "export";
- * 0 / NULL if unknown. */
+/* "dataset", "ssl", "search", "hardware", "score", "export"; NULL / 0 if unknown. */
 const char *nas_kind_name(nas_kind kind);
 nas_kind nas_kind_from_name(const char *name);
 
-/* An instance: a plugin, its configuration and its self. */
+/* An instance: a plugin, its configuration and its self. Zeroed, it is empty. It may be moved. */
 typedef struct nas_instance {
     const nas_plugin *plugin;
     void *config;
-    json_t *resolved; /* its options with defaults */
-    nas_host host;
-    void *host_impl;
+    json_t *resolved;           /* its options with defaults */
+    struct nas_host_impl *host; /* what the plugin was given */
     void *self;
 } nas_instance;
 
-/* Parses options and creates. place tells where they stand in the pipeline. [main] */
+/* Loads, parses options (NULL: none given) and creates. place tells where the options stand in the
+ * pipeline. A create that fails, or that changes the process, is reported with the plugin's file
+ * and id. On failure *instance is empty. [main] */
 struct nas_place;
 int nas_instance_create(nas_registry *registry, nas_kind kind, const char *id,
                         const json_t *options, const struct nas_place *place,
                         nas_instance *instance, nas_error *err);
 
-/* The same up to, but without, create: for `nashost validate`. */
+/* The same for a plugin that is loaded already from the file `path`. [main] */
+int nas_instance_start(const nas_services *services, const nas_plugin *plugin, const char *path,
+                       const json_t *options, const struct nas_place *place, nas_instance *instance,
+                       nas_error *err);
+
+/* The same up to, but without, create: for `nashost validate`. The caller releases *resolved.
+ * [main] */
 int nas_instance_validate(nas_registry *registry, nas_kind kind, const char *id,
                           const json_t *options, const struct nas_place *place, json_t **resolved,
                           nas_error *err);
-void nas_instance_destroy(nas_instance *instance); /* NULL-safe, zeroed is fine */
+
+/* Destroys the plugin's self and frees the rest; NULL-safe, empty is fine. [main] */
+void nas_instance_destroy(nas_instance *instance);
 
 /* The instance's extension table of that id, or NULL. */
 const void *nas_instance_extension(const nas_instance *instance, const char *id);

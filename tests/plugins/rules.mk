@@ -1,0 +1,38 @@
+# Plugins for tests of the loader: one source, many variants; the Makefile includes this. The tests
+# find them in the folder "plugins" beside their own program. They are built without sanitizers and
+# coverage, as a stranger's plugin would be.
+TEST_PLUGIN_FLAGS := -Icore/include -std=c17 -O1 -g -fPIC -shared -Wall -Wextra -fvisibility=hidden
+
+variant-good       :=
+variant-magic      := -DMAGIC=0x12345678u
+variant-newer      := -DMAJOR=2
+variant-older      := -DMAJOR=0
+variant-small      := '-DSIZE=offsetof(nas_plugin,vtable)'
+variant-large      := '-DSIZE=sizeof(nas_plugin)+64'
+variant-kind       := -DKIND=NAS_KIND_SEARCH
+variant-no_kind    := -DKIND=99
+variant-id         := '-DID="other"'
+variant-bad_id     := '-DID="Sample"'
+variant-no_entry   := -DENTRY=some_other_function
+variant-null       := '-DDESCRIPTOR=(void)&plugin,NULL'
+variant-undefined  := -DUNDEFINED
+variant-fail       := -DFAIL
+variant-silent     := -DFAIL_SILENTLY
+variant-fast_math  := -ffast-math
+variant-rounding   := -DROUNDING
+variant-signal     := -DSIGNAL
+variant-locale     := -DCREATE_LOCALE
+variant-offset     := -DOFFSET=3
+variant-default    := '-DFALLBACK="30"'
+variant-vtable     := -DVTABLE_SIZE=8
+variant-dataset    := -DKIND=NAS_KIND_DATASET '-DID="t-dataset"'
+variant-search     := -DKIND=NAS_KIND_SEARCH '-DID="t-search"'
+variant-hardware   := -DKIND=NAS_KIND_HARDWARE '-DID="t-hardware"'
+variant-score      := -DKIND=NAS_KIND_SCORE '-DID="t-score"'
+variant-export     := -DKIND=NAS_KIND_EXPORT '-DID="t-export"'
+
+TEST_PLUGINS := $(patsubst variant-%,$(BUILD)/tests/plugins/%.so,$(filter variant-%,$(.VARIABLES)))
+
+$(TEST_PLUGINS): $(BUILD)/tests/plugins/%.so: tests/plugins/sample.c tests/plugins/rules.mk \
+		$(wildcard core/include/nashost/*.h)
+	$(call link,$(TEST_PLUGIN_FLAGS) $(variant-$*) $< -lm)
