@@ -15,15 +15,9 @@ static const nas_option options[] = {
     {0},
 };
 
-enum { WEAK, STRONG };
-
 static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
     (void)self, (void)err;
-    out->n_views = 2;
-    out->views[WEAK] = (nas_ssl_view){.augment = NAS_AUGMENT_WEAK, .teacher = 1};
-    out->views[STRONG] = (nas_ssl_view){.augment = NAS_AUGMENT_STRONG, .student = 1};
-    out->mu = 7;
-    out->teacher = "self";
+    nas_plan_weak_strong(out);
     return NAS_OK;
 }
 
@@ -31,19 +25,13 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     const fixmatch *me = self;
     int rc = nas_labelled_term(batch, result, err);
     if (rc) return rc;
-    size_t n = batch->classes, rows = batch->unlabelled;
-    double sum = 0;
-    for (size_t i = 0; i < rows; i++) {
-        int32_t label;
-        double sure = nas_confidence(batch->teacher[WEAK] + i * n, n, &label);
-        result->pseudo_labels[i] = label;
+    const float *teacher = batch->teacher[NAS_VIEW_WEAK];
+    for (size_t i = 0, n = batch->classes; i < batch->unlabelled; i++) {
+        double sure = nas_confidence(teacher + i * n, n, &result->pseudo_labels[i]);
         result->weights[i] = sure >= me->threshold ? 1 : 0;
-        if (sure < me->threshold) continue;
-        sum += nas_cross_entropy(batch->student[STRONG] + i * n, n, label, 0,
-                                 me->weight / (double)rows, result->student_grad[STRONG] + i * n);
     }
-    /* Masked images count in the mean: the term grows as the teacher gets surer. */
-    return nas_total_loss(result, me->weight, rows ? sum / (double)rows : 0, err);
+    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, me->weight);
+    return nas_total_loss(result, me->weight, term, err);
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {

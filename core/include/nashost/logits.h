@@ -94,24 +94,65 @@ static inline double nas_softmax_mse(const float *logits, size_t n, const float 
     return loss;
 }
 
-/* The labelled term of every loss: the mean cross-entropy of the labelled rows with the batch's
+/* Fails with NAS_ERR_INPUT if the label of labelled row i is outside 0 .. classes - 1. */
+static inline int nas_check_label(const nas_ssl_batch *batch, size_t i, nas_error *err) {
+    int32_t label = batch->labels[i];
+    if (label >= 0 && (uint32_t)label < batch->classes) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "labelled row %zu: expected a label below %u, found %d", i,
+                    (unsigned)batch->classes, (int)label);
+}
+
+/* The labelled term of most losses: the mean cross-entropy of the labelled rows with the batch's
  * label smoothing, into labelled_loss and labelled_grad. No rows: 0. Fails with NAS_ERR_INPUT on a
  * label outside 0 .. classes - 1. */
 static inline int nas_labelled_term(const nas_ssl_batch *batch, nas_ssl_result *result,
                                     nas_error *err) {
-    size_t n = batch->classes;
+    size_t n = batch->classes, rows = batch->labelled;
     double sum = 0;
-    for (size_t i = 0; i < batch->labelled; i++) {
-        int32_t label = batch->labels[i];
-        if (label < 0 || (size_t)label >= n)
-            return nas_fail(err, NAS_ERR_INPUT,
-                            "labelled row %zu: expected a label of 0 to %zu, found %d", i, n - 1,
-                            (int)label);
-        sum += nas_cross_entropy(batch->labelled_logits + i * n, n, label, batch->label_smoothing,
-                                 1.0 / batch->labelled, result->labelled_grad + i * n);
+    for (size_t i = 0; i < rows; i++) {
+        int rc = nas_check_label(batch, i, err);
+        if (rc) return rc;
+        sum += nas_cross_entropy(batch->labelled_logits + i * n, n, batch->labels[i],
+                                 batch->label_smoothing, 1 / (double)rows,
+                                 result->labelled_grad + i * n);
     }
-    result->labelled_loss = batch->labelled ? sum / batch->labelled : 0;
+    result->labelled_loss = rows ? sum / (double)rows : 0;
     return NAS_OK;
+}
+
+/* The plan of FixMatch and its family: the teacher, a constant, sees a weak view (0), the student
+ * a strong one (1); seven unlabelled images for each labelled one; the student teaches itself. */
+enum { NAS_VIEW_WEAK = 0, NAS_VIEW_STRONG = 1 };
+static inline void nas_plan_weak_strong(nas_ssl_plan *plan) {
+    plan->n_views = 2;
+    plan->views[NAS_VIEW_WEAK] = (nas_ssl_view){.augment = NAS_AUGMENT_WEAK, .teacher = 1};
+    plan->views[NAS_VIEW_STRONG] = (nas_ssl_view){.augment = NAS_AUGMENT_STRONG, .student = 1};
+    plan->mu = 7;
+    plan->teacher = "self";
+}
+
+/* A linear ramp of an unlabelled term: 0 at step 0, 1 from the given share of training on; a share
+ * of 0: always 1. */
+static inline double nas_ramp(const nas_ssl_batch *batch, double share) {
+    double done = (double)batch->step, length = share * (double)batch->steps;
+    return done < length ? done / length : 1;
+}
+
+/* The term of hard pseudo-labels: the mean over all unlabelled rows, masked ones included (so that
+ * it grows as the teacher gets surer), of weights[i] * cross-entropy of the student's view with
+ * pseudo_labels[i], both as the caller filled them in result. Returns the mean and adds scale
+ * times its gradient to student_grad[view]. No rows: 0. */
+static inline double nas_pseudo_label_term(const nas_ssl_batch *batch, nas_ssl_result *result,
+                                           size_t view, double scale) {
+    size_t n = batch->classes, rows = batch->unlabelled;
+    double sum = 0;
+    for (size_t i = 0; i < rows; i++) {
+        double w = (double)result->weights[i] / (double)rows;
+        if (w == 0) continue;
+        sum += w * nas_cross_entropy(batch->student[view] + i * n, n, result->pseudo_labels[i], 0,
+                                     scale * w, result->student_grad[view] + i * n);
+    }
+    return sum;
 }
 
 /* Ends a loss: unlabelled_loss = unlabelled and loss = labelled_loss + weight * unlabelled, whose

@@ -48,6 +48,7 @@ typedef struct nas_ssl_batch {
     const uint64_t *indices;                 /* [unlabelled], which image of the unlabelled pool */
     uint64_t pool;                           /* images in the unlabelled pool */
     double label_smoothing;                  /* for the labelled term; 0: none */
+    const float *targets; /* [rows][classes] as mix() gave them, rows as there; NULL without it */
 } nas_ssl_batch;
 
 typedef struct nas_ssl_result {
@@ -77,5 +78,31 @@ typedef struct nas_ssl_api {
     /* Computes the loss of one subnet and its gradients. [main] */
     int (*loss)(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err);
 } nas_ssl_api;
+
+/* Extension "nas.mix/1": the student is trained on mixed images (mixup, arXiv 1710.09412, and its
+ * kin). An instance that offers it is served so, for each subnet of a step:
+ *  1. the host runs the teacher on the views that have one, unmixed;
+ *  2. it calls mix() with the batch that loss() would get, but labelled_logits, student and targets
+ *     NULL;
+ *  3. it makes the student's images, row r = lambda[r] * row r + (1 - lambda[r]) * row partner[r]
+ *     of the unmixed ones as the network would get them, and runs the student on them;
+ *  4. it calls loss() with the student's logits of the mixed rows, and targets as mix() gave them;
+ *     labels, teacher and indices are still those of the unmixed rows.
+ * Rows: the labelled ones first, then those of each view that has a student, in order of views. */
+#define NAS_EXT_MIX "nas.mix/1"
+typedef struct nas_mix {
+    uint32_t size;
+    uint32_t rows;     /* labelled + unlabelled * views that have a student; set by the host */
+    uint32_t *partner; /* [rows] below rows; every buffer is the host's */
+    float *lambda;     /* [rows] in [0, 1] */
+    float *targets;    /* [rows][classes] what the mixed row should be classified as */
+} nas_mix;
+
+typedef struct nas_mix_api {
+    uint32_t size;
+    /* Says what is mixed with what, and to which targets; a pure function of batch, configuration
+     * and the host's random numbers, so that a resumed run mixes alike. [main] */
+    int (*mix)(void *self, const nas_ssl_batch *batch, nas_mix *mix, nas_error *err);
+} nas_mix_api;
 
 #endif

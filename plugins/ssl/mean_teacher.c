@@ -1,0 +1,81 @@
+/* Mean Teacher (Tarvainen and Valpola, arXiv 1703.01780): the student's softmax on one weak view
+ * follows that of a teacher, the moving average of its weights, on another. */
+#include <nashost/logits.h>
+#include <stdlib.h>
+
+typedef struct mean_teacher {
+    double weight, ramp;
+} mean_teacher;
+
+static const nas_option options[] = {
+    {"weight", NAS_TYPE_FLOAT, "50", offsetof(mean_teacher, weight), 0, 1e6, NULL,
+     "weight of the unlabelled term (lambda_u)", NULL},
+    {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(mean_teacher, ramp), 0, 1, NULL,
+     "share of training over which the unlabelled term grows linearly from 0", NULL},
+    {0},
+};
+
+enum { TEACHER, STUDENT };
+
+static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
+    (void)self, (void)err;
+    out->n_views = 2;
+    out->views[TEACHER] = (nas_ssl_view){.augment = NAS_AUGMENT_WEAK, .teacher = 1};
+    out->views[STUDENT] = (nas_ssl_view){.augment = NAS_AUGMENT_WEAK, .student = 1};
+    out->mu = 7;
+    out->teacher = "ema";
+    return NAS_OK;
+}
+
+static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
+    const mean_teacher *me = self;
+    int rc = nas_labelled_term(batch, result, err);
+    if (rc) return rc;
+    size_t n = batch->classes, rows = batch->unlabelled;
+    float *target = malloc(n * sizeof *target);
+    if (!target) return nas_fail(err, NAS_ERR_MEMORY, "mean_teacher: out of memory");
+    double weight = me->weight * nas_ramp(batch, me->ramp), sum = 0;
+    for (size_t i = 0; i < rows; i++) {
+        nas_softmax(batch->teacher[TEACHER] + i * n, n, 1, target);
+        sum += nas_softmax_mse(batch->student[STUDENT] + i * n, n, target, weight / (double)rows,
+                               result->student_grad[STUDENT] + i * n);
+        result->pseudo_labels[i] = (int32_t)nas_argmax(target, n);
+        result->weights[i] = 1;
+    }
+    free(target);
+    return nas_total_loss(result, weight, rows ? sum / (double)rows : 0, err);
+}
+
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    (void)host;
+    mean_teacher *me = malloc(sizeof *me);
+    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "mean_teacher: out of memory");
+    *me = *(const mean_teacher *)config;
+    *self = me;
+    return NAS_OK;
+}
+
+static const nas_ssl_api api = {sizeof api, plan, loss};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_SSL,
+    .id = "mean_teacher",
+    .version = "0.1.0",
+    .summary = "the student's softmax follows an averaged teacher's on another weak view",
+    .license = "Apache-2.0",
+    .source = "https://arxiv.org/abs/1703.01780",
+    .options = options,
+    .option_size = sizeof(nas_option),
+    .config_size = sizeof(mean_teacher),
+    .create = create,
+    .destroy = free,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}

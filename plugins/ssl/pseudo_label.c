@@ -1,0 +1,73 @@
+/* Pseudo-Label (Lee, 2013): the network's own class on a weak view is its label on that same view,
+ * with a weight that grows; later practice keeps only those above a threshold. */
+#include <nashost/logits.h>
+#include <stdlib.h>
+
+typedef struct pseudo_label {
+    double threshold, weight, ramp;
+} pseudo_label;
+
+static const nas_option options[] = {
+    {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(pseudo_label, threshold), 0, 1, NULL,
+     "least probability at which a pseudo-label counts (tau)", NULL},
+    {"weight", NAS_TYPE_FLOAT, "1", offsetof(pseudo_label, weight), 0, 1e6, NULL,
+     "weight of the unlabelled term (lambda_u)", NULL},
+    {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(pseudo_label, ramp), 0, 1, NULL,
+     "share of training over which the unlabelled term grows linearly from 0", NULL},
+    {0},
+};
+
+static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
+    (void)self, (void)err;
+    out->n_views = 1;
+    out->views[0] = (nas_ssl_view){.augment = NAS_AUGMENT_WEAK, .student = 1, .teacher = 1};
+    out->mu = 7;
+    out->teacher = "self";
+    return NAS_OK;
+}
+
+static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
+    const pseudo_label *me = self;
+    int rc = nas_labelled_term(batch, result, err);
+    if (rc) return rc;
+    double weight = me->weight * nas_ramp(batch, me->ramp);
+    for (size_t i = 0, n = batch->classes; i < batch->unlabelled; i++) {
+        double sure = nas_confidence(batch->teacher[0] + i * n, n, &result->pseudo_labels[i]);
+        result->weights[i] = sure >= me->threshold ? 1 : 0;
+    }
+    return nas_total_loss(result, weight, nas_pseudo_label_term(batch, result, 0, weight), err);
+}
+
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    (void)host;
+    pseudo_label *me = malloc(sizeof *me);
+    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "pseudo_label: out of memory");
+    *me = *(const pseudo_label *)config;
+    *self = me;
+    return NAS_OK;
+}
+
+static const nas_ssl_api api = {sizeof api, plan, loss};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_SSL,
+    .id = "pseudo_label",
+    .version = "0.1.0",
+    .summary = "the own class on a weak view, above a threshold, is its label there",
+    .license = "Apache-2.0",
+    .source = "Lee, Pseudo-Label, ICML 2013 Workshop on Challenges in Representation Learning",
+    .options = options,
+    .option_size = sizeof(nas_option),
+    .config_size = sizeof(pseudo_label),
+    .create = create,
+    .destroy = free,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}
