@@ -1,0 +1,53 @@
+/* The gradient of one training step: sampled subnets, their teacher, the loss (arXiv 2402.13525).
+ *
+ * sum over the step's subnets a_i of L(a_i), each L the loss plugin's, plus train.distill times the
+ * mean cross-entropy with the largest subnet's softmax on the labelled images, for every subnet but
+ * the largest. */
+#ifndef NAS_STAGES_STEP_H
+#define NAS_STAGES_STEP_H
+
+#include "data/loader.h"
+#include "stages/context.h"
+#include "stages/metrics.h"
+#include "supernet/engine.h"
+
+/* Opened once for a training; its arrays are its own. Rows of the student: the labelled images,
+ * then each view that has a student, in order of views. */
+typedef struct nas_step {
+    const nas_context *context;
+    nas_teacher teacher;                                   /* never AUTO */
+    uint32_t subnets, labelled, unlabelled, rows, tutored; /* tutored: rows of the teacher */
+    uint64_t pool;                                         /* unlabelled images in all */
+    nas_engine *student, *tutor;                           /* tutor NULL: no view has a teacher */
+    nas_real *logits, *logits_grad;                        /* [rows][classes] */
+    nas_real *tutor_logits;                                /* [tutored][classes] */
+    float *distilled;                                      /* [labelled][classes] softmax */
+    int32_t *pseudo_labels;                                /* [unlabelled] */
+    float *weights;                                        /* [unlabelled] */
+    const nas_mix_api *mixer;                              /* NULL: images are not mixed */
+    nas_mix mix;
+    nas_real *mixed; /* [rows][h][w][c] */
+} nas_step;
+
+/* Unlabelled images of a step: 0 if the loss has no views. */
+uint32_t nas_step_unlabelled(const nas_context *context);
+
+/* Checks that the pipeline's train section and the loss go together, and allocates. pool:
+ * unlabelled images in all. On failure nothing is left. [main] */
+int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err);
+void nas_step_close(nas_step *step); /* zeroed is fine */
+
+/* Bytes that the two engines hold. */
+size_t nas_step_bytes(const nas_step *step);
+
+/* The genome of the i-th subnet that step t trains: by the seed, t and i alone. */
+nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i);
+
+/* Adds the step's gradient with respect to weights to gradient, and what happened to metrics.
+ * average: the averaged weights, or NULL where none are kept. Batch norm uses batch statistics,
+ * the student's images all together and the teacher's all together. A loss that is not finite is
+ * NAS_ERR_NUMERIC. [main] */
+int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights,
+                 const nas_real *average, nas_real *gradient, nas_metrics *metrics, nas_error *err);
+
+#endif
