@@ -1,5 +1,8 @@
 /* The quickstart supernet against PyTorch: golden/supernet.py. */
+#include "base/json.h"
 #include "golden.h"
+#include "nn/optimizer.h"
+#include "supernet/engine.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,10 +66,124 @@ static void gradients_fit_the_weights(void **state) {
     }
 }
 
+/* Everything that a run of a subnet needs, and its results. */
+typedef struct engine_run {
+    nas_space space;
+    nas_supernet *net;
+    nas_engine *engine;
+    nas_real logits[8 * 10], *gradient;
+    double loss;
+} engine_run;
+
+static void open_run(engine_run *r, const golden *g) {
+    nas_error err;
+    json_t *json;
+    assert_int_equal(nas_json_load("spaces/quickstart.json", &json, &err), NAS_OK);
+    assert_int_equal(nas_space_parse(json, "quickstart", 1, 10, &r->space, &err), NAS_OK);
+    json_decref(json);
+    assert_int_equal(nas_supernet_create(&r->space, 1, false, &r->net, &err), NAS_OK);
+    assert_int_equal(g->n_tensors, r->net->n_parameters);
+    for (size_t t = 0; t < g->n_tensors; t++) {
+        const nas_parameter *p = &r->net->parameters[t];
+        assert_string_equal(p->name, g->tensors[t].name);
+        assert_int_equal(p->count, g->tensors[t].count);
+        golden_fill(g, t, r->net->weights + p->offset);
+    }
+    assert_int_equal(nas_engine_create(r->net, NAS_ENGINE_TRAIN, 8, 28, 28, 2, &r->engine, &err),
+                     NAS_OK);
+    r->gradient = calloc(r->net->size, sizeof *r->gradient);
+    assert_non_null(r->gradient);
+}
+
+static void close_run(engine_run *r) {
+    nas_engine_destroy(r->engine);
+    nas_supernet_destroy(r->net);
+    free(r->gradient);
+}
+
+/* Mean cross-entropy and its gradient. */
+static double cross_entropy(const nas_real *logits, const float *labels, nas_real *grad) {
+    double loss = 0;
+    for (size_t i = 0; i < 8; i++) {
+        const nas_real *row = logits + i * 10;
+        double sum = 0;
+        for (size_t c = 0; c < 10; c++) sum += exp((double)row[c]);
+        for (size_t c = 0; c < 10; c++) {
+            double hit = c == (size_t)labels[i];
+            grad[i * 10 + c] = (nas_real)((exp((double)row[c]) / sum - hit) / 8);
+            loss -= hit * ((double)row[c] - log(sum)) / 8;
+        }
+    }
+    return loss;
+}
+
+static void run_subnet(engine_run *r, const golden *g, const char *subnet) {
+    nas_error err;
+    nas_genome genome;
+    json_t *json = golden_genome(g, subnet);
+    assert_int_equal(nas_genome_from_json(&r->space, json, subnet, &genome, &err), NAS_OK);
+    json_decref(json);
+    nas_arch arch = nas_genome_decode(&r->space, &genome);
+    nas_engine_select(r->engine, &arch);
+    nas_input input = {nas_tensors_find(&g->file, "images")->data, 8};
+    nas_engine_forward(r->engine, r->net->weights, &input, 1, &(nas_forward){0}, r->logits);
+    nas_real grad[8 * 10];
+    r->loss = cross_entropy(r->logits, nas_tensors_find(&g->file, "labels")->data, grad);
+    memset(r->gradient, 0, r->net->size * sizeof *r->gradient);
+    nas_engine_backward(r->engine, r->net->weights, grad, r->gradient);
+}
+
+/* Largest difference between the part of a gradient that PyTorch gave and ours, as a share of the
+ * largest value of that part, or of 1e-3. */
+static double compare(const nas_parameter *p, const nas_real *ours, const nas_tensor *theirs) {
+    uint64_t at[4] = {0}, skip = 0;
+    double most = 1e-3, off = 0; /* betas that the next batch norm removes have none */
+    if (p->ndim == 3) skip = (p->shape[0] - theirs->shape[0]) / 2; /* depthwise: the centre */
+    for (size_t i = 0;; i++) {
+        size_t place = 0;
+        for (uint32_t d = 0; d < p->ndim; d++)
+            place = place * p->shape[d] + at[d] + (d < 2 ? skip : 0);
+        double want = (double)theirs->data[i], got = (double)ours[p->offset + place];
+        most = fmax(most, fabs(want));
+        off = fmax(off, fabs(want - got));
+        uint32_t d = p->ndim;
+        while (d > 0 && ++at[d - 1] == theirs->shape[d - 1]) at[--d] = 0;
+        if (d == 0) return off / most;
+    }
+}
+
+/* Float32 here, double there. Tolerances: logits 1e-4 absolute, loss 1e-5, gradients 2e-4 of the
+ * tensor's largest. */
+static void engine_computes_what_pytorch_does(void **state) {
+    const golden *g = *state;
+    engine_run r = {0};
+    open_run(&r, g);
+    for (size_t s = 0; s < 3; s++) {
+        run_subnet(&r, g, subnets[s]);
+        const nas_tensor *logits = golden_part(g, subnets[s], "logits");
+        for (size_t i = 0; i < 80; i++)
+            if (fabs((double)(logits->data[i] - r.logits[i])) > 1e-4)
+                fail_msg("%s: logit %zu: expected %.7g, found %.7g", subnets[s], i,
+                         (double)logits->data[i], (double)r.logits[i]);
+        assert_true(fabs(r.loss - (double)golden_part(g, subnets[s], "loss")->data[0]) < 1e-5);
+        for (uint32_t t = 0; t < r.net->n_parameters; t++) {
+            const nas_parameter *p = &r.net->parameters[t];
+            char part[128];
+            snprintf(part, sizeof part, "grad/%s", p->name);
+            const nas_tensor *theirs = golden_part(g, subnets[s], part);
+            double off = theirs ? compare(p, r.gradient, theirs)
+                                : nas_norm(r.gradient + p->offset, p->count);
+            if (!(off < 2e-4)) fail_msg("%s: %s: off by %.3g", subnets[s], p->name, off);
+        }
+    }
+    close_run(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_those_of_numpy),
         cmocka_unit_test(gradients_fit_the_weights),
+        cmocka_unit_test(engine_computes_what_pytorch_does),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,0 +1,21 @@
+#include "nn/gemm.h"
+
+#include <blis.h>
+
+void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real beta, nas_real *c,
+              size_t ldc) {
+    nas_real one = 1;
+    rntm_t threads;
+    bli_rntm_init(&threads);
+    bli_rntm_set_num_threads(1, &threads);
+    inc_t a_row = a.transposed ? 1 : (inc_t)a.ld, a_col = a.transposed ? (inc_t)a.ld : 1;
+    inc_t b_row = b.transposed ? 1 : (inc_t)b.ld, b_col = b.transposed ? (inc_t)b.ld : 1;
+#ifdef NAS_DOUBLE
+    bli_dgemm_ex
+#else
+    bli_sgemm_ex
+#endif
+        (BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one,
+         (nas_real *)(uintptr_t)a.data, a_row, a_col, (nas_real *)(uintptr_t)b.data, b_row, b_col,
+         &beta, c, (inc_t)ldc, 1, NULL, &threads);
+}

@@ -1,0 +1,21 @@
+/* Matrix products, by BLIS, one thread each. */
+#ifndef NAS_NN_GEMM_H
+#define NAS_NN_GEMM_H
+
+#include "nn/real.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A row-major matrix, or its transpose, with a leading dimension (distance of rows). */
+typedef struct nas_matrix {
+    const nas_real *data;
+    size_t ld;
+    bool transposed;
+} nas_matrix;
+
+/* c [m][n] (leading dimension ldc) = a [m][k] b [k][n] + beta c. [any] */
+void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real beta, nas_real *c,
+              size_t ldc);
+
+#endif

@@ -1,0 +1,163 @@
+/* Compiled once for each instruction set; NAS_ISA is its name. */
+#include "nn/kernels.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Vectors wider than the machine's pass between inlined functions only, never across an ABI. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+#define NAS_MAX_TAPS 49 /* 7 x 7 */
+#define INLINE static inline __attribute__((always_inline))
+
+#ifdef NAS_DOUBLE
+typedef int64_t nas_mask;
+#else
+typedef int32_t nas_mask;
+#endif
+
+#define VECTOR(lanes)                                                                              \
+    typedef nas_real vector_##lanes __attribute__((vector_size(lanes * sizeof(nas_real))));        \
+    typedef nas_mask mask_##lanes __attribute__((vector_size(lanes * sizeof(nas_real))));          \
+    typedef nas_real loose_##lanes __attribute__((vector_size(lanes * sizeof(nas_real)),           \
+                                                  aligned(sizeof(nas_real)), may_alias));          \
+    INLINE vector_##lanes splat_##lanes(nas_real x) {                                              \
+        return x - (vector_##lanes){0};                                                            \
+    }                                                                                              \
+    INLINE vector_##lanes pick_##lanes(mask_##lanes which, vector_##lanes yes,                     \
+                                       vector_##lanes no) {                                        \
+        return (vector_##lanes)((which & (mask_##lanes)yes) | (~which & (mask_##lanes)no));        \
+    }
+VECTOR(16)
+VECTOR(8)
+typedef nas_real vector_1;
+typedef nas_real loose_1 __attribute__((may_alias));
+INLINE nas_real splat_1(nas_real x) {
+    return x;
+}
+INLINE nas_real pick_1(bool which, nas_real yes, nas_real no) {
+    return which ? yes : no;
+}
+
+#define LANES 16
+#define V vector_16
+#define N(name) name##_16
+#include "nn/kernels_lanes.h"
+#undef LANES
+#undef V
+#undef N
+#define LANES 8
+#define V vector_8
+#define N(name) name##_8
+#include "nn/kernels_lanes.h"
+#undef LANES
+#undef V
+#undef N
+#define LANES 1
+#define V vector_1
+#define N(name) name##_1
+#include "nn/kernels_lanes.h"
+
+/* Calls a kernel for every block of channels, widest first. */
+#define FOR_LANES(kernel, ...)                                                                     \
+    do {                                                                                           \
+        size_t at = 0;                                                                             \
+        for (; at + 16 <= c; at += 16) kernel##_16(__VA_ARGS__, at);                               \
+        for (; at + 8 <= c; at += 8) kernel##_8(__VA_ARGS__, at);                                  \
+        for (; at < c; at++) kernel##_1(__VA_ARGS__, at);                                          \
+    } while (0)
+
+/* The same with the activation as a constant, so that the compiler drops the others' code. */
+#define FOR_LANES_ACT(act, kernel, ...)                                                            \
+    do {                                                                                           \
+        if ((act) == NAS_ACT_HSWISH) {                                                             \
+            const nas_activation ACT = NAS_ACT_HSWISH;                                             \
+            FOR_LANES(kernel, __VA_ARGS__);                                                        \
+        } else if ((act) == NAS_ACT_RELU) {                                                        \
+            const nas_activation ACT = NAS_ACT_RELU;                                               \
+            FOR_LANES(kernel, __VA_ARGS__);                                                        \
+        } else if ((act) == NAS_ACT_NONE) {                                                        \
+            const nas_activation ACT = NAS_ACT_NONE;                                               \
+            FOR_LANES(kernel, __VA_ARGS__);                                                        \
+        } else {                                                                                   \
+            const nas_activation ACT = NAS_ACT_HSIGMOID;                                           \
+            FOR_LANES(kernel, __VA_ARGS__);                                                        \
+        }                                                                                          \
+    } while (0)
+
+static void affine(nas_real *z, const nas_affine *from, const nas_real *residual, size_t rows,
+                   size_t c) {
+    if (residual)
+        FOR_LANES_ACT(from->act, affine, z, from, ACT, residual, rows, c);
+    else
+        FOR_LANES_ACT(from->act, affine, z, from, ACT, NULL, rows, c);
+}
+
+static void scale(nas_real *x, const nas_real *factors, size_t rows, size_t c) {
+    FOR_LANES(scale, x, factors, rows, c);
+}
+
+static void moments(double *sums, const nas_real *y, size_t rows, size_t c) {
+    FOR_LANES(moments, sums, y, rows, c);
+}
+
+static void column_sums(nas_real *out, const nas_real *x, size_t rows, size_t c) {
+    FOR_LANES(column_sums, out, x, rows, c);
+}
+
+static void column_dots(nas_real *out, const nas_real *d, const nas_affine *from, size_t rows,
+                        size_t c) {
+    FOR_LANES_ACT(from->act, column_dots, out, d, from, ACT, rows, c);
+}
+
+static void bn_grad(nas_real *dy, const nas_real *g, const nas_real *y, const nas_real *k,
+                    size_t rows, size_t c) {
+    FOR_LANES(bn_grad, dy, g, y, k, rows, c);
+}
+
+static void act_grad(nas_real *g, const nas_real *d, const nas_affine *at_, const nas_real *factors,
+                     const nas_real *shift, const nas_real *residual, double *sums, size_t rows,
+                     size_t c) {
+    if (factors)
+        FOR_LANES_ACT(at_->act, act_grad, g, d, at_, ACT, factors, shift, residual, sums, rows, c);
+    else if (residual)
+        FOR_LANES_ACT(at_->act, act_grad, g, d, at_, ACT, NULL, NULL, residual, sums, rows, c);
+    else
+        FOR_LANES_ACT(at_->act, act_grad, g, d, at_, ACT, NULL, NULL, NULL, sums, rows, c);
+}
+
+static void depthwise(const nas_depthwise *shape, const nas_affine *from, const nas_real *residual,
+                      nas_real *z, const nas_real *weight, nas_real *out, double *sums,
+                      nas_real *scratch) {
+    size_t c = shape->c;
+    FOR_LANES_ACT(from->act, depthwise, shape, from, ACT, residual, z, weight, out, sums, scratch);
+}
+
+static void depthwise_grad(const nas_depthwise *shape, const nas_real *g, const nas_real *y,
+                           const nas_real *k, const nas_affine *from, const nas_real *weight,
+                           nas_real *weight_grad, const nas_affine *below, const nas_real *residual,
+                           nas_real *g_in, double *sums, nas_real *scratch) {
+    size_t c = shape->c;
+    FOR_LANES_ACT(below->act, depthwise_grad, shape, g, y, k, from, weight, weight_grad, below, ACT,
+                  residual, g_in, sums, scratch);
+}
+
+#define STRING(x) #x
+#define TEXT(x) STRING(x)
+#define JOIN(a, b) a##b
+#define TABLE(isa) JOIN(nas_kernels_, isa)
+
+extern const nas_kernels TABLE(NAS_ISA);
+const nas_kernels TABLE(NAS_ISA) = {
+    .isa = TEXT(NAS_ISA),
+    .affine = affine,
+    .scale = scale,
+    .moments = moments,
+    .column_sums = column_sums,
+    .column_dots = column_dots,
+    .bn_grad = bn_grad,
+    .act_grad = act_grad,
+    .depthwise = depthwise,
+    .depthwise_grad = depthwise_grad,
+};

@@ -1,0 +1,292 @@
+/* The kernels for one block of LANES neighbouring channels, included by kernels.c once for each
+ * width. V is a vector of LANES numbers (or one number), M the integer vector of its comparisons,
+ * N(name) the name with the width as suffix. No include guard: that is the point. */
+
+#define LOAD(p) ((V) * (const N(loose) *)(const void *)(p))
+#define STORE(p, v) (*(N(loose) *)(void *)(p) = (v))
+
+INLINE V N(at_least)(V x, nas_real low) {
+    return N(pick)(x > low, x, N(splat)(low));
+}
+
+INLINE V N(activate)(V t, nas_activation act) {
+    if (act == NAS_ACT_RELU) return N(at_least)(t, 0);
+    if (act == NAS_ACT_NONE) return t;
+    V gate = N(at_least)(t + 3, 0);
+    gate = N(pick)(gate < 6, gate, N(splat)(6)) * (nas_real)(1.0 / 6);
+    return act == NAS_ACT_HSWISH ? t * gate : gate;
+}
+
+/* Derivative of the activation at t. At the kinks it is 0 (relu), and h-swish's inner formula. */
+INLINE V N(slope)(V t, nas_activation act) {
+    V zero = N(splat)(0), one = N(splat)(1);
+    if (act == NAS_ACT_RELU) return N(pick)(t > 0, one, zero);
+    if (act == NAS_ACT_NONE) return one;
+    V inner = act == NAS_ACT_HSWISH ? t * (nas_real)(1.0 / 3) + (nas_real)0.5
+                                    : N(splat)((nas_real)(1.0 / 6));
+    V outer = act == NAS_ACT_HSWISH ? one : zero;
+    return N(pick)(t > -3, N(pick)(t < 3, inner, outer), zero);
+}
+
+INLINE void N(add_sums)(double *sums, size_t c, V first, V second) {
+    nas_real s[LANES], q[LANES];
+    STORE(s, first);
+    STORE(q, second);
+    for (size_t i = 0; i < LANES; i++) {
+        sums[i] += (double)s[i];
+        sums[c + i] += (double)q[i];
+    }
+}
+
+INLINE void N(affine)(nas_real *z, const nas_affine *from, nas_activation act,
+                      const nas_real *residual, size_t rows, size_t c, size_t at) {
+    V a = LOAD(from->a + at), b = LOAD(from->b + at);
+    for (size_t i = at; i < rows * c; i += c) {
+        V t = N(activate)(LOAD(from->y + i) * a + b, act);
+        if (residual) t += LOAD(residual + i);
+        STORE(z + i, t);
+    }
+}
+
+INLINE void N(scale)(nas_real *x, const nas_real *scale, size_t rows, size_t c, size_t at) {
+    V s = LOAD(scale + at);
+    for (size_t i = at; i < rows * c; i += c) STORE(x + i, LOAD(x + i) * s);
+}
+
+INLINE void N(moments)(double *sums, const nas_real *y, size_t rows, size_t c, size_t at) {
+    V s = N(splat)(0), q = N(splat)(0);
+    for (size_t i = at; i < rows * c; i += c) {
+        V t = LOAD(y + i);
+        s += t;
+        q += t * t;
+    }
+    N(add_sums)(sums + at, c, s, q);
+}
+
+INLINE void N(column_sums)(nas_real *out, const nas_real *x, size_t rows, size_t c, size_t at) {
+    V s = N(splat)(0);
+    for (size_t i = at; i < rows * c; i += c) s += LOAD(x + i);
+    STORE(out + at, s);
+}
+
+INLINE void N(column_dots)(nas_real *out, const nas_real *d, const nas_affine *from,
+                           nas_activation act, size_t rows, size_t c, size_t at) {
+    V a = LOAD(from->a + at), b = LOAD(from->b + at), s = N(splat)(0);
+    for (size_t i = at; i < rows * c; i += c) {
+        V t = N(activate)(LOAD(from->y + i) * a + b, act);
+        s += d ? LOAD(d + i) * t : t;
+    }
+    STORE(out + at, s);
+}
+
+INLINE void N(bn_grad)(nas_real *dy, const nas_real *g, const nas_real *y, const nas_real *k,
+                       size_t rows, size_t c, size_t at) {
+    V k0 = LOAD(k + at), k1 = LOAD(k + c + at), k2 = LOAD(k + 2 * c + at);
+    for (size_t i = at; i < rows * c; i += c)
+        STORE(dy + i, k0 * LOAD(g + i) + (k1 * LOAD(y + i) + k2));
+}
+
+INLINE void N(act_grad)(nas_real *g, const nas_real *d, const nas_affine *from, nas_activation act,
+                        const nas_real *scale, const nas_real *shift, const nas_real *residual,
+                        double *sums, size_t rows, size_t c, size_t at) {
+    V a = LOAD(from->a + at), b = LOAD(from->b + at), s = N(splat)(0), q = N(splat)(0);
+    V times = scale ? LOAD(scale + at) : N(splat)(1), plus = shift ? LOAD(shift + at) : s;
+    for (size_t i = at; i < rows * c; i += c) {
+        V y = LOAD(from->y + i), t = LOAD(d + i);
+        if (scale) t = t * times + plus;
+        if (residual) t += LOAD(residual + i);
+        t *= N(slope)(y * a + b, act);
+        STORE(g + i, t);
+        s += t;
+        q += t * y;
+    }
+    N(add_sums)(sums + at, c, s, q);
+}
+
+/* One padded image [h + 2p][w + 2p][LANES] of x = act(a y + b) + residual; x also goes to z. */
+INLINE void N(pad_affine)(nas_real *padded, const nas_depthwise *s, size_t p,
+                          const nas_affine *from, nas_activation act, const nas_real *residual,
+                          nas_real *z, size_t at) {
+    size_t width = (s->w + 2 * p) * LANES;
+    V a = LOAD(from->a + at), b = LOAD(from->b + at);
+    memset(padded, 0, p * width * sizeof *padded);
+    memset(padded + (s->h + p) * width, 0, p * width * sizeof *padded);
+    for (size_t y = 0; y < s->h; y++) {
+        nas_real *row = padded + (y + p) * width;
+        size_t i = y * s->w * s->c + at;
+        memset(row, 0, p * LANES * sizeof *row);
+        row += p * LANES;
+        for (size_t x = 0; x < s->w; x++, i += s->c, row += LANES) {
+            V t = N(activate)(LOAD(from->y + i) * a + b, act);
+            if (residual) t += LOAD(residual + i);
+            if (z) STORE(z + i, t);
+            STORE(row, t);
+        }
+        memset(row, 0, p * LANES * sizeof *row);
+    }
+}
+
+/* N outputs side by side: sum over taps of weight times padded input. */
+#define CONVOLVE(COUNT)                                                                            \
+    do {                                                                                           \
+        V sum[COUNT];                                                                              \
+        for (size_t j = 0; j < COUNT; j++) sum[j] = N(splat)(0);                                   \
+        for (size_t ky = 0; ky < k; ky++)                                                          \
+            for (size_t kx = 0; kx < k; kx++) {                                                    \
+                V weight = LOAD(taps + (ky * k + kx) * LANES);                                     \
+                const nas_real *from = corner + (ky * width + kx) * LANES;                         \
+                for (size_t j = 0; j < COUNT; j++)                                                 \
+                    sum[j] += weight * LOAD(from + j * stride * LANES);                            \
+            }                                                                                      \
+        for (size_t j = 0; j < COUNT; j++) {                                                       \
+            STORE(out + j * step, sum[j]);                                                         \
+            s += sum[j];                                                                           \
+            q += sum[j] * sum[j];                                                                  \
+        }                                                                                          \
+    } while (0)
+
+/* Convolves a padded image with taps [k * k][LANES] into out, whose pixels are `step` apart. */
+INLINE void N(convolve)(const nas_real *padded, size_t width, const nas_real *taps, size_t k,
+                        size_t stride, size_t oh, size_t ow, nas_real *out, size_t step,
+                        double *sums, size_t c) {
+    V s = N(splat)(0), q = N(splat)(0);
+    for (size_t y = 0; y < oh; y++) {
+        size_t x = 0;
+        for (; x + 4 <= ow; x += 4, out += 4 * step) {
+            const nas_real *corner = padded + (y * width + x) * stride * LANES;
+            CONVOLVE(4);
+        }
+        for (; x < ow; x++, out += step) {
+            const nas_real *corner = padded + (y * width + x) * stride * LANES;
+            CONVOLVE(1);
+        }
+    }
+    if (sums) N(add_sums)(sums, c, s, q);
+}
+#undef CONVOLVE
+
+static void N(convolve_any)(const nas_real *padded, size_t width, const nas_real *taps, size_t k,
+                            size_t stride, size_t oh, size_t ow, nas_real *out, size_t step,
+                            double *sums, size_t c) {
+    if (k == 3 && stride == 1)
+        N(convolve)(padded, width, taps, 3, 1, oh, ow, out, step, sums, c);
+    else if (k == 5 && stride == 1)
+        N(convolve)(padded, width, taps, 5, 1, oh, ow, out, step, sums, c);
+    else if (k == 3 && stride == 2)
+        N(convolve)(padded, width, taps, 3, 2, oh, ow, out, step, sums, c);
+    else if (k == 5 && stride == 2)
+        N(convolve)(padded, width, taps, 5, 2, oh, ow, out, step, sums, c);
+    else
+        N(convolve)(padded, width, taps, k, stride, oh, ow, out, step, sums, c);
+}
+
+/* The lanes of weight [k * k][c], in order or turned by 180 degrees. */
+INLINE void N(take_taps)(nas_real *taps, const nas_real *weight, size_t kk, size_t c, bool turn) {
+    for (size_t i = 0; i < kk; i++)
+        STORE(taps + (turn ? kk - 1 - i : i) * LANES, LOAD(weight + i * c));
+}
+
+INLINE void N(depthwise)(const nas_depthwise *s, const nas_affine *from, nas_activation act,
+                         const nas_real *residual, nas_real *z, const nas_real *weight,
+                         nas_real *out, double *sums, nas_real *scratch, size_t at) {
+    nas_real taps[NAS_MAX_TAPS * LANES];
+    size_t p = s->k / 2;
+    N(take_taps)(taps, weight + at, s->k * s->k, s->c, false);
+    N(pad_affine)(scratch, s, p, from, act, residual, z, at);
+    N(convolve_any)
+    (scratch, s->w + 2 * p, taps, s->k, s->stride, s->oh, s->ow, out + at, s->c,
+     sums ? sums + at : NULL, s->c);
+}
+
+/* One row of taps of the weight gradient at once, so that dy is read k times, not k^2. */
+#define WEIGHT_GRAD(K)                                                                             \
+    for (size_t ky = 0; ky < K; ky++) {                                                            \
+        V sum[K];                                                                                  \
+        for (size_t kx = 0; kx < K; kx++) sum[kx] = N(splat)(0);                                   \
+        for (size_t y = 0; y < s->oh; y++) {                                                       \
+            const nas_real *row = padded + (y * s->stride + ky) * width * LANES;                   \
+            const nas_real *d = dy + y * dy_width * LANES;                                         \
+            for (size_t x = 0; x < s->ow; x++, d += LANES, row += s->stride * LANES)               \
+                for (size_t kx = 0; kx < K; kx++) sum[kx] += LOAD(d) * LOAD(row + kx * LANES);     \
+        }                                                                                          \
+        for (size_t kx = 0; kx < K; kx++) {                                                        \
+            nas_real *to = grad + (ky * K + kx) * s->c;                                            \
+            STORE(to, LOAD(to) + sum[kx]);                                                         \
+        }                                                                                          \
+    }
+
+static void N(weight_grad)(const nas_depthwise *s, const nas_real *padded, size_t width,
+                           const nas_real *dy, size_t dy_width, nas_real *grad) {
+    if (s->k == 3) {
+        WEIGHT_GRAD(3)
+    } else if (s->k == 5) {
+        WEIGHT_GRAD(5)
+    } else {
+        WEIGHT_GRAD(7)
+    }
+}
+#undef WEIGHT_GRAD
+
+/* dx [h + 2p][w + 2p][LANES] by scattering dy, for strides above 1. */
+static void N(scatter)(const nas_depthwise *s, const nas_real *dy, size_t dy_width,
+                       const nas_real *taps, nas_real *dx, size_t width) {
+    memset(dx, 0, (s->h + 2 * (s->k / 2)) * width * LANES * sizeof *dx);
+    for (size_t y = 0; y < s->oh; y++)
+        for (size_t x = 0; x < s->ow; x++) {
+            V d = LOAD(dy + (y * dy_width + x) * LANES);
+            nas_real *corner = dx + (y * width + x) * s->stride * LANES;
+            for (size_t ky = 0; ky < s->k; ky++)
+                for (size_t kx = 0; kx < s->k; kx++) {
+                    nas_real *to = corner + (ky * width + kx) * LANES;
+                    STORE(to, LOAD(to) + d * LOAD(taps + (ky * s->k + kx) * LANES));
+                }
+        }
+}
+
+INLINE void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const nas_real *y,
+                              const nas_real *k, const nas_affine *from, const nas_real *weight,
+                              nas_real *weight_grad, const nas_affine *below, nas_activation act,
+                              const nas_real *residual, nas_real *g_in, double *sums,
+                              nas_real *scratch, size_t at) {
+    nas_real taps[NAS_MAX_TAPS * LANES];
+    size_t p = s->k / 2, width = s->w + 2 * p, dy_width = s->ow + 2 * p;
+    nas_real *x = scratch, *dy = x + (s->h + 2 * p) * width * LANES;
+    nas_real *dx = dy + (s->oh + 2 * p) * dy_width * LANES;
+    nas_real *dy_inside = dy + (p * dy_width + p) * LANES;
+
+    memset(dy, 0, (s->oh + 2 * p) * dy_width * LANES * sizeof *dy);
+    V k0 = LOAD(k + at), k1 = LOAD(k + s->c + at), k2 = LOAD(k + 2 * s->c + at);
+    for (size_t row = 0, i = at; row < s->oh; row++)
+        for (size_t col = 0; col < s->ow; col++, i += s->c)
+            STORE(dy_inside + (row * dy_width + col) * LANES,
+                  k0 * LOAD(g + i) + (k1 * LOAD(y + i) + k2));
+
+    N(pad_affine)(x, s, p, from, from->act, NULL, NULL, at);
+    N(weight_grad)(s, x, width, dy_inside, dy_width, weight_grad + at);
+
+    N(take_taps)(taps, weight + at, s->k * s->k, s->c, s->stride == 1);
+    const nas_real *d = dx;
+    size_t d_width = s->w;
+    if (s->stride == 1) {
+        N(convolve_any)(dy, dy_width, taps, s->k, 1, s->h, s->w, dx, LANES, NULL, 0);
+    } else {
+        N(scatter)(s, dy_inside, dy_width, taps, dx, width);
+        d = dx + (p * width + p) * LANES;
+        d_width = width;
+    }
+
+    V a = LOAD(below->a + at), b = LOAD(below->b + at), sum = N(splat)(0), dot = N(splat)(0);
+    for (size_t row = 0, i = at; row < s->h; row++)
+        for (size_t col = 0; col < s->w; col++, i += s->c) {
+            V t = LOAD(d + (row * d_width + col) * LANES), below_y = LOAD(below->y + i);
+            if (residual) t += LOAD(residual + i);
+            t *= N(slope)(below_y * a + b, act);
+            STORE(g_in + i, t);
+            sum += t;
+            dot += t * below_y;
+        }
+    N(add_sums)(sums + at, s->c, sum, dot);
+}
+
+#undef LOAD
+#undef STORE

@@ -1,0 +1,182 @@
+#include "supernet/engine_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* What the sweep over a unit needs to know of the unit below it. */
+typedef struct below {
+    const unit *u;
+    bool residual; /* the unit's input is also added to its block's output */
+    int block_end; /* then: the unit whose g is that output's gradient */
+} below;
+
+static below look_below(const nas_engine *e, int index) {
+    const unit *u = &e->units[index];
+    below b = {&e->units[u->source], false, -1};
+    if (u->node < 0) return b;
+    int next = u->node + 1; /* the output of the block that u begins */
+    if (next < e->n_nodes && e->units[e->nodes[next].unit + 1].residual == u->node)
+        b = (below){b.u, true, e->nodes[next].unit};
+    return b;
+}
+
+static double *chunk_sums(const nas_engine *e, int chunk) {
+    return e->sums + (size_t)chunk * 2 * e->widest;
+}
+
+/* From the sums of g and g y to batch norm's parameter gradients, and to k of bn_grad(). */
+static void finish_bn(nas_engine *e, const unit *u) {
+    double rows = (double)e->n_images * u->oh * u->ow;
+    for (size_t c = 0; c < u->oc; c++) {
+        double g = 0, gy = 0;
+        for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
+            g += chunk_sums(e, chunk)[c];
+            gy += chunk_sums(e, chunk)[u->oc + c];
+        }
+        double mean = (double)e->mean[u->bn + c];
+        double inverse = 1 / sqrt((double)e->var[u->bn + c] + BN_EPSILON);
+        double gamma_grad = inverse * (gy - mean * g);
+        double k0 = (double)e->weights[u->gamma + c] * inverse;
+        double k1 = -k0 * inverse * gamma_grad / rows;
+        e->gradient[u->gamma + c] += (nas_real)gamma_grad;
+        e->gradient[u->beta + c] += (nas_real)g;
+        e->bn_k[c] = (nas_real)k0;
+        e->bn_k[u->oc + c] = (nas_real)k1;
+        e->bn_k[2 * u->oc + c] = (nas_real)(-k0 * g / rows - k1 * mean);
+    }
+}
+
+typedef struct sweep {
+    nas_engine *e;
+    int unit;
+    below under;
+} sweep;
+
+static const nas_real *residual_grad(const sweep *s, uint32_t image) {
+    if (!s->under.residual) return NULL;
+    const unit *end = &s->e->units[s->under.block_end];
+    return end->g + image * end->values;
+}
+
+/* Squeeze-excite's part of the tile: its own gradients, then g of the depthwise unit. */
+static void backward_gated(const sweep *s, const group *at, uint32_t image, uint32_t count,
+                           const tile *t, nas_real *partial, double *sums) {
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit];
+    size_t rows = (size_t)u->h * u->w, c = u->c;
+    nas_affine from = nas_engine_affine(e, u->source, at, image);
+    for (uint32_t i = 0; i < count; i++, from.y += rows * c)
+        e->kernels->column_dots(t->gate_grad + i * c, t->dx + i * rows * c, &from, rows, c);
+    nas_squeeze_backward(e, &u->se, image, count, t, partial);
+    nas_real share = (nas_real)1 / (nas_real)rows;
+    for (size_t i = 0; i < count * c; i++) t->pool_grad[i] *= share;
+    from = nas_engine_affine(e, u->source, at, image);
+    for (uint32_t i = 0; i < count; i++, from.y += rows * c)
+        e->kernels->act_grad(s->under.u->g + (image + i) * rows * c, t->dx + i * rows * c, &from,
+                             t->gate + i * c, t->pool_grad + i * c, NULL, sums, rows, c);
+}
+
+static void backward_product(const sweep *s, const group *at, nas_real *partial, double *sums) {
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit];
+    tile t = nas_engine_cut_tile(e, u, at->thread);
+    size_t k = u->weight.rows, n = u->oc;
+    uint32_t most = nas_engine_tile(u);
+    for (uint32_t i = at->first; i < at->end; i += most) {
+        uint32_t count = at->end - i < most ? at->end - i : most;
+        size_t rows = (size_t)count * u->oh * u->ow;
+        e->kernels->bn_grad(t.dy, u->g + i * u->values, nas_engine_y(e, s->unit, at, i), e->bn_k,
+                            rows, n);
+        const nas_real *x = nas_engine_input(e, u, at, i, count, false, &t);
+        nas_gemm(k, n, rows, (nas_matrix){x, k, true}, (nas_matrix){t.dy, n, false}, 1, partial, n);
+        if (u->kind == UNIT_STEM) continue;
+        nas_gemm(rows, k, n, (nas_matrix){t.dy, n, false},
+                 (nas_matrix){e->weights + u->weight.offset, u->weight.ld, true}, 0, t.dx, k);
+        if (u->se.c) {
+            backward_gated(s, at, i, count, &t, partial + k * n, sums);
+            continue;
+        }
+        nas_affine from = nas_engine_affine(e, u->source, at, i);
+        e->kernels->act_grad(s->under.u->g + i * s->under.u->values, t.dx, &from, NULL, NULL,
+                             residual_grad(s, i), sums, rows, k);
+    }
+}
+
+static void backward_depthwise(const sweep *s, const group *at, nas_real *partial, double *sums) {
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit];
+    nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    nas_real *memory = e->scratch + (size_t)at->thread * e->scratch_size;
+    for (uint32_t i = at->first; i < at->end; i++) {
+        nas_affine below_at = nas_engine_affine(e, u->source, at, i), from = below_at;
+        if (u->node >= 0)
+            from = (nas_affine){nas_engine_z(e, u->node, at, i), e->ones, e->zeros, NAS_ACT_NONE};
+        e->kernels->depthwise_grad(&shape, u->g + i * u->values, nas_engine_y(e, s->unit, at, i),
+                                   e->bn_k, &from, u->packed, partial, &below_at,
+                                   residual_grad(s, i), s->under.u->g + i * s->under.u->values,
+                                   sums, memory);
+    }
+}
+
+static void sweep_chunk(void *context, int chunk, int thread) {
+    const sweep *s = context;
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit];
+    nas_real *partial = e->partial + (size_t)chunk * e->partial_size;
+    size_t values =
+        u->weight.rows * u->weight.columns + (u->se.c ? nas_squeeze_partial(&u->se) : 0);
+    memset(partial, 0, values * sizeof *partial);
+    if (u->source >= 0) memset(chunk_sums(e, chunk), 0, 2 * (size_t)u->c * sizeof(double));
+    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread};
+    if (u->kind == UNIT_DEPTHWISE)
+        backward_depthwise(s, &at, partial, chunk_sums(e, chunk));
+    else
+        backward_product(s, &at, partial, chunk_sums(e, chunk));
+}
+
+/* Adds the chunks' partial gradients of n values in chunk order to the gradient array. */
+static void add_partials(nas_engine *e, size_t from, size_t n, size_t to) {
+    nas_real *gradient = e->gradient + to;
+    for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
+        const nas_real *partial = e->partial + (size_t)chunk * e->partial_size + from;
+        for (size_t i = 0; i < n; i++) gradient[i] += partial[i];
+    }
+}
+
+static size_t gradient_row(const unit *u, size_t row) {
+    if (u->kind != UNIT_DEPTHWISE) return u->weight.offset + row * u->weight.ld;
+    size_t skip = (u->full_k - u->k) / 2, y = row / u->k + skip, x = row % u->k + skip;
+    return u->weight.offset + (y * u->full_k + x) * u->weight.ld;
+}
+
+static void add_chunk(void *context, int part, int thread) {
+    (void)thread;
+    const sweep *s = context;
+    const unit *u = &s->e->units[s->unit];
+    size_t rows = u->weight.rows, n = u->weight.columns;
+    for (size_t row = (size_t)part; row < rows; row += NAS_CHUNKS)
+        add_partials(s->e, row * n, n, gradient_row(u, row));
+    if (!u->se.c) return;
+    size_t c = u->se.c, r = u->se.r, from = rows * n;
+    for (size_t row = (size_t)part; row < c; row += NAS_CHUNKS)
+        add_partials(s->e, from + row * r, r, u->se.reduce.offset + row * u->se.reduce.ld);
+    from += c * r;
+    if (part == 0) add_partials(s->e, from, r, u->se.reduce_bias);
+    from += r;
+    for (size_t row = (size_t)part; row < r; row += NAS_CHUNKS)
+        add_partials(s->e, from + row * c, c, u->se.excite.offset + row * u->se.excite.ld);
+    if (part == 1) add_partials(s->e, from + r * c, c, u->se.excite_bias);
+}
+
+void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real *logits_grad,
+                         nas_real *gradient) {
+    e->weights = weights;
+    e->gradient = gradient;
+    nas_head_backward(e, logits_grad);
+    for (int i = e->n_units - 1; i >= 0; i--) {
+        sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}};
+        finish_bn(e, &e->units[i]);
+        nas_parallel(e->threads, NAS_CHUNKS, sweep_chunk, &s);
+        nas_parallel(e->threads, NAS_CHUNKS, add_chunk, &s);
+    }
+}

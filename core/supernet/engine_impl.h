@@ -1,0 +1,177 @@
+/* The engine's inside, shared by its own files only.
+ *
+ * A subnet is a list of units (convolution + batch norm + activation). A unit stores y, its
+ * convolution's output before batch norm; who reads it applies batch norm and activation on the
+ * fly. Outputs of the stem and of blocks, which residuals need too, are stored as nodes by their
+ * first reader. One parallel sweep over the images runs one unit; between sweeps batch norm's sums
+ * are added up. Backward does the same in reverse: a sweep turns g, the gradient with respect to
+ * batch norm's output, into the unit's weight gradient and into g of the unit below. */
+#ifndef NAS_SUPERNET_ENGINE_IMPL_H
+#define NAS_SUPERNET_ENGINE_IMPL_H
+
+#include "base/threads.h"
+#include "nn/gemm.h"
+#include "nn/kernels.h"
+#include "supernet/engine.h"
+
+#define MAX_UNITS (2 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 3)
+#define MAX_NODES (1 + NAS_MAX_STAGES * NAS_MAX_DEPTH)
+#define MAX_LINEAR (NAS_MAX_HIDDEN + 1)
+#define HEAD_BLOCKS 4 /* fixed cuts of the linear layers, as chunks are of images */
+#define BN_EPSILON 1e-5
+
+typedef enum unit_kind { UNIT_STEM, UNIT_POINTWISE, UNIT_DEPTHWISE } unit_kind;
+
+/* A slice of a parameter matrix [rows][columns] within the flat array. */
+typedef struct slice {
+    size_t offset, ld, rows, columns;
+} slice;
+
+/* Squeeze-excite between a depthwise unit and its projection. */
+typedef struct squeeze {
+    size_t c, r;                     /* inner and reduced width; 0: none */
+    slice reduce, excite;            /* [c][r], [r][c] */
+    size_t reduce_bias, excite_bias; /* offsets */
+    nas_real *pool, *hidden, *gate;  /* [images][c], [images][r] before relu, [images][c] before
+                                        h-sigmoid */
+} squeeze;
+
+typedef struct unit {
+    unit_kind kind;
+    nas_activation act;
+    uint32_t h, w, c, oh, ow, oc, k, stride;
+    int source;         /* the unit whose y it reads; -1: the images */
+    int node;           /* the node that holds its input, stored by this unit; -1: none */
+    int residual;       /* node added to this unit's input when it is stored as a node; -1: none */
+    squeeze se;         /* on the input; c = 0: none */
+    slice weight;       /* stem [k * k * c][oc], pointwise [c][oc], depthwise [k * k][c] */
+    uint32_t full_k;    /* depthwise: kernel size in the flat array */
+    size_t gamma, beta; /* offsets */
+    size_t bn;          /* of its channels in the engine's per-channel arrays */
+    size_t values;      /* oh * ow * oc */
+    nas_real *y;        /* [images][values] */
+    nas_real *g;        /* backward: gradient of batch norm's output, same shape */
+    nas_real *packed;   /* depthwise: its weight slice [k * k][c] */
+} unit;
+
+typedef struct linear {
+    size_t in, out, weight, bias;
+    nas_real *x, *y; /* [images][in] input, [images][out] output before activation */
+    nas_real *dx;
+} linear;
+
+/* Images first .. end - 1, handled by one chunk. Their place in a buffer is base * room + (image -
+ * origin) * values: with base = origin = 0 all images of a batch stand in order; inference lets
+ * each chunk use the place of its first image again and again, so that data stays in cache. */
+typedef struct group {
+    uint32_t first, end, base, origin;
+    int chunk, thread;
+} group;
+
+/* Work memory of a tile of a product unit. */
+typedef struct tile {
+    nas_real *x, *dx, *dy; /* [count][in], [count][in], [count][out] */
+    nas_real *gate, *gate_grad, *pool_grad, *hidden,
+        *hidden_grad; /* squeeze-excite: [count][c or r] */
+} tile;
+
+struct nas_engine {
+    const nas_supernet *supernet;
+    const nas_kernels *kernels;
+    nas_engine_mode mode;
+    uint32_t max_images, height, width;
+    int threads;
+
+    nas_arch arch;
+    int n_units, n_nodes, n_linear;
+    unit units[MAX_UNITS];
+    struct {
+        nas_real *z; /* [images][values] */
+        size_t values;
+        int unit; /* that makes it */
+    } nodes[MAX_NODES];
+    linear linears[MAX_LINEAR];
+
+    /* Memory: one block, cut up by select(). */
+    nas_real *arena;
+    size_t arena_size, arena_used;
+    size_t y_room, z_room; /* mode FORWARD: largest values of a unit, of a node */
+    nas_real *ping[2], *pong[2];
+    size_t channels;              /* of the largest subnet */
+    nas_real *mean, *var, *a, *b; /* [channels] */
+    nas_real *ones, *zeros;       /* [widest channel count] */
+    nas_real *bn_k;               /* [3][widest] */
+    double *sums;                 /* [NAS_CHUNKS][2 * widest] */
+    size_t widest;
+    nas_real *partial; /* [NAS_CHUNKS][partial_size] weight gradients */
+    size_t partial_size;
+    nas_real *scratch; /* [threads][scratch_size] */
+    size_t scratch_size;
+    nas_real *dropout_mask; /* [images][last linear's in] */
+
+    /* The call under way. */
+    const nas_real *weights;
+    const nas_input *inputs;
+    uint32_t n_inputs, n_images;
+    const nas_bn_stats *fixed; /* batch norm's statistics, or NULL */
+    bool dropped;              /* dropout was applied */
+    nas_real *gradient;
+};
+
+/* engine_plan.c: units and buffers of the selected subnet. */
+size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images);
+
+/* Images of a tile of unit u whose work memory fits in cache; that memory in nas_real; its parts.
+ */
+uint32_t nas_engine_tile(const unit *u);
+size_t nas_engine_tile_memory(const unit *u);
+tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread);
+
+/* First image of a chunk; chunk NAS_CHUNKS gives the end. */
+static inline uint32_t nas_engine_cut(const nas_engine *e, int chunk) {
+    return (uint32_t)((uint64_t)e->n_images * (uint64_t)chunk / NAS_CHUNKS);
+}
+
+static inline nas_real *nas_engine_y(const nas_engine *e, int index, const group *at,
+                                     uint32_t image) {
+    const unit *u = &e->units[index];
+    size_t room = e->mode == NAS_ENGINE_TRAIN ? u->values : e->y_room;
+    return u->y + at->base * room + (image - at->origin) * u->values;
+}
+
+static inline nas_real *nas_engine_z(const nas_engine *e, int node, const group *at,
+                                     uint32_t image) {
+    size_t values = e->nodes[node].values;
+    size_t room = e->mode == NAS_ENGINE_TRAIN ? values : e->z_room;
+    return e->nodes[node].z + at->base * room + (image - at->origin) * values;
+}
+
+/* Batch norm and activation of unit `source`, seen from images [first...] of a group. */
+nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image);
+
+/* The unit's input rows of `count` images for a product: a node's memory where there is one, else
+ * computed into t->x, with t->gate. `store` (in forward) also fills nodes and squeeze-excite's
+ * values, which backward reads again. */
+const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, uint32_t image,
+                                 uint32_t count, bool store, const tile *t);
+
+/* squeeze.c: for `count` images from `image` on. Forward takes s->pool and leaves s->hidden,
+ * s->gate (before h-sigmoid) and gate [count][c]. Backward turns t->gate_grad into t->pool_grad and
+ * adds the four parameter gradients to partial. */
+void nas_squeeze_forward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
+                         nas_real *gate);
+void nas_squeeze_gates(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
+                       nas_real *gate);
+void nas_squeeze_backward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
+                          const tile *t, nas_real *partial);
+
+/* Values of the four gradients in partial: reduce [c][r], its bias [r], excite [r][c], its bias
+ * [c]. */
+size_t nas_squeeze_partial(const squeeze *s);
+
+/* head.c */
+void nas_head_pool(nas_engine *e, const group *at);
+void nas_head_forward(nas_engine *e, const nas_forward *how, nas_real *logits);
+void nas_head_backward(nas_engine *e, const nas_real *logits_grad);
+
+#endif

@@ -1,0 +1,237 @@
+/* Turns an architecture into units, nodes and buffers. */
+#include "supernet/engine_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TILE_BYTES (256 * 1024) /* work memory of a tile: well inside a core's L2 cache */
+
+static const nas_parameter *parameter(const nas_engine *e, const char *prefix, const char *name) {
+    char full[64];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    return nas_supernet_find(e->supernet, full);
+}
+
+/* The first rows and columns of a matrix parameter. */
+static slice cut(const nas_engine *e, const char *prefix, const char *name, size_t rows,
+                 size_t columns) {
+    const nas_parameter *p = parameter(e, prefix, name);
+    return (slice){p->offset, p->shape[p->ndim - 1], rows, columns};
+}
+
+static size_t offset(const nas_engine *e, const char *prefix, const char *name) {
+    return parameter(e, prefix, name)->offset;
+}
+
+static unit *add_unit(nas_engine *e, unit_kind kind, const char *prefix, const char *name,
+                      nas_activation act, uint32_t oc, uint32_t k, uint32_t stride) {
+    int index = e->n_units++;
+    unit *u = &e->units[index];
+    *u = (unit){.kind = kind, .act = act, .oc = oc, .k = k, .stride = stride};
+    u->source = index - 1;
+    u->node = u->residual = -1;
+    if (index > 0) {
+        const unit *below = u - 1;
+        u->h = below->oh;
+        u->w = below->ow;
+        u->c = below->oc;
+        u->bn = below->bn + below->oc;
+    } else {
+        u->h = u->w = e->arch.resolution;
+        u->c = e->supernet->space.channels;
+    }
+    u->oh = (u->h + stride - 1) / stride;
+    u->ow = (u->w + stride - 1) / stride;
+    u->values = (size_t)u->oh * u->ow * oc;
+    char full[32];
+    snprintf(full, sizeof full, "%s.bn.gamma", name);
+    u->gamma = offset(e, prefix, full);
+    snprintf(full, sizeof full, "%s.bn.beta", name);
+    u->beta = offset(e, prefix, full);
+    snprintf(full, sizeof full, "%s.conv", name);
+    size_t rows = kind == UNIT_POINTWISE ? u->c : kind == UNIT_STEM ? (size_t)k * k * u->c : k * k;
+    u->weight = cut(e, prefix, full, rows, oc);
+    u->full_k = parameter(e, prefix, full)->shape[0];
+    return u;
+}
+
+/* The unit just added makes a node, which the next unit will store. */
+static int add_node(nas_engine *e) {
+    int node = e->n_nodes++;
+    e->nodes[node].unit = e->n_units - 1;
+    e->nodes[node].values = e->units[e->n_units - 1].values;
+    return node;
+}
+
+static squeeze make_squeeze(const nas_engine *e, const char *prefix, uint32_t c) {
+    size_t r = nas_squeeze_width(c);
+    return (squeeze){.c = c,
+                     .r = r,
+                     .reduce = cut(e, prefix, "se.reduce.weight", c, r),
+                     .excite = cut(e, prefix, "se.excite.weight", r, c),
+                     .reduce_bias = offset(e, prefix, "se.reduce.bias"),
+                     .excite_bias = offset(e, prefix, "se.excite.bias")};
+}
+
+/* Adds a block whose input is node `in`; returns its output's node. *residual is what to add when
+ * that node is stored. */
+static int add_block(nas_engine *e, uint32_t s, uint32_t b, int in, int *residual) {
+    const nas_stage *stage = &e->supernet->space.stages[s];
+    const nas_block *block = &e->arch.block[s][b];
+    char prefix[32];
+    snprintf(prefix, sizeof prefix, "stage%u.block%u.", s, b);
+    uint32_t stride = b == 0 ? stage->stride : 1, width = e->arch.width[s];
+    uint32_t c = e->units[e->nodes[in].unit].oc, mid = c * block->expand;
+    int first = e->n_units;
+    if (block->expand > 1)
+        add_unit(e, UNIT_POINTWISE, prefix, "expand", stage->activation, mid, 1, 1);
+    add_unit(e, UNIT_DEPTHWISE, prefix, "depthwise", stage->activation, mid, block->kernel, stride);
+    e->units[first].node = in;
+    e->units[first].residual = *residual;
+    unit *project = add_unit(e, UNIT_POINTWISE, prefix, "project", NAS_ACT_NONE, width, 1, 1);
+    if (stage->squeeze_excite) project->se = make_squeeze(e, prefix, mid);
+    *residual = stride == 1 && c == width ? in : -1;
+    return add_node(e);
+}
+
+static void add_linears(nas_engine *e) {
+    const nas_space *space = &e->supernet->space;
+    size_t in = e->units[e->n_units - 1].oc;
+    for (uint32_t i = 0; i <= space->head.n_hidden; i++) {
+        bool last = i == space->head.n_hidden;
+        char name[16];
+        snprintf(name, sizeof name, last ? "classifier" : "hidden%u", i);
+        size_t out = last ? space->classes : space->head.hidden[i];
+        e->linears[e->n_linear++] = (linear){.in = in,
+                                             .out = out,
+                                             .weight = offset(e, name, ".weight"),
+                                             .bias = offset(e, name, ".bias")};
+        in = out;
+    }
+}
+
+static void add_all(nas_engine *e) {
+    const nas_space *space = &e->supernet->space;
+    e->n_units = e->n_nodes = e->n_linear = 0;
+    add_unit(e, UNIT_STEM, "", "stem", space->stem.activation, space->stem.width,
+             space->stem.kernel, space->stem.stride);
+    int node = add_node(e), residual = -1;
+    for (uint32_t s = 0; s < space->n_stages; s++)
+        for (uint32_t b = 0; b < e->arch.depth[s]; b++) node = add_block(e, s, b, node, &residual);
+    unit *head =
+        add_unit(e, UNIT_POINTWISE, "", "head", space->head.activation, space->head.width, 1, 1);
+    head->node = node;
+    head->residual = residual;
+    add_linears(e);
+}
+
+/* Takes count values, in whole cache lines, from the arena; with no arena it only counts. */
+static nas_real *take(nas_engine *e, size_t count) {
+    const size_t line = 64 / sizeof(nas_real);
+    nas_real *memory = e->arena ? e->arena + e->arena_used : NULL;
+    e->arena_used += (count + line - 1) / line * line;
+    return memory;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Forward only: a unit needs the one below it, a node the one before it. */
+static void share_buffers(nas_engine *e, uint32_t images) {
+    nas_real *y[2], *z[2];
+    for (int i = 0; i < 2; i++) y[i] = take(e, images * e->y_room);
+    for (int i = 0; i < 2; i++) z[i] = take(e, images * e->z_room);
+    for (int i = 0; i < e->n_units; i++) e->units[i].y = y[i % 2];
+    for (int i = 0; i < e->n_nodes; i++) e->nodes[i].z = z[i % 2];
+}
+
+/* Training: all of y and z stay; gradients take turns, those of nodes (which residuals need until
+ * the block's first unit) apart from those inside a block. */
+static void keep_buffers(nas_engine *e, uint32_t images) {
+    size_t inner[2] = {0, 0}, outer[2] = {0, 0};
+    for (int i = 0; i < e->n_units; i++) e->units[i].y = take(e, images * e->units[i].values);
+    for (int i = 0; i < e->n_nodes; i++) {
+        e->nodes[i].z = take(e, images * e->nodes[i].values);
+        outer[i % 2] = larger(outer[i % 2], e->nodes[i].values);
+    }
+    for (int i = 0; i < e->n_units; i++) {
+        int turn = e->units[i].kind == UNIT_DEPTHWISE;
+        inner[turn] = larger(inner[turn], e->units[i].values);
+    }
+    nas_real *in[2], *out[2];
+    for (int i = 0; i < 2; i++) in[i] = take(e, images * inner[i]);
+    for (int i = 0; i < 2; i++) out[i] = take(e, images * outer[i]);
+    for (int i = 0; i < e->n_units; i++) e->units[i].g = in[e->units[i].kind == UNIT_DEPTHWISE];
+    for (int i = 0; i < e->n_nodes; i++) e->units[e->nodes[i].unit].g = out[i % 2];
+}
+
+static void take_rest(nas_engine *e, uint32_t images) {
+    for (int i = 0; i < e->n_units; i++) {
+        unit *u = &e->units[i];
+        if (u->kind == UNIT_DEPTHWISE) u->packed = take(e, u->weight.rows * u->weight.columns);
+        if (u->se.c) {
+            u->se.pool = take(e, images * u->se.c);
+            u->se.hidden = take(e, images * u->se.r);
+            u->se.gate = take(e, images * u->se.c);
+        }
+    }
+    for (int i = 0; i < e->n_linear; i++) {
+        linear *l = &e->linears[i];
+        l->x = take(e, images * l->in);
+        l->y = take(e, images * l->out);
+        if (e->mode == NAS_ENGINE_TRAIN) l->dx = take(e, images * l->in);
+    }
+    e->dropout_mask = take(e, images * e->linears[e->n_linear - 1].in);
+}
+
+size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images) {
+    e->arch = *arch;
+    e->arena_used = 0;
+    add_all(e);
+    if (!e->arena) { /* first the largest subnet is laid out, to count */
+        for (int i = 0; i < e->n_units; i++) e->y_room = larger(e->y_room, e->units[i].values);
+        for (int i = 0; i < e->n_nodes; i++) e->z_room = larger(e->z_room, e->nodes[i].values);
+    }
+    if (e->mode == NAS_ENGINE_TRAIN)
+        keep_buffers(e, images);
+    else
+        share_buffers(e, images);
+    take_rest(e, images);
+    return e->arena_used;
+}
+
+/* What a tile holds of one image. */
+static size_t image_memory(const unit *u) {
+    size_t in = (size_t)u->h * u->w * u->c;
+    if (u->kind == UNIT_STEM) return (size_t)u->oh * u->ow * (u->weight.rows + u->oc) + in;
+    return 2 * in + u->values + 3 * u->se.c + 2 * u->se.r;
+}
+
+uint32_t nas_engine_tile(const unit *u) {
+    size_t fit = TILE_BYTES / sizeof(nas_real) / image_memory(u);
+    return fit ? (uint32_t)fit : 1;
+}
+
+size_t nas_engine_tile_memory(const unit *u) {
+    if (u->kind == UNIT_DEPTHWISE) {
+        nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+        return nas_depthwise_scratch(&shape);
+    }
+    size_t needed = nas_engine_tile(u) * image_memory(u), bound = TILE_BYTES / sizeof(nas_real);
+    return needed > bound ? needed : bound; /* a narrower unit may take more images */
+}
+
+tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread) {
+    size_t n = nas_engine_tile(u), in = n * u->h * u->w * u->c;
+    if (u->kind == UNIT_STEM) in = n * u->oh * u->ow * u->weight.rows;
+    tile t = {.x = e->scratch + (size_t)thread * e->scratch_size};
+    t.dy = t.x + in;
+    t.dx = t.dy + n * u->values;
+    t.gate = t.dx + in;
+    t.gate_grad = t.gate + n * u->se.c;
+    t.pool_grad = t.gate_grad + n * u->se.c;
+    t.hidden = t.pool_grad + n * u->se.c;
+    t.hidden_grad = t.hidden + n * u->se.r;
+    return t;
+}

@@ -1,0 +1,239 @@
+#include "supernet/engine_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image) {
+    const unit *u = &e->units[source];
+    return (nas_affine){nas_engine_y(e, source, at, image), e->a + u->bn, e->b + u->bn, u->act};
+}
+
+static const nas_real *image_pixels(const nas_engine *e, uint32_t image) {
+    const nas_input *input = e->inputs;
+    while (image >= input->n) image -= (input++)->n;
+    return input->images + (size_t)image * e->height * e->width * e->supernet->space.channels;
+}
+
+/* Bilinear, half-pixel centres, no anti-aliasing. */
+static void resize(nas_real *to, uint32_t side, const nas_real *from, uint32_t h, uint32_t w,
+                   uint32_t c) {
+    for (uint32_t y = 0; y < side; y++) {
+        double fy = fmin(fmax((y + 0.5) * h / side - 0.5, 0), h - 1);
+        uint32_t y0 = (uint32_t)fy, y1 = y0 + 1 < h ? y0 + 1 : y0;
+        for (uint32_t x = 0; x < side; x++) {
+            double fx = fmin(fmax((x + 0.5) * w / side - 0.5, 0), w - 1);
+            uint32_t x0 = (uint32_t)fx, x1 = x0 + 1 < w ? x0 + 1 : x0;
+            nas_real ty = (nas_real)(fy - y0), tx = (nas_real)(fx - x0);
+            for (uint32_t i = 0; i < c; i++) {
+                nas_real top =
+                    from[(y0 * w + x0) * c + i] * (1 - tx) + from[(y0 * w + x1) * c + i] * tx;
+                nas_real low =
+                    from[(y1 * w + x0) * c + i] * (1 - tx) + from[(y1 * w + x1) * c + i] * tx;
+                to[(y * side + x) * c + i] = top * (1 - ty) + low * ty;
+            }
+        }
+    }
+}
+
+/* Patches [oh * ow][k * k * c] of one image, zero outside. */
+static void take_patches(const unit *u, const nas_real *image, nas_real *patches) {
+    int pad = (int)u->k / 2;
+    for (uint32_t y = 0; y < u->oh; y++)
+        for (uint32_t x = 0; x < u->ow; x++)
+            for (uint32_t ky = 0; ky < u->k; ky++) {
+                int iy = (int)(y * u->stride + ky) - pad;
+                for (uint32_t kx = 0; kx < u->k; kx++, patches += u->c) {
+                    int ix = (int)(x * u->stride + kx) - pad;
+                    bool inside = iy >= 0 && iy < (int)u->h && ix >= 0 && ix < (int)u->w;
+                    for (uint32_t i = 0; i < u->c; i++)
+                        patches[i] =
+                            inside ? image[((uint32_t)iy * u->w + (uint32_t)ix) * u->c + i] : 0;
+                }
+            }
+}
+
+static const nas_real *stem_input(nas_engine *e, const unit *u, uint32_t image, uint32_t count,
+                                  const tile *t) {
+    size_t patch = (size_t)u->oh * u->ow * u->weight.rows;
+    for (uint32_t i = 0; i < count; i++) {
+        const nas_real *pixels = image_pixels(e, image + i);
+        if (u->h != e->height || u->w != e->width) {
+            resize(t->dx, u->h, pixels, e->height, e->width, u->c);
+            pixels = t->dx;
+        }
+        take_patches(u, pixels, t->x + i * patch);
+    }
+    return t->x;
+}
+
+/* The depthwise unit's activations times squeeze-excite's gates. */
+static void gated_input(nas_engine *e, const unit *u, const nas_affine *from, uint32_t image,
+                        uint32_t count, bool store, const tile *t) {
+    size_t rows = (size_t)u->h * u->w, c = u->c;
+    e->kernels->affine(t->x, from, NULL, count * rows, c);
+    if (store) {
+        nas_real *pool = u->se.pool + image * c, share = (nas_real)1 / (nas_real)rows;
+        for (uint32_t i = 0; i < count; i++)
+            e->kernels->column_sums(pool + i * c, t->x + i * rows * c, rows, c);
+        for (size_t i = 0; i < count * c; i++) pool[i] *= share;
+        nas_squeeze_forward(e, &u->se, image, count, t->gate);
+    } else {
+        nas_squeeze_gates(e, &u->se, image, count, t->gate);
+    }
+    for (uint32_t i = 0; i < count; i++)
+        e->kernels->scale(t->x + i * rows * c, t->gate + i * c, rows, c);
+}
+
+const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, uint32_t image,
+                                 uint32_t count, bool store, const tile *t) {
+    if (u->kind == UNIT_STEM) return stem_input(e, u, image, count, t);
+    size_t rows = (size_t)u->h * u->w;
+    nas_affine from = nas_engine_affine(e, u->source, at, image);
+    if (u->node >= 0) {
+        nas_real *z = nas_engine_z(e, u->node, at, image);
+        const nas_real *residual =
+            u->residual >= 0 ? nas_engine_z(e, u->residual, at, image) : NULL;
+        if (store) e->kernels->affine(z, &from, residual, count * rows, u->c);
+        return z;
+    }
+    if (u->se.c)
+        gated_input(e, u, &from, image, count, store, t);
+    else
+        e->kernels->affine(t->x, &from, NULL, count * rows, u->c);
+    return t->x;
+}
+
+static void forward_product(nas_engine *e, int index, const group *at, double *sums) {
+    const unit *u = &e->units[index];
+    tile t = nas_engine_cut_tile(e, u, at->thread);
+    uint32_t most = nas_engine_tile(u);
+    for (uint32_t i = at->first; i < at->end; i += most) {
+        uint32_t count = at->end - i < most ? at->end - i : most;
+        size_t rows = (size_t)count * u->oh * u->ow;
+        const nas_real *x = nas_engine_input(e, u, at, i, count, true, &t);
+        nas_real *y = nas_engine_y(e, index, at, i);
+        nas_gemm(rows, u->oc, u->weight.rows, (nas_matrix){x, u->weight.rows, false},
+                 (nas_matrix){e->weights + u->weight.offset, u->weight.ld, false}, 0, y, u->oc);
+        if (sums) e->kernels->moments(sums, y, rows, u->oc);
+    }
+}
+
+static void forward_depthwise(nas_engine *e, int index, const group *at, double *sums) {
+    const unit *u = &e->units[index];
+    nas_real *memory = e->scratch + (size_t)at->thread * e->scratch_size;
+    nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    for (uint32_t i = at->first; i < at->end; i++) {
+        nas_affine from = nas_engine_affine(e, u->source, at, i);
+        nas_real *z = u->node >= 0 ? nas_engine_z(e, u->node, at, i) : NULL;
+        const nas_real *residual = u->residual >= 0 ? nas_engine_z(e, u->residual, at, i) : NULL;
+        e->kernels->depthwise(&shape, &from, residual, z, u->packed, nas_engine_y(e, index, at, i),
+                              sums, memory);
+    }
+}
+
+static void forward_unit(nas_engine *e, int index, const group *at, double *sums) {
+    if (e->units[index].kind == UNIT_DEPTHWISE)
+        forward_depthwise(e, index, at, sums);
+    else
+        forward_product(e, index, at, sums);
+}
+
+/* Copies the centre of a depthwise kernel, first channels, to [k * k][c]. */
+static void pack(const nas_engine *e, const unit *u) {
+    uint32_t skip = (u->full_k - u->k) / 2;
+    for (uint32_t y = 0; y < u->k; y++)
+        for (uint32_t x = 0; x < u->k; x++) {
+            size_t tap = (size_t)(y + skip) * u->full_k + x + skip;
+            memcpy(u->packed + (y * u->k + x) * u->c,
+                   e->weights + u->weight.offset + tap * u->weight.ld, u->c * sizeof(nas_real));
+        }
+}
+
+/* a and b of batch norm from its mean and variance. */
+static void set_affine(nas_engine *e, const unit *u) {
+    for (size_t c = 0; c < u->oc; c++) {
+        double scale =
+            (double)e->weights[u->gamma + c] / sqrt((double)e->var[u->bn + c] + BN_EPSILON);
+        e->a[u->bn + c] = (nas_real)scale;
+        e->b[u->bn + c] =
+            (nas_real)((double)e->weights[u->beta + c] - (double)e->mean[u->bn + c] * scale);
+    }
+}
+
+static void finish_moments(nas_engine *e, const unit *u) {
+    double rows = (double)e->n_images * u->oh * u->ow;
+    for (size_t c = 0; c < u->oc; c++) {
+        double sum = 0, square = 0;
+        for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
+            const double *s = e->sums + (size_t)chunk * 2 * e->widest;
+            sum += s[c];
+            square += s[u->oc + c];
+        }
+        double mean = sum / rows, var = square / rows - mean * mean;
+        e->mean[u->bn + c] = (nas_real)mean;
+        e->var[u->bn + c] = (nas_real)(var > 0 ? var : 0);
+    }
+    set_affine(e, u);
+}
+
+typedef struct sweep {
+    nas_engine *e;
+    int unit;
+} sweep;
+
+static void sweep_chunk(void *context, int chunk, int thread) {
+    const sweep *s = context;
+    nas_engine *e = s->e;
+    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread};
+    double *sums = e->sums + (size_t)chunk * 2 * e->widest;
+    memset(sums, 0, 2 * e->units[s->unit].oc * sizeof *sums);
+    forward_unit(e, s->unit, &at, sums);
+}
+
+static void pool_chunk(void *context, int chunk, int thread) {
+    const sweep *s = context;
+    group at = {nas_engine_cut(s->e, chunk), nas_engine_cut(s->e, chunk + 1), 0, 0, chunk, thread};
+    nas_head_pool(s->e, &at);
+}
+
+/* Inference has no sums to wait for: an image goes through all units while it is in cache. */
+static void infer_chunk(void *context, int chunk, int thread) {
+    const sweep *s = context;
+    nas_engine *e = s->e;
+    uint32_t first = nas_engine_cut(e, chunk), end = nas_engine_cut(e, chunk + 1);
+    for (uint32_t i = first; i < end; i++) {
+        group at = {i, i + 1, first, i, chunk, thread};
+        for (int u = 0; u < e->n_units; u++) forward_unit(e, u, &at, NULL);
+        nas_head_pool(e, &at);
+    }
+}
+
+static void use_fixed_stats(nas_engine *e, const nas_bn_stats *stats) {
+    memcpy(e->mean, stats->mean, stats->n * sizeof *e->mean);
+    memcpy(e->var, stats->var, stats->n * sizeof *e->var);
+    for (int i = 0; i < e->n_units; i++) set_affine(e, &e->units[i]);
+}
+
+void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input *inputs,
+                        uint32_t n_inputs, const nas_forward *how, nas_real *logits) {
+    e->weights = weights;
+    e->inputs = inputs;
+    e->n_inputs = n_inputs;
+    e->fixed = how->stats;
+    e->n_images = 0;
+    for (uint32_t i = 0; i < n_inputs; i++) e->n_images += inputs[i].n;
+    for (int i = 0; i < e->n_units; i++)
+        if (e->units[i].kind == UNIT_DEPTHWISE) pack(e, &e->units[i]);
+    sweep s = {e, 0};
+    if (how->stats) {
+        use_fixed_stats(e, how->stats);
+        nas_parallel(e->threads, NAS_CHUNKS, infer_chunk, &s);
+    } else {
+        for (; s.unit < e->n_units; s.unit++) {
+            nas_parallel(e->threads, NAS_CHUNKS, sweep_chunk, &s);
+            finish_moments(e, &e->units[s.unit]);
+        }
+        if (logits) nas_parallel(e->threads, NAS_CHUNKS, pool_chunk, &s);
+    }
+    if (logits) nas_head_forward(e, how, logits);
+}
