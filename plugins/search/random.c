@@ -2,6 +2,7 @@
 #include <nashost/search.h>
 #include <nashost/state.h>
 
+#include <math.h>
 #include <stdlib.h>
 
 typedef struct random_config {
@@ -147,6 +148,7 @@ static void propose(random_search *me, uint16_t *genes, uint16_t *scratch, bool 
         draw(me, scratch);
         if (contains(&me->seen, scratch)) continue;
         double violation = problem->violation(problem, scratch);
+        if (isnan(violation)) violation = INFINITY;
         if (*found && !(violation < best)) continue;
         memcpy(genes, scratch, problem->n_genes * sizeof *genes);
         best = violation;
