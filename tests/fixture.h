@@ -62,7 +62,8 @@ static inline void fixture_blob(uint8_t *image, uint32_t side, uint32_t label, u
     double cy = half - 0.5 + (nas_rng_uniform(rng) - 0.5) * side * 0.15;
     double apart = label < angles ? 0 : half * 0.5;
     for (uint32_t i = 0; i < side * side; i++) {
-        double dx = i % side - cx, dy = i / side - cy;
+        uint32_t x = i % side, y = i / side;
+        double dx = x - cx, dy = y - cy;
         double along = (cos(angle) * dx + sin(angle) * dy) / (half * 0.6);
         double across = fabs(cos(angle) * dy - sin(angle) * dx) - apart;
         double value = 200 * exp(-along * along - pow(across / (half * 0.22), 2)) + 20 +

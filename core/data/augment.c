@@ -104,7 +104,7 @@ static void contrast(const canvas *v, float factor) {
         for (size_t i = 0; i < n; i++) sum += v->image[i];
     else
         for (size_t i = 0; i < n; i++) sum += (uint64_t)luma(v->image + 3 * i);
-    blend_level(v, (int)((2 * sum + n) / (2 * n)), factor);
+    blend_level(v, (int)((double)sum / (double)n + 0.5), factor);
 }
 
 static void color(const canvas *v, float factor) {

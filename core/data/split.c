@@ -23,12 +23,11 @@ static void sort(uint64_t *list, uint64_t n) {
 }
 
 /* Room for the three lists; a list of none is never NULL. */
-static int allocate(nas_split_sets *sets, nas_error *err) {
+static bool allocate(nas_split_sets *sets) {
     sets->labelled = nas_alloc(sets->n_labelled, sizeof *sets->labelled);
     sets->validation = nas_alloc(sets->n_validation, sizeof *sets->validation);
     sets->heldout = nas_alloc(sets->n_heldout, sizeof *sets->heldout);
-    if (sets->labelled && sets->validation && sets->heldout) return NAS_OK;
-    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the split's lists");
+    return sets->labelled && sets->validation && sets->heldout;
 }
 
 /* What the drawing works on. */
@@ -129,11 +128,11 @@ int nas_split_draw(const int32_t *labels, uint64_t n_train, uint32_t classes, ui
               .members = nas_alloc(n_train, sizeof *d.members),
               .rank = nas_alloc(classes, sizeof *d.rank),
               .taken = nas_alloc(n_train, sizeof *d.taken)};
-    rc = allocate(sets, err);
-    if (!rc && !(d.members && d.rank && d.taken))
+    if (allocate(sets) && d.members && d.rank && d.taken)
+        rc = draw_lists(&d, sets, err);
+    else
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory to draw a split of %llu images",
                       (ull)n_train);
-    if (!rc) rc = draw_lists(&d, sets, err);
     free(d.members);
     free(d.rank);
     free(d.taken);
@@ -253,11 +252,10 @@ static int load(const char *path, const json_t *root, uint64_t n_train, nas_spli
         return nas_fail(err, NAS_ERR_INPUT, "%s: expected an object, found %s", path,
                         nas_json_kind(root));
     int rc = load_sizes(path, root, n_train, sets, err);
-    if (!rc) rc = allocate(sets, err);
     if (rc) return rc;
     bool *taken = nas_alloc(n_train, sizeof *taken);
-    if (!taken) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     lists l = lists_of(sets);
+    if (!allocate(sets) || !taken) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     for (int i = 0; i < 3 && !rc; i++)
         rc = load_list(path, json_object_get(root, l.name[i]), l.name[i], n_train, taken,
                        *l.list[i], err);
