@@ -7,10 +7,10 @@
 #include "host/options.h"
 #include "host/registry.h"
 
-/* {"plugin": "fixmatch", "options": {"threshold": 0.95}} */
+/* A plugin and its options: {"plugin": ID, "options": {...}} */
 typedef struct nas_use {
     char id[32];
-    const json_t *options; /* borrowed from the resolved pipeline; may be NULL */
+    const json_t *options; /* borrowed from the resolved pipeline */
     char path[64];         /* JSON path, such as "train.ssl" */
 } nas_use;
 
@@ -76,10 +76,10 @@ typedef struct nas_pipeline {
     nas_use dataset, ssl, search, score;
     int64_t labelled, validation, heldout; /* split */
     const json_t *space; /* the space's object, read from its file if the pipeline names one */
-    nas_augment_config augment;
+    nas_augment_config augment; /* flip: only where the data set allows it as well */
     nas_train_config train;
     nas_search_config search_config;
-    const json_t *genome; /* train.genome, for the step shape "fixed"; or NULL */
+    const json_t *genome; /* train.genome; NULL: none, but never with the step shape "fixed" */
     size_t n_platforms, n_exports;
     nas_platform platforms[NAS_MAX_PLATFORMS];
     nas_use exports[NAS_MAX_EXPORTS];
@@ -87,9 +87,10 @@ typedef struct nas_pipeline {
 
 /* Reads and checks a pipeline, after applying overrides ("train.steps=100"; the value is JSON, or a
  * bare string; an index is a number: "platforms.0.constraints.latency_ms=2"). Plugins' options are
- * checked by their tables, which loads them. [main] */
+ * checked by their tables, which loads them, and the space and the genome are parsed. On failure
+ * *pipeline is empty. [main] */
 int nas_pipeline_load(const char *file, const char *const *overrides, size_t n_overrides,
                       nas_registry *registry, nas_pipeline *pipeline, nas_error *err);
-void nas_pipeline_free(nas_pipeline *pipeline);
+void nas_pipeline_free(nas_pipeline *pipeline); /* NULL-safe; empty is fine */
 
 #endif

@@ -5,8 +5,8 @@
 #include <jansson.h>
 #include <nashost/plugin.h>
 
-/* A line of a manifest: {"plugins": [{"id": "idx", "kind": "dataset", "path":
- * "build/.../idx.so"}]}, the path relative to the manifest's folder. */
+/* A line of a manifest: {"plugins": [{"id": ID, "kind": "dataset", "path": "build/..."}]}, the path
+ * relative to the manifest's folder. */
 typedef struct nas_manifest_entry {
     char id[32];
     nas_kind kind;

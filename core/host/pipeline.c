@@ -1,0 +1,287 @@
+#include "host/pipeline.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "host/overrides.h"
+#include "host/sections.h"
+#include "host/space_file.h"
+#include "space/space.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What the readers below share. */
+typedef struct reader {
+    nas_pipeline *pipeline;
+    nas_registry *registry;
+    nas_error *err;
+} reader;
+
+/* An object of the pipeline while it is read: what the user wrote (NULL: nothing), where, and what
+ * it resolves to. */
+typedef struct node {
+    const json_t *json;
+    char path[64];
+    json_t *resolved; /* borrowed from the pipeline's */
+} node;
+
+static int no_memory(const reader *r) {
+    return nas_fail(r->err, NAS_ERR_MEMORY, "%s: out of memory", r->pipeline->file);
+}
+
+static nas_place place_of(const reader *r, const node *at) {
+    return (nas_place){r->pipeline->file, at->path, r->pipeline->folder};
+}
+
+/* Parses at->json by a table and puts what it resolves to into parent, an array if key is NULL. */
+static int parse(const reader *r, node *at, json_t *parent, const char *key,
+                 const nas_option *options, const char *const *nested, void *config) {
+    nas_place place = place_of(r, at);
+    int rc = nas_options_parse(options, sizeof *options, at->json, nested, &place, config,
+                               &at->resolved, r->err);
+    if (rc) return rc;
+    int failed = key ? json_object_set_new(parent, key, at->resolved)
+                     : json_array_append_new(parent, at->resolved);
+    return failed ? no_memory(r) : NAS_OK;
+}
+
+/* The object under a key of parent. */
+static node child(const node *parent, const char *key) {
+    node at = {.json = json_object_get(parent->json, key)};
+    snprintf(at.path, sizeof at.path, "%.40s%s%.20s", parent->path, parent->path[0] ? "." : "",
+             key);
+    return at;
+}
+
+static int parse_child(const reader *r, const node *parent, const char *key, node *at,
+                       const nas_option *options, const char *const *nested, void *config) {
+    *at = child(parent, key);
+    return parse(r, at, parent->resolved, key, options, nested, config);
+}
+
+/* Loads the plugin that the object `at` names and checks its options. */
+static int read_plugin(const reader *r, const node *at, nas_kind kind, const char *id,
+                       nas_use *use) {
+    const nas_plugin *plugin;
+    nas_place place = place_of(r, at);
+    nas_error why;
+    int rc = nas_registry_load(r->registry, kind, id, &plugin, &why);
+    if (rc == NAS_ERR_INPUT) return nas_fail_at(&place, "plugin", r->err, "%s", why.message);
+    if (rc) return nas_fail(r->err, rc, "%s", why.message);
+    node options = child(at, "options");
+    place = place_of(r, &options);
+    rc = nas_instance_validate(r->registry, kind, id, options.json, &place, &options.resolved,
+                               r->err);
+    if (rc) return rc;
+    if (json_object_set_new(at->resolved, "options", options.resolved)) return no_memory(r);
+    use->options = options.resolved;
+    snprintf(use->id, sizeof use->id, "%s", id);
+    snprintf(use->path, sizeof use->path, "%s", at->path);
+    return NAS_OK;
+}
+
+static const char *const nested_options[] = {"options", NULL};
+
+/* {"plugin": ..., "options": {...}} */
+static int read_use(const reader *r, const node *parent, const char *key, nas_kind kind,
+                    nas_use *use) {
+    node at;
+    nas_use_section section;
+    int rc = parse_child(r, parent, key, &at, nas_use_options, nested_options, &section);
+    return rc ? rc : read_plugin(r, &at, kind, section.plugin, use);
+}
+
+static int read_split(const reader *r, const node *root) {
+    node at;
+    nas_split_section section;
+    int rc = parse_child(r, root, "split", &at, nas_split_options, NULL, &section);
+    if (rc) return rc;
+    r->pipeline->labelled = section.labelled;
+    r->pipeline->validation = section.validation;
+    r->pipeline->heldout = section.heldout;
+    return NAS_OK;
+}
+
+/* The space is checked for one channel and two classes, the least that a data set can have: what
+ * the data set really has is known when it is opened. */
+static int read_space(const reader *r, const node *root, nas_space *space) {
+    char source[1024];
+    json_t *json;
+    nas_place place = place_of(r, root);
+    int rc = nas_space_find(json_object_get(root->json, "space"), &place, r->registry, &json,
+                            source, sizeof source, r->err);
+    if (rc) return rc;
+    if (json_object_set_new(root->resolved, "space", json)) return no_memory(r);
+    r->pipeline->space = json;
+    return nas_space_parse(json, source, 1, 2, space, r->err);
+}
+
+static int read_genome(const reader *r, const node *train, const nas_space *space) {
+    const json_t *json = json_object_get(train->json, "genome");
+    nas_place place = place_of(r, train);
+    char where[1024];
+    nas_genome genome;
+    if (json_is_null(json)) json = NULL;
+    if (!json && r->pipeline->train.shape != NAS_STEP_FIXED) return NAS_OK;
+    if (!json)
+        return nas_fail_at(&place, "genome", r->err,
+                           "missing; subnet_sampling \"fixed\" trains the one subnet that it "
+                           "describes");
+    snprintf(where, sizeof where, "%s: %s.genome", place.file, place.path);
+    int rc = nas_genome_from_json(space, json, where, &genome, r->err);
+    if (rc) return rc;
+    json_t *copy = json_deep_copy(json);
+    if (json_object_set_new(train->resolved, "genome", copy)) return no_memory(r);
+    r->pipeline->genome = copy;
+    return NAS_OK;
+}
+
+static int read_train(const reader *r, const node *root, const nas_space *space) {
+    static const char *const nested[] = {"ssl", "genome", NULL};
+    node at;
+    int rc = parse_child(r, root, "train", &at, nas_train_options, nested, &r->pipeline->train);
+    if (!rc) rc = read_genome(r, &at, space);
+    return rc ? rc : read_use(r, &at, "ssl", NAS_KIND_SSL, &r->pipeline->ssl);
+}
+
+static int read_search(const reader *r, const node *root) {
+    static const char *const nested[] = {"options", "score", NULL};
+    node at;
+    nas_search_section section;
+    int rc = parse_child(r, root, "search", &at, nas_search_options, nested, &section);
+    if (rc) return rc;
+    r->pipeline->search_config = section.config;
+    rc = read_plugin(r, &at, NAS_KIND_SEARCH, section.plugin, &r->pipeline->search);
+    return rc ? rc : read_use(r, &at, "score", NAS_KIND_SCORE, &r->pipeline->score);
+}
+
+/* A platform's name becomes part of file names. */
+static int check_name(const reader *r, const node *at, const char *name) {
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    nas_place place = place_of(r, at);
+    size_t n = strspn(name, letters);
+    if (n == 0 || n >= sizeof r->pipeline->platforms->name || name[n] || strchr(".-", name[0]))
+        return nas_fail_at(&place, "name", r->err,
+                           "expected 1 to 31 of the characters A-Z a-z 0-9 . _ -, the first a "
+                           "letter, a digit or _, found \"%.60s\"",
+                           name);
+    for (size_t i = 0; i < r->pipeline->n_platforms; i++)
+        if (strcmp(r->pipeline->platforms[i].name, name) == 0)
+            return nas_fail_at(&place, "name", r->err,
+                               "\"%s\" names platforms[%zu] already; give each its own name", name,
+                               i);
+    return NAS_OK;
+}
+
+static int read_platform(const reader *r, node *at, json_t *list) {
+    static const char *const nested[] = {"hardware", "constraints", NULL};
+    nas_platform_section section;
+    nas_platform platform = {0};
+    node constraints;
+    int rc = parse(r, at, list, NULL, nas_platform_options, nested, &section);
+    if (!rc) rc = check_name(r, at, section.name);
+    if (rc) return rc;
+    snprintf(platform.name, sizeof platform.name, "%s", section.name);
+    rc = read_use(r, at, "hardware", NAS_KIND_HARDWARE, &platform.hardware);
+    if (!rc)
+        rc = parse_child(r, at, "constraints", &constraints, nas_constraints_options, NULL,
+                         &platform.constraints);
+    if (!rc) r->pipeline->platforms[r->pipeline->n_platforms++] = platform;
+    return rc;
+}
+
+static int read_export(const reader *r, node *at, json_t *list) {
+    nas_use_section section;
+    nas_use *use = &r->pipeline->exports[r->pipeline->n_exports];
+    int rc = parse(r, at, list, NULL, nas_use_options, nested_options, &section);
+    if (!rc) rc = read_plugin(r, at, NAS_KIND_EXPORT, section.plugin, use);
+    if (!rc) r->pipeline->n_exports++;
+    return rc;
+}
+
+/* Reads each element of an array of min to max objects; a missing one is empty. */
+static int read_list(const reader *r, const node *root, const char *key, size_t min, size_t max,
+                     int (*read_item)(const reader *, node *, json_t *)) {
+    const json_t *json = json_object_get(root->json, key);
+    nas_place place = place_of(r, root);
+    size_t n = json_array_size(json);
+    char found[100];
+    if ((json && !json_is_array(json)) || n < min || n > max) {
+        if (json_is_array(json))
+            snprintf(found, sizeof found, "%zu", n);
+        else
+            nas_found(json, found, sizeof found);
+        return nas_fail_at(&place, key, r->err, "expected an array of %zu to %zu objects, found %s",
+                           min, max, found);
+    }
+    json_t *list = json_array();
+    if (json_object_set_new(root->resolved, key, list)) return no_memory(r);
+    int rc = NAS_OK;
+    for (size_t i = 0; i < n && !rc; i++) {
+        node at = {.json = json_array_get(json, i)};
+        snprintf(at.path, sizeof at.path, "%s[%zu]", key, i);
+        rc = read_item(r, &at, list);
+    }
+    return rc;
+}
+
+static int read_root(const reader *r, const json_t *json) {
+    static const char *const nested[] = {"$schema", "dataset", "split",     "space",  "augment",
+                                         "train",   "search",  "platforms", "export", NULL};
+    nas_pipeline *pipeline = r->pipeline;
+    node root = {.json = json}, augment;
+    nas_place place = place_of(r, &root);
+    nas_root_section section;
+    nas_space space;
+    int rc = nas_options_parse(nas_root_options, sizeof *nas_root_options, json, nested, &place,
+                               &section, &pipeline->resolved, r->err);
+    if (rc) return rc;
+    root.resolved = pipeline->resolved;
+    pipeline->seed = section.seed;
+    rc = read_use(r, &root, "dataset", NAS_KIND_DATASET, &pipeline->dataset);
+    if (!rc) rc = read_split(r, &root);
+    if (!rc) rc = read_space(r, &root, &space);
+    if (!rc)
+        rc = parse_child(r, &root, "augment", &augment, nas_augment_options, NULL,
+                         &pipeline->augment);
+    if (!rc) rc = read_train(r, &root, &space);
+    if (!rc) rc = read_search(r, &root);
+    if (!rc) rc = read_list(r, &root, "platforms", 1, NAS_MAX_PLATFORMS, read_platform);
+    return rc ? rc : read_list(r, &root, "export", 0, NAS_MAX_EXPORTS, read_export);
+}
+
+/* Notes the file and its absolute folder. */
+static int set_file(nas_pipeline *pipeline, const char *file, nas_error *err) {
+    char *folder = nas_path_folder(file);
+    pipeline->file = strdup(file);
+    pipeline->folder = folder ? realpath(folder, NULL) : NULL;
+    free(folder);
+    if (pipeline->file && pipeline->folder) return NAS_OK;
+    return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", file);
+}
+
+int nas_pipeline_load(const char *file, const char *const *overrides, size_t n_overrides,
+                      nas_registry *registry, nas_pipeline *pipeline, nas_error *err) {
+    json_t *json;
+    *pipeline = (nas_pipeline){0};
+    int rc = nas_json_load(file, &json, err);
+    if (rc == NAS_ERR_IO) /* a name that the user mistyped, most likely */
+        return err ? err->code = NAS_ERR_INPUT : NAS_ERR_INPUT;
+    if (rc) return rc;
+    rc = set_file(pipeline, file, err);
+    if (!rc && json_is_object(json)) rc = nas_overrides_apply(json, overrides, n_overrides, err);
+    const reader r = {pipeline, registry, err};
+    if (!rc) rc = read_root(&r, json);
+    json_decref(json);
+    if (rc) nas_pipeline_free(pipeline);
+    return rc;
+}
+
+void nas_pipeline_free(nas_pipeline *pipeline) {
+    if (!pipeline) return;
+    json_decref(pipeline->resolved);
+    free(pipeline->file);
+    free(pipeline->folder);
+    *pipeline = (nas_pipeline){0};
+}

@@ -1,0 +1,119 @@
+#include "host/sections.h"
+
+#include <math.h>
+
+#define MOST 9007199254740992.0 /* 2^53: beyond it a double skips integers */
+
+#define INT(type, field, key, fallback, min, max, unit, help)                                      \
+    { key, NAS_TYPE_INT, fallback, offsetof(type, field), min, max, unit, help, NULL }
+#define FLOAT(type, field, key, fallback, min, max, unit, help)                                    \
+    { key, NAS_TYPE_FLOAT, fallback, offsetof(type, field), min, max, unit, help, NULL }
+#define ENUM(type, field, key, fallback, choices, help)                                            \
+    { key, NAS_TYPE_ENUM, fallback, offsetof(type, field), 0, 0, NULL, help, choices }
+#define STRING(type, field, key, help)                                                             \
+    { key, NAS_TYPE_STRING, NULL, offsetof(type, field), 0, 0, NULL, help, NULL }
+
+const nas_option nas_root_options[] = {
+    INT(nas_root_section, seed, "seed", "1", 0, MOST, NULL, "of every random number of the run"),
+    {0},
+};
+
+const nas_option nas_split_options[] = {
+    INT(nas_split_section, labelled, "labelled", "250", 1, MOST, "images",
+        "training images whose label is used, as many of each class"),
+    INT(nas_split_section, validation, "validation", "0", 0, MOST, "images",
+        "labelled images that are kept out of training, to choose settings by"),
+    INT(nas_split_section, heldout, "heldout", "2000", 0, MOST, "images",
+        "unlabelled images that are kept out of training, to score subnets on"),
+    {0},
+};
+
+const nas_option nas_augment_options[] = {
+    {"flip", NAS_TYPE_BOOL, "true", offsetof(nas_augment_config, flip), 0, 0, NULL,
+     "mirror half of the images, where the data set says that a mirrored image keeps its class",
+     NULL},
+    FLOAT(nas_augment_config, crop, "crop", "0.125", 0, 0.5, NULL,
+          "padding before a random crop, as a share of the side"),
+    INT(nas_augment_config, strong_ops, "strong_ops", "2", 0, 16, NULL,
+        "RandAugment operations on a strong view"),
+    FLOAT(nas_augment_config, strong_magnitude, "strong_magnitude", "1", 0, 1, NULL,
+          "largest magnitude of an operation"),
+    FLOAT(nas_augment_config, cutout, "cutout", "0.5", 0, 1, NULL,
+          "side of the square cut out of a strong view, as a share of the image's"),
+    {0},
+};
+
+static const char *const shapes[] = {"sandwich", "largest", "fixed", NULL};
+static const char *const teachers[] = {"auto", "self", "largest", "ema", NULL};
+static const char *const schedules[] = {"cosine", "constant", NULL};
+
+const nas_option nas_train_options[] = {
+    INT(nas_train_config, steps, "steps", "1500", 1, 10000000, "steps", "length of the training"),
+    INT(nas_train_config, batch, "batch", "32", 1, 65536, "images", "labelled images in a step"),
+    FLOAT(nas_train_config, mu, "mu", "2", 0, 64, NULL, "unlabelled images for each labelled one"),
+    ENUM(nas_train_config, shape, "subnet_sampling", "\"sandwich\"", shapes,
+         "subnets that a step trains: the largest, the smallest and random ones; the largest; or "
+         "the one in genome"),
+    INT(nas_train_config, subnets, "subnets", "4", 2, 64, "subnets", "in a step of the sandwich"),
+    ENUM(nas_train_config, teacher, "teacher", "\"auto\"", teachers,
+         "network that makes the pseudo-labels; auto: what the loss suggests"),
+    FLOAT(nas_train_config, distill, "distill", "0", 0, 100, NULL,
+          "weight of soft cross-entropy from the largest subnet on labelled images"),
+    FLOAT(nas_train_config, lr, "lr", "0.03", 0, 100, NULL, "learning rate at its highest"),
+    FLOAT(nas_train_config, momentum, "momentum", "0.9", 0, 0.9999, NULL, "Nesterov's"),
+    FLOAT(nas_train_config, weight_decay, "weight_decay", "5e-4", 0, 1, NULL,
+          "on convolution and linear weights"),
+    ENUM(nas_train_config, schedule, "schedule", "\"cosine\"", schedules, "of the learning rate"),
+    FLOAT(nas_train_config, cosine_cycles, "cosine_cycles", "0.4375", 0, 0.5, NULL,
+          "half periods of the cosine over the training"),
+    INT(nas_train_config, warmup, "warmup", "0", 0, 10000000, "steps",
+        "in which the learning rate rises linearly"),
+    FLOAT(nas_train_config, clip_norm, "clip_norm", "0", 0, 1e9, NULL,
+          "longest gradient; 0: any length"),
+    FLOAT(nas_train_config, label_smoothing, "label_smoothing", "0", 0, 0.99, NULL,
+          "share of a label's weight that is spread over all classes"),
+    FLOAT(nas_train_config, dropout, "dropout", "0", 0, 0.95, NULL,
+          "probability, before the classifier"),
+    FLOAT(nas_train_config, ema, "ema", "0.999", 0, 0.999999, NULL,
+          "decay of the averaged weights that are kept; 0: keep the last ones"),
+    INT(nas_train_config, log_every, "log_every", "10", 1, 10000000, "steps",
+        "between lines of metrics.jsonl"),
+    INT(nas_train_config, checkpoint_every, "checkpoint_every", "0", 0, 10000000, "steps",
+        "between checkpoints; 0: only when the run is stopped"),
+    {0},
+};
+
+const nas_option nas_use_options[] = {
+    STRING(nas_use_section, plugin, "plugin", "id of the plugin"),
+    {0},
+};
+
+const nas_option nas_search_options[] = {
+    STRING(nas_search_section, plugin, "plugin", "id of the plugin"),
+    INT(nas_search_section, config.evaluations, "evaluations", "200", 1, 10000000, "subnets",
+        "scored for each platform"),
+    INT(nas_search_section, config.batch, "batch", "16", 1, 65536, "subnets", "asked for at once"),
+    INT(nas_search_section, config.calibration_images, "calibration_images", "1024", 1, 1000000,
+        "images", "that batch norm is calibrated on before a subnet is scored"),
+    {0},
+};
+
+const nas_option nas_platform_options[] = {
+    STRING(nas_platform_section, name, "name", "names the platform and its files"),
+    {0},
+};
+
+const nas_option nas_constraints_options[] = {
+    FLOAT(nas_constraints, latency_ms, "latency_ms", "null", 1e-9, INFINITY, "ms",
+          "most time for one image"),
+    FLOAT(nas_constraints, energy_mj, "energy_mj", "null", 1e-9, INFINITY, "mJ",
+          "most energy for one image"),
+    INT(nas_constraints, peak_bytes, "peak_bytes", "null", 1, MOST, "bytes",
+        "most activation memory"),
+    INT(nas_constraints, flash_bytes, "flash_bytes", "null", 1, MOST, "bytes",
+        "most memory for weights"),
+    INT(nas_constraints, macs, "macs", "null", 1, MOST, NULL,
+        "most multiply-accumulates for one image"),
+    INT(nas_constraints, params, "params", "null", 1, MOST, NULL, "most parameters"),
+    {0},
+};

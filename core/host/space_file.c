@@ -1,0 +1,98 @@
+#include "host/space_file.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/names.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_PRESETS 256
+
+static bool ends_in_json(const char *name) {
+    size_t n = strlen(name);
+    return n > 5 && strcmp(name + n - 5, ".json") == 0;
+}
+
+/* Names of presets in a folder, without ".json". */
+typedef struct presets {
+    size_t n;
+    char *names[MAX_PRESETS];
+} presets;
+
+static void list_presets(const char *folder, presets *list) {
+    char *path = nas_path_join(folder, "spaces");
+    DIR *dir = path ? opendir(path) : NULL;
+    struct dirent *entry;
+    while (dir && list->n < MAX_PRESETS && (entry = readdir(dir)) != NULL) {
+        const char *name = entry->d_name;
+        if (ends_in_json(name)) list->names[list->n++] = strndup(name, strlen(name) - 5);
+    }
+    if (dir) closedir(dir);
+    free(path);
+}
+
+static int unknown_preset(const char *name, const nas_place *place, const nas_registry *registry,
+                          nas_error *err) {
+    presets list = {0};
+    const char *folder;
+    for (size_t i = 0; (folder = nas_registry_folder(registry, i)) != NULL; i++)
+        list_presets(folder, &list);
+    const char *near = nas_nearest(name, (const char *const *)list.names, list.n);
+    int rc = near ? nas_fail_at(place, "space", err,
+                                "unknown preset \"%.60s\"; did you mean \"%s\"?", name, near)
+                  : nas_fail_at(place, "space", err,
+                                "unknown preset \"%.60s\"; expected the name of a file in the "
+                                "folder spaces beside plugins.json, a path, or an object",
+                                name);
+    for (size_t i = 0; i < list.n; i++) free(list.names[i]);
+    return rc;
+}
+
+/* The file of a preset, or NULL. The caller frees. */
+static char *find_preset(const char *name, const nas_registry *registry) {
+    const char *folder;
+    char *file = NULL, *found = NULL;
+    if (asprintf(&file, "spaces/%s.json", name) < 0) return NULL;
+    for (size_t i = 0; !found && (folder = nas_registry_folder(registry, i)) != NULL; i++) {
+        found = nas_path_join(folder, file);
+        if (found && nas_file_exists(found)) break;
+        free(found);
+        found = NULL;
+    }
+    free(file);
+    return found;
+}
+
+static int read_file(const char *path, const nas_place *place, json_t **space, nas_error *err) {
+    nas_error why;
+    int rc = nas_json_load(path, space, &why);
+    if (!rc) return NAS_OK;
+    return nas_fail_at(place, "space", err, "%s", why.message);
+}
+
+int nas_space_find(const json_t *value, const nas_place *place, const nas_registry *registry,
+                   json_t **space, char *source, size_t source_size, nas_error *err) {
+    char found[100];
+    *space = NULL;
+    if (json_is_object(value)) {
+        snprintf(source, source_size, "%s: space", place->file);
+        *space = json_deep_copy(value);
+        return *space ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
+    }
+    const char *name = json_string_value(value);
+    if (!name)
+        return nas_fail_at(place, "space", err,
+                           "expected the name of a preset, a path, or an object, found %s",
+                           nas_found(value, found, sizeof found));
+    bool is_path = strchr(name, '/') || ends_in_json(name);
+    char *path = is_path ? nas_path_join(place->folder, name) : find_preset(name, registry);
+    if (!path)
+        return is_path ? nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file)
+                       : unknown_preset(name, place, registry, err);
+    snprintf(source, source_size, "%s", path);
+    int rc = read_file(path, place, space, err);
+    free(path);
+    return rc;
+}
