@@ -202,6 +202,11 @@ static void resume(bool start_first) {
     void *resumed = open_search(50, start_first ? &fake.problem : NULL);
     if (saver->load(resumed, buffer, bytes, &err)) fail_msg("%s", err.message);
     if (!start_first) assert_int_equal(api.start(resumed, &fake.problem, &err), NAS_OK);
+    char *again = malloc(bytes);
+    assert_int_equal(saver->bytes(resumed), bytes);
+    assert_int_equal(saver->save(resumed, again, &err), NAS_OK);
+    assert_memory_equal(again, buffer, bytes);
+    free(again);
     assert_int_equal(ask_for(resumed, 12, found), n);
     assert_memory_equal(found, expected, n * GENES * sizeof *found);
     free(buffer);
