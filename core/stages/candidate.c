@@ -57,7 +57,8 @@ int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
     candidate->macs = lowered->network.macs;
     candidate->params = lowered->network.params;
     rc = hardware->cost(self, &lowered->network, &candidate->cost, err);
-    if (!rc) candidate->violation = violation(constraints, candidate);
+    if (!rc || rc == NAS_ERR_INFEASIBLE) candidate->violation = violation(constraints, candidate);
+    if (rc && candidate->violation <= 0) candidate->violation = INFINITY;
     nas_lowered_free(lowered);
     return rc;
 }
@@ -128,7 +129,7 @@ static int read_count(const json_t *json, const char *where, const char *key, ui
 
 int nas_candidate_read(const nas_space *space, const json_t *json, const char *where,
                        nas_candidate *candidate, nas_error *err) {
-    *candidate = (nas_candidate){.cost.size = sizeof(nas_cost), .asked = true};
+    *candidate = (nas_candidate){.cost.size = sizeof(nas_cost)};
     nas_cost *cost = &candidate->cost;
     const json_t *genome = json_object_get(json, "genome");
     int rc = nas_genome_from_json(space, genome, where, &candidate->genome, err);

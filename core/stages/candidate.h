@@ -14,7 +14,7 @@ typedef struct nas_candidate {
     uint64_t macs, params;
     double violation; /* of the platform's constraints; infinity if the cost is not known */
     double score;     /* higher is better; NaN: not scored */
-    bool asked;       /* by the search, or always looked at; it gets a line in the file */
+    size_t asked;     /* 1, 2, ... in the order in which the search asked; 0: only looked at */
 } nas_candidate;
 
 /* A constraint with what a candidate costs there; NaN: the hardware plugin cannot tell. */
@@ -31,7 +31,9 @@ size_t nas_candidate_limits(const nas_constraints *constraints, const nas_candid
                             nas_limit *limits);
 
 /* Fills a candidate from a genome: canonical form, costs by the hardware plugin, violation, no
- * score. [main] */
+ * score. NAS_ERR_INFEASIBLE: the device cannot run it, for the reason in err; the candidate is
+ * filled all the same, its violation above 0 (infinity if it breaks none of the constraints).
+ * [main] */
 int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
                        const nas_hardware_api *hardware, void *self,
                        const nas_constraints *constraints, nas_candidate *candidate,

@@ -1,0 +1,60 @@
+#include "stages/scorer.h"
+
+#include "space/lower.h"
+
+#include <math.h>
+
+nas_scorer nas_scorer_open(nas_evaluator *evaluator) {
+    return (nas_scorer){.evaluator = evaluator, .known = {.space = &evaluator->context->space}};
+}
+
+void nas_scorer_close(nas_scorer *scorer) {
+    nas_memo_free(&scorer->known);
+}
+
+/* Starts the plugin with the subnet (value NULL), or asks for the subnet's score. */
+static int ask_plugin(nas_scorer *scorer, const nas_genome *genome, double *value, nas_error *err) {
+    const nas_context *context = scorer->evaluator->context;
+    const nas_score_api *api = context->score.plugin->vtable;
+    nas_lowered *lowered = NULL;
+    int rc = nas_lower(&context->space, genome, &lowered, err);
+    if (rc) return rc;
+    nas_subnet_handle handle = {scorer->evaluator, genome};
+    nas_subnet subnet;
+    nas_evaluator_subnet(&handle, &lowered->network, &subnet);
+    rc = value ? api->score(context->score.self, &subnet, value, err)
+               : api->start(context->score.self, &subnet, err);
+    nas_lowered_free(lowered);
+    return rc;
+}
+
+static int start(nas_scorer *scorer, nas_error *err) {
+    if (scorer->started) return NAS_OK;
+    nas_genome largest = nas_genome_largest(scorer->known.space);
+    scorer->started = true;
+    return ask_plugin(scorer, &largest, NULL, err);
+}
+
+int nas_scorer_score(nas_scorer *scorer, nas_candidate *candidate, nas_error *err) {
+    const nas_candidate *known = nas_memo_find(&scorer->known, &candidate->genome);
+    if (known) {
+        candidate->score = known->score;
+        return NAS_OK;
+    }
+    int rc = start(scorer, err);
+    if (!rc) rc = ask_plugin(scorer, &candidate->genome, &candidate->score, err);
+    if (!rc && !isfinite(candidate->score))
+        rc = nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives the score %g; expected a finite one",
+                      scorer->evaluator->context->pipeline->score.id, candidate->score);
+    return rc ? rc : nas_memo_add(&scorer->known, candidate, err);
+}
+
+int nas_scorer_learn(nas_scorer *scorer, const nas_memo *candidates, nas_error *err) {
+    for (size_t i = 0; i < candidates->n; i++) {
+        const nas_candidate *item = &candidates->items[i];
+        if (isnan(item->score) || nas_memo_find(&scorer->known, &item->genome)) continue;
+        int rc = nas_memo_add(&scorer->known, item, err);
+        if (rc) return rc;
+    }
+    return NAS_OK;
+}

@@ -1,0 +1,32 @@
+/* The search stage: for each platform the best subnet under its constraints, without training.
+ * Reads the trained weights, writes search/PLATFORM.jsonl, a line for each candidate that was
+ * judged, as in stages/candidate.h. */
+#ifndef NAS_STAGES_SEARCH_H
+#define NAS_STAGES_SEARCH_H
+
+#include "stages/candidate.h"
+#include "stages/evaluate.h"
+
+/* Asks each platform's hardware plugin, before anything long is done, for the costs of the smallest
+ * subnet: an error if it cannot tell what a constraint is about, a warning if not even that subnet
+ * fits. [main] */
+int nas_search_check(const nas_context *context, nas_error *err);
+
+/* Fills chosen [n_platforms] with the feasible candidate of the highest score (then the lower
+ * latency, then the lower hash).
+ *
+ * The search plugin asks until search.evaluations feasible subnets have been scored for the
+ * platform, or it has nothing left to ask, or it has asked 100 times as often, or 4 times as often
+ * in a row without a new feasible one. Objectives, to
+ * minimise: "1 - score", and "latency_ms" where the hardware plugin tells it. Infeasible subnets
+ * are told with infinity and not scored; none is scored twice, not for two platforms either. The
+ * largest and the smallest subnet are candidates too, so that the answer is never worse than one of
+ * these that fits.
+ *
+ * A platform whose file is there already is not searched again. One for which nothing fits is
+ * NAS_ERR_INFEASIBLE, after the others have been searched; the message says which constraint, and
+ * the lowest cost that was reached. [main] */
+int nas_search(nas_context *context, nas_evaluator *evaluator, nas_candidate *chosen,
+               nas_error *err);
+
+#endif
