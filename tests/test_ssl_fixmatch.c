@@ -1,5 +1,5 @@
 /* FixMatch against hand-computed cases. */
-#include "../plugins/ssl/fixmatch.c"
+#include "../plugins/ssl/fixmatch.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_harness.h"
 

@@ -1,5 +1,5 @@
 /* FlexMatch against hand-computed cases. */
-#include "../plugins/ssl/flexmatch.c"
+#include "../plugins/ssl/flexmatch.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_state.h"
 

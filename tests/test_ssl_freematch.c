@@ -1,5 +1,5 @@
 /* FreeMatch against hand-computed cases. */
-#include "../plugins/ssl/freematch.c"
+#include "../plugins/ssl/freematch.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_state.h"
 

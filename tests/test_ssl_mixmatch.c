@@ -1,5 +1,5 @@
 /* MixMatch against hand-computed cases. */
-#include "../plugins/ssl/mixmatch.c"
+#include "../plugins/ssl/mixmatch.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_harness.h"
 
@@ -58,14 +58,15 @@ static void test_lambda_is_beta(void **state) {
         step *s = step_open(1);
         set_option(s, "alpha", alpha[k]);
         step_create(s);
-        double square = 0, n = 0;
+        double square = 0;
+        size_t n = 0;
         for (uint64_t t = 0; t < 2000; t++) {
             s->batch.step = t;
             assert_int_equal(step_mix(s), NAS_OK);
             for (uint32_t r = 0; r < mix_rows(s); r++, n++)
                 square += ((double)s->lambda[r] - 0.5) * ((double)s->lambda[r] - 0.5);
         }
-        assert_near(square / n, 1 / (4 * (2 * alpha[k] + 1)), 0.002); /* five deviations */
+        assert_near(square / (double)n, 1 / (4 * (2 * alpha[k] + 1)), 0.002); /* five deviations */
         step_close(s);
     }
 }

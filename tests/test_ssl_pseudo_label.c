@@ -1,5 +1,5 @@
 /* Pseudo-Label against hand-computed cases. */
-#include "../plugins/ssl/pseudo_label.c"
+#include "../plugins/ssl/pseudo_label.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_harness.h"
 

@@ -1,11 +1,11 @@
 /* SoftMatch against hand-computed cases. */
-#include "../plugins/ssl/softmatch.c"
+#include "../plugins/ssl/softmatch.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_state.h"
 
-/* Rows that are sure of every class alike have aligned probabilities equal to their own: six rows
- * cannot be, so five classes take one row each of .8, and the sixth is taken away. Momentum .9:
- * mu = .9 * .2 + .1 * .8 = .26, variance = .9 * 1 + .1 * 0. */
+/* One row for each of five classes: their mean is level, so alignment changes nothing. Momentum .9:
+ * mu = .9 * .2 + .1 * .8 = .26, variance = .9 * 1 + .1 * 0; a row .05 below mu then weighs
+ * exp(-.05^2 / (2 * .9 / 2^2)). */
 static void test_weights(void **state) {
     (void)state;
     step *s = step_open(1);
@@ -24,9 +24,9 @@ static void test_weights(void **state) {
     step_close(s);
 }
 
-/* Confidence .9 and .5, one row each: mean .7, unbiased variance .08, as the first p is the batch's
- * mean. Two classes of probability only, so that alignment is by hand: rows (.9, .1) and (.5, .5)
- * have p = (.7, .3), aligned (.9 / .7, .1 / .3) and (.5 / .7, .5 / .3), scaled .7941 and .7. */
+/* Two classes: rows (.9, .1) and (.5, .5) have p = (.7, .3), so they align to (.9 / .7, .1 / .3)
+ * and
+ * (.5 / .7, .5 / .3), scaled to sum 1. Momentum 0: mean and unbiased variance are this batch's. */
 static void test_alignment(void **state) {
     (void)state;
     step *s = step_open(1);
@@ -48,19 +48,21 @@ static void test_alignment(void **state) {
     step_close(s);
 }
 
-/* The second batch is averaged into p, the first one is p. */
-static void test_first_batch_sets_the_class_means(void **state) {
+/* The first batch's mean is p; with momentum .9 the second is averaged into it. Rows (.6, .1 x 4)
+ * of class 0, then of class 1: p = (.55, .15, .1 x 3), each row aligned (.1 / .55, .6 / .15, 1 x
+ * 3). */
+static void test_class_means(void **state) {
     (void)state;
     step *s = step_open(1);
+    set_option(s, "momentum", 0.9);
+    step_create(s);
     for (int i = 0; i < UNLABELLED; i++) set_row(s->teacher[0], i, 0, 0.6);
     step_run(s);
-    /* p is every row's own distribution, so every row aligns to level: confidence 1 / 5. */
-    assert_near(s->result.metrics[0].value, 0.2, 1e-5);
-    s->batch.subnet = 1;
-    set_row(s->teacher[0], 0, 1, 0.6);
+    assert_near(s->result.metrics[0].value, 0.2, 1e-5); /* every row aligns to level */
+    for (int i = 0; i < UNLABELLED; i++) set_row(s->teacher[0], i, 1, 0.6);
     step_run(s);
-    /* Aligned (.1 / .6, .6 / .1, 1, 1, 1) / sum: above mu. */
-    assert_true(s->weights[0] == 1);
+    double aligned = 4 / (0.1 / 0.55 + 4 + 3);
+    assert_near(s->result.metrics[0].value, 0.9 * 0.2 + 0.1 * aligned, 1e-5);
     step_close(s);
 }
 
@@ -86,7 +88,7 @@ int main(void) {
         cmocka_unit_test(test_unlabelled_term_counts),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_alignment),
-        cmocka_unit_test(test_first_batch_sets_the_class_means),
+        cmocka_unit_test(test_class_means),
         cmocka_unit_test(test_weighted_mean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* The loss of labelled images alone. */
-#include "../plugins/ssl/supervised.c"
+#include "../plugins/ssl/supervised.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_harness.h"
 

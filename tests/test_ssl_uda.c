@@ -1,5 +1,5 @@
 /* Unsupervised Data Augmentation against hand-computed cases. */
-#include "../plugins/ssl/uda.c"
+#include "../plugins/ssl/uda.c" // NOLINT(bugprone-suspicious-include): one plugin, one program
 
 #include "ssl_harness.h"
 

@@ -38,26 +38,24 @@ static void release(flexmatch *me) {
     me->used = 0;
 }
 
-/* Gives me empty tables of these sizes; on failure it is as after create. */
-static int reserve(flexmatch *me, size_t classes, size_t pool, nas_error *err) {
+/* Gives me empty tables of these sizes; false, and as after create, when out of memory. */
+static bool reserve(flexmatch *me, size_t classes, size_t pool) {
     release(me);
     me->learned = calloc(classes, sizeof *me->learned);
     me->count = calloc(classes, sizeof *me->count);
     me->record = malloc((pool ? pool : 1) * sizeof *me->record);
     if (!me->learned || !me->count || !me->record) {
         release(me);
-        return nas_fail(err, NAS_ERR_MEMORY, "flexmatch: no memory for a pool of %zu images", pool);
+        return false;
     }
     for (size_t i = 0; i < pool; i++) me->record[i] = -1;
     me->classes = classes, me->pool = pool;
-    return NAS_OK;
+    return true;
 }
 
 static int check_batch(flexmatch *me, const nas_ssl_batch *batch, nas_error *err) {
-    if (!me->classes) {
-        int rc = reserve(me, batch->classes, (size_t)batch->pool, err);
-        if (rc) return rc;
-    }
+    if (!me->classes && !reserve(me, batch->classes, (size_t)batch->pool))
+        return nas_fail(err, NAS_ERR_MEMORY, "flexmatch: out of memory");
     if (me->classes != batch->classes || me->pool != batch->pool)
         return nas_fail(err, NAS_ERR_INPUT,
                         "flexmatch: its state is of %zu classes and a pool of %zu images, the run "
@@ -148,7 +146,7 @@ static int state_save(void *self, void *buffer, nas_error *err) {
 
 static int state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
     flexmatch *me = self;
-    nas_state_header header;
+    nas_state_header header = {0};
     int rc = nas_state_get_header(buffer, bytes, "flexmatch", STATE_VERSION, &header, err);
     if (rc) return rc;
     size_t classes = (size_t)header.lengths[0], pool = (size_t)header.lengths[1];
@@ -156,8 +154,8 @@ static int state_load(void *self, const void *buffer, size_t bytes, nas_error *e
     if (rc) return rc;
     release(me);
     if (!classes) return NAS_OK;
-    rc = reserve(me, classes, pool, err);
-    if (rc) return rc;
+    if (!reserve(me, classes, pool))
+        return nas_fail(err, NAS_ERR_MEMORY, "flexmatch: out of memory");
     const char *at = (const char *)buffer + sizeof header;
     memcpy(me->learned, at, classes * sizeof *me->learned);
     at += classes * sizeof *me->learned;

@@ -146,7 +146,7 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     if (rc) return rc;
     if (batch->subnet == 0) update_stats(me, batch);
     set_weights(me, batch, result);
-    double *work = calloc(3 * (size_t)batch->classes, sizeof *work);
+    double *work = calloc(me->classes ? me->classes : 1, 3 * sizeof *work);
     if (!work) return nas_fail(err, NAS_ERR_MEMORY, "freematch: out of memory");
     double fair = fairness(me, batch, result, me->config.fairness, work);
     free(work);
@@ -178,7 +178,7 @@ static int state_save(void *self, void *buffer, nas_error *err) {
 
 static int state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
     freematch *me = self;
-    nas_state_header header;
+    nas_state_header header = {0};
     int rc = nas_state_get_header(buffer, bytes, "freematch", STATE_VERSION, &header, err);
     if (rc) return rc;
     size_t classes = (size_t)header.lengths[0];

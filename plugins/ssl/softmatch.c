@@ -148,7 +148,7 @@ static int state_save(void *self, void *buffer, nas_error *err) {
 
 static int state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
     softmatch *me = self;
-    nas_state_header header;
+    nas_state_header header = {0};
     int rc = nas_state_get_header(buffer, bytes, "softmatch", STATE_VERSION, &header, err);
     if (rc) return rc;
     size_t classes = (size_t)header.lengths[0];

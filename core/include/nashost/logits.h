@@ -20,8 +20,10 @@ static inline size_t nas_argmax(const float *v, size_t n) {
 
 /* log sum exp of logits [n]. */
 static inline double nas_log_sum_exp(const float *logits, size_t n) {
-    double max = (double)logits[nas_argmax(logits, n)], sum = 0;
-    for (size_t i = 0; i < n; i++) sum += exp((double)logits[i] - max);
+    size_t best = nas_argmax(logits, n);
+    double max = (double)logits[best], sum = 1;
+    for (size_t i = 0; i < n; i++)
+        if (i != best) sum += exp((double)logits[i] - max);
     return max + log(sum);
 }
 
