@@ -34,7 +34,7 @@ static void finish_bn(nas_engine *e, const unit *u) {
             gy += chunk_sums(e, chunk)[u->oc + c];
         }
         double mean = (double)e->mean[u->bn + c];
-        double inverse = 1 / sqrt((double)e->var[u->bn + c] + BN_EPSILON);
+        double inverse = 1 / sqrt((double)e->var[u->bn + c] + NAS_BN_EPSILON);
         double gamma_grad = inverse * (gy - mean * g);
         double k0 = (double)e->weights[u->gamma + c] * inverse;
         double k1 = -k0 * inverse * gamma_grad / rows;

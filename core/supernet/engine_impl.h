@@ -18,7 +18,6 @@
 #define MAX_NODES (1 + NAS_MAX_STAGES * NAS_MAX_DEPTH)
 #define MAX_LINEAR (NAS_MAX_HIDDEN + 1)
 #define HEAD_BLOCKS 4 /* fixed cuts of the linear layers, as chunks are of images */
-#define BN_EPSILON 1e-5
 
 typedef enum unit_kind { UNIT_STEM, UNIT_POINTWISE, UNIT_DEPTHWISE } unit_kind;
 

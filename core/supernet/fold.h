@@ -5,10 +5,12 @@
 #include "space/lower.h"
 #include "supernet/engine.h"
 
-/* Fills weight and bias of every layer of lowered (made by nas_lower from the same genome) with the
- * subnet's slices, batch norm folded by stats. *memory owns them; the caller frees it after the
- * network's last use. [any] */
-int nas_fold(const nas_supernet *supernet, const nas_real *weights, const nas_genome *genome,
-             const nas_bn_stats *stats, nas_lowered *lowered, float **memory, nas_error *err);
+/* Fills weight and bias of every layer of lowered (made by nas_lower from a genome of the
+ * supernet's space) with the subnet's slices of weights, batch norm folded by the same subnet's
+ * stats: W' = W s, b' = beta - mean s with s = gamma / sqrt(var + NAS_BN_EPSILON). Layers without
+ * weights keep NULL. *memory owns the values; the caller frees it after the network's last use. A
+ * layer that the supernet does not have, or stats of another subnet, are NAS_ERR_INPUT. [any] */
+int nas_fold(const nas_supernet *supernet, const nas_real *weights, const nas_bn_stats *stats,
+             nas_lowered *lowered, float **memory, nas_error *err);
 
 #endif

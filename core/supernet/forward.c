@@ -153,7 +153,7 @@ static void pack(const nas_engine *e, const unit *u) {
 static void set_affine(nas_engine *e, const unit *u) {
     for (size_t c = 0; c < u->oc; c++) {
         double scale =
-            (double)e->weights[u->gamma + c] / sqrt((double)e->var[u->bn + c] + BN_EPSILON);
+            (double)e->weights[u->gamma + c] / sqrt((double)e->var[u->bn + c] + NAS_BN_EPSILON);
         e->a[u->bn + c] = (nas_real)scale;
         e->b[u->bn + c] =
             (nas_real)((double)e->weights[u->beta + c] - (double)e->mean[u->bn + c] * scale);
