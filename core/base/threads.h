@@ -14,6 +14,10 @@ typedef void (*nas_chunk_fn)(void *context, int chunk, int thread);
  * core's caches. [main] */
 void nas_parallel(int threads, int chunks, nas_chunk_fn fn, void *context);
 
+/* The same, each thread going through its chunks from the last to the first: what the sweep before
+ * left in cache is used first. [main] */
+void nas_parallel_reverse(int threads, int chunks, nas_chunk_fn fn, void *context);
+
 /* OMP_NUM_THREADS if it is a positive number, else the processors this process may use. [any] */
 int nas_threads_default(void);
 

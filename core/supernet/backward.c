@@ -90,8 +90,8 @@ static void backward_product(const sweep *s, const group *at, nas_real *partial,
         const nas_real *x = nas_engine_input(e, u, at, i, count, false, &t);
         nas_gemm(k, n, rows, (nas_matrix){x, k, true}, (nas_matrix){t.dy, n, false}, 1, partial, n);
         if (u->kind == UNIT_STEM) continue;
-        nas_gemm(rows, k, n, (nas_matrix){t.dy, n, false},
-                 (nas_matrix){e->weights + u->weight.offset, u->weight.ld, true}, 0, t.dx, k);
+        nas_gemm(rows, k, n, (nas_matrix){t.dy, n, false}, (nas_matrix){e->turned, k, false}, 0,
+                 t.dx, k);
         if (u->se.c) {
             backward_gated(s, at, i, count, &t, partial + k * n, sums);
             continue;
@@ -168,6 +168,15 @@ static void add_chunk(void *context, int part, int thread) {
     if (part == 1) add_partials(s->e, from + r * c, c, u->se.excite_bias);
 }
 
+/* The weights transposed to [oc][c]: BLIS is up to three times faster with rows than with columns
+ * when a product is skinny. */
+static void turn_weights(nas_engine *e, const unit *u) {
+    const nas_real *from = e->weights + u->weight.offset;
+    for (size_t row = 0; row < u->weight.rows; row++)
+        for (size_t i = 0; i < u->weight.columns; i++)
+            e->turned[i * u->weight.rows + row] = from[row * u->weight.ld + i];
+}
+
 void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real *logits_grad,
                          nas_real *gradient) {
     e->weights = weights;
@@ -176,7 +185,8 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
     for (int i = e->n_units - 1; i >= 0; i--) {
         sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}};
         finish_bn(e, &e->units[i]);
-        nas_parallel(e->threads, NAS_CHUNKS, sweep_chunk, &s);
+        if (e->units[i].kind == UNIT_POINTWISE) turn_weights(e, &e->units[i]);
+        nas_engine_sweep(e, i, sweep_chunk, &s);
         nas_parallel(e->threads, NAS_CHUNKS, add_chunk, &s);
     }
 }

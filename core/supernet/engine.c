@@ -33,11 +33,13 @@ static bool allocate(nas_engine *e, size_t arena) {
     e->bn_k = nas_alloc(3 * e->widest, sizeof *e->bn_k);
     e->sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->sums);
     e->scratch = nas_alloc((size_t)e->threads * e->scratch_size, sizeof *e->scratch);
-    if (e->mode == NAS_ENGINE_TRAIN)
+    if (e->mode == NAS_ENGINE_TRAIN) {
         e->partial = nas_alloc(NAS_CHUNKS * e->partial_size, sizeof *e->partial);
+        e->turned = nas_alloc(e->partial_size, sizeof *e->turned);
+    }
     e->arena_size = arena;
     return e->arena && e->mean && e->var && e->a && e->b && e->ones && e->zeros && e->bn_k &&
-           e->sums && e->scratch && (e->partial || e->mode != NAS_ENGINE_TRAIN);
+           e->sums && e->scratch && ((e->partial && e->turned) || e->mode != NAS_ENGINE_TRAIN);
 }
 
 int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
@@ -83,13 +85,14 @@ void nas_engine_destroy(nas_engine *e) {
     free(e->sums);
     free(e->scratch);
     free(e->partial);
+    free(e->turned);
     free(e);
 }
 
 size_t nas_engine_bytes(const nas_engine *e) {
     size_t reals =
         e->arena_size + 4 * e->channels + 5 * e->widest + (size_t)e->threads * e->scratch_size;
-    if (e->partial) reals += NAS_CHUNKS * e->partial_size;
+    if (e->partial) reals += (NAS_CHUNKS + 1) * e->partial_size;
     return sizeof *e + reals * sizeof(nas_real) + NAS_CHUNKS * 2 * e->widest * sizeof(double);
 }
 

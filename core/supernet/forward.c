@@ -230,7 +230,7 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
         nas_parallel(e->threads, NAS_CHUNKS, infer_chunk, &s);
     } else {
         for (; s.unit < e->n_units; s.unit++) {
-            nas_parallel(e->threads, NAS_CHUNKS, sweep_chunk, &s);
+            nas_engine_sweep(e, s.unit, sweep_chunk, &s);
             finish_moments(e, &e->units[s.unit]);
         }
         if (logits) nas_parallel(e->threads, NAS_CHUNKS, pool_chunk, &s);
