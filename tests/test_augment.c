@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #define SIDE 20
-#define MAX_BYTES (SIDE * SIDE * 3)
+#define MAX_BYTES (25 * 25 * 3)
 
 typedef struct picture {
     uint32_t h, w, c;
@@ -282,6 +282,31 @@ static void test_strong_is_deterministic_and_varied(void **state) {
     }
 }
 
+/* How many of 600 strong views of one operation change a value by more than level 0 of the
+ * operations that have a level ever does. */
+static int far_views(double magnitude) {
+    const nas_augment_config config = {.strong_ops = 1, .strong_magnitude = magnitude};
+    picture in = ramp(8, 10, 1);
+    int far_from = 0;
+    for (uint64_t n = 0; n < 600; n++) {
+        uint8_t out[MAX_BYTES];
+        strong(&config, n, &in, out);
+        int most = 0;
+        for (size_t i = 0; i < size_of(&in); i++)
+            if (abs(out[i] - in.pixels[i]) > most) most = abs(out[i] - in.pixels[i]);
+        far_from += most > 14;
+    }
+    return far_from;
+}
+
+/* 3 operations of 14 have no level or do nothing here; the other 11 are far at most levels. */
+static void test_magnitude_scales_the_operations(void **state) {
+    (void)state;
+    assert_in_range(far_views(0), 0, 0);
+    assert_in_range(far_views(1), 300, 500);
+    assert_in_range(far_views(0.2), 100, far_views(1) - 60);
+}
+
 /* Sides as small as they get must not read or write outside (the sanitizers would tell). */
 static void test_tiny_images(void **state) {
     (void)state;
@@ -317,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_weak_keeps_colours),
         cmocka_unit_test(test_cutout_is_a_rectangle),
         cmocka_unit_test(test_strong_is_deterministic_and_varied),
+        cmocka_unit_test(test_magnitude_scales_the_operations),
         cmocka_unit_test(test_tiny_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,6 +197,23 @@ static void test_views_are_drawn_apart(void **state) {
     nas_loader_close(loader);
 }
 
+/* One labelled image fills every place of a batch; the next step augments it anew. */
+static void test_steps_are_drawn_apart(void **state) {
+    const setting *s = *state;
+    nas_split_sets one = s->split;
+    one.n_labelled = 1;
+    nas_loader *loader;
+    assert_int_equal(nas_loader_open(&s->source, &one, &rich, 0, &loader, NULL), NAS_OK);
+    float before[8 * AREA];
+    memcpy(before, next(loader)->labelled_images, sizeof before);
+    const nas_batch *batch = next(loader);
+    int changed = 0;
+    for (size_t i = 0; i < 8; i++)
+        changed += differ(before + i * AREA, batch->labelled_images + i * AREA);
+    assert_true(changed >= 5);
+    nas_loader_close(loader);
+}
+
 /* The weak view is the same whether or not other views are asked for. */
 static void test_views_do_not_disturb_each_other(void **state) {
     const setting *s = *state;
@@ -295,6 +312,7 @@ int main(void) {
         TEST(test_labelled_images_come_once_a_pass),
         TEST(test_the_pool_comes_once_a_pass),
         TEST(test_views_are_drawn_apart),
+        TEST(test_steps_are_drawn_apart),
         TEST(test_views_do_not_disturb_each_other),
         TEST(test_a_batch_is_valid_until_the_next),
         TEST(test_closing_early_does_not_hang),

@@ -69,6 +69,27 @@ static void test_balanced_and_disjoint(void **state) {
     }
 }
 
+/* Which classes give one more is drawn too; labelled and validation images make up for each other.
+ */
+static void test_remainders(void **state) {
+    (void)state;
+    bool met[CLASSES] = {false};
+    int classes = 0;
+    for (uint64_t seed = 0; seed < 30; seed++) {
+        nas_split_sets s = split_of(15, 5, 0, seed);
+        unsigned labelled[CLASSES] = {0}, both[CLASSES] = {0};
+        for (int i = 0; i < 15; i++) labelled[labels[s.labelled[i]]]++;
+        for (int i = 0; i < 5; i++) both[labels[s.validation[i]]]++;
+        for (int c = 0; c < CLASSES; c++) {
+            assert_int_equal(labelled[c] + both[c], 2);
+            if (labelled[c] == 2) met[c] = true;
+        }
+        nas_split_free(&s);
+    }
+    for (int c = 0; c < CLASSES; c++) classes += met[c];
+    assert_int_equal(classes, CLASSES);
+}
+
 static void test_labelled_depend_on_the_seed_alone(void **state) {
     (void)state;
     nas_split_sets a = split_of(53, 0, 0, 7), b = split_of(53, 111, 300, 7);
@@ -212,6 +233,7 @@ static void test_missing_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_balanced_and_disjoint),
+        cmocka_unit_test(test_remainders),
         cmocka_unit_test(test_labelled_depend_on_the_seed_alone),
         cmocka_unit_test(test_larger_sets_hold_smaller_ones),
         cmocka_unit_test(test_bad_sizes),

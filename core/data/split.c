@@ -255,7 +255,10 @@ static int load(const char *path, const json_t *root, uint64_t n_train, nas_spli
     if (rc) return rc;
     bool *taken = nas_alloc(n_train, sizeof *taken);
     lists l = lists_of(sets);
-    if (!allocate(sets) || !taken) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    if (!allocate(sets) || !taken) {
+        free(taken);
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    }
     for (int i = 0; i < 3 && !rc; i++)
         rc = load_list(path, json_object_get(root, l.name[i]), l.name[i], n_train, taken,
                        *l.list[i], err);

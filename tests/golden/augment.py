@@ -73,7 +73,7 @@ def main():
     data = b""
     for channels in (1, 3):
         small = picture(8, 9, channels, channels)
-        large = picture(20, 18, channels, 10 + channels)  # equalize does nothing below 255 pixels
+        large = picture(24, 25, channels, 10 + channels)  # equalize needs 2 * 255 pixels for a step of 2
         for op, (name, _, signed) in enumerate(OPS):
             for percent in (0, 30, 85):
                 for negative in (0, 1) if signed else (0,):
