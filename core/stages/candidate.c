@@ -14,12 +14,12 @@ size_t nas_candidate_limits(const nas_constraints *constraints, const nas_candid
                             nas_limit *limits) {
     const nas_cost *cost = &candidate->cost;
     const nas_limit all[NAS_MAX_LIMITS] = {
-        {"latency_ms", constraints->latency_ms, cost->latency_ms},
-        {"energy_mj", constraints->energy_mj, cost->energy_mj},
-        {"peak_bytes", (double)constraints->peak_bytes, count(cost->peak_bytes)},
-        {"flash_bytes", (double)constraints->flash_bytes, count(cost->flash_bytes)},
-        {"macs", (double)constraints->macs, (double)candidate->macs},
-        {"params", (double)constraints->params, (double)candidate->params},
+        {"latency_ms", constraints->latency_ms, cost->latency_ms, false},
+        {"energy_mj", constraints->energy_mj, cost->energy_mj, false},
+        {"peak_bytes", (double)constraints->peak_bytes, count(cost->peak_bytes), true},
+        {"flash_bytes", (double)constraints->flash_bytes, count(cost->flash_bytes), true},
+        {"macs", (double)constraints->macs, (double)candidate->macs, true},
+        {"params", (double)constraints->params, (double)candidate->params, true},
     };
     size_t n = 0;
     for (size_t i = 0; i < NAS_MAX_LIMITS; i++)

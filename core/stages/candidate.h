@@ -21,6 +21,7 @@ typedef struct nas_candidate {
 typedef struct nas_limit {
     const char *name; /* such as "latency_ms" */
     double limit, cost;
+    bool whole; /* bytes and counts */
 } nas_limit;
 
 #define NAS_MAX_LIMITS 6

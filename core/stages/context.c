@@ -18,6 +18,23 @@ static int create(nas_context *context, nas_kind kind, const nas_use *use, nas_i
                                instance, err);
 }
 
+/* A platform's files differ in their extensions alone. */
+static int check_exports(const nas_context *context, nas_error *err) {
+    const nas_pipeline *pipeline = context->pipeline;
+    for (size_t i = 0; i < pipeline->n_exports; i++) {
+        const nas_export_api *one = context->exports[i].plugin->vtable;
+        for (size_t j = 0; j < i; j++) {
+            const nas_export_api *other = context->exports[j].plugin->vtable;
+            if (strcmp(one->extension, other->extension) == 0)
+                return nas_fail(err, NAS_ERR_INPUT,
+                                "%s: export[%zu]: '%s' writes .%s files, as export[%zu] does "
+                                "already; keep one of them",
+                                pipeline->file, i, pipeline->exports[i].id, one->extension, j);
+        }
+    }
+    return NAS_OK;
+}
+
 static int create_all(nas_context *context, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     int rc = create(context, NAS_KIND_DATASET, &pipeline->dataset, &context->dataset, err);
@@ -30,7 +47,7 @@ static int create_all(nas_context *context, nas_error *err) {
     }
     for (size_t i = 0; i < pipeline->n_exports && !rc; i++)
         rc = create(context, NAS_KIND_EXPORT, &pipeline->exports[i], &context->exports[i], err);
-    return rc;
+    return rc ? rc : check_exports(context, err);
 }
 
 /* A loss that asks for what the host cannot give is refused before the first step. */

@@ -65,7 +65,7 @@ static char *value_text(const json_t *value, char *buffer, size_t size) {
 
 /* A pipeline's keys that decide the trained weights. */
 static json_t *training_keys(const json_t *pipeline) {
-    static const char *const later[] = {"search", "score", "platforms", "export"};
+    static const char *const later[] = {"search", "platforms", "export"};
     json_t *copy = json_deep_copy(pipeline);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) json_object_del(copy, later[i]);
     json_t *train = json_object_get(copy, "train");
@@ -128,7 +128,7 @@ static bool same(const rundir *dir, const char *key) {
 
 /* Removes the searches of platforms that are not what they were. */
 static int settle_searches(const rundir *dir, bool all, nas_error *err) {
-    all = all || !same(dir, "search") || !same(dir, "score");
+    all = all || !same(dir, "search");
     const json_t *platforms = json_object_get(dir->before, "platforms");
     const json_t *now = json_object_get(dir->now, "platforms");
     for (size_t i = 0; i < json_array_size(platforms); i++) {

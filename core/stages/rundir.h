@@ -25,9 +25,9 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
 
 /* Makes the directory and writes pipeline.json, after comparing it with one that stands there
  * already:
- *  - Where search, score, platforms or export differ, what they had made is removed: the searches
- *    of platforms that changed or went (all, if search or score differ) and family.json. The
- *    trained weights stay.
+ *  - Where search, platforms or export differ, what they had made is removed: the searches of
+ *    platforms that changed or went (all, if search differs) and family.json. The trained weights
+ *    stay.
  *  - train.log_every and train.checkpoint_every may differ.
  *  - Any other key belongs to the training. If it differs and there is a supernet or a checkpoint,
  *    the error names the key and both values, and nothing is changed. [main] */

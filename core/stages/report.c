@@ -1,0 +1,241 @@
+#include "stages/report.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "space/lower.h"
+#include "stages/rundir.h"
+#include "supernet/fold.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct report {
+    const nas_context *context;
+    nas_evaluator *evaluator;
+    nas_images test;
+    json_t *platforms, *reference; /* of family.json */
+    nas_table table;
+} report;
+
+/* ---- One subnet ---- */
+
+/* A subnet with its weights, for exporters. */
+typedef struct folded {
+    nas_lowered *lowered;
+    float *memory;
+} folded;
+
+static void folded_free(folded *net) {
+    nas_lowered_free(net->lowered);
+    free(net->memory);
+}
+
+/* Of the subnet that is selected in the evaluator. */
+static int fold(const report *r, const nas_genome *genome, folded *net, nas_error *err) {
+    const nas_context *context = r->context;
+    *net = (folded){0};
+    int rc = nas_lower(&context->space, genome, &net->lowered, err);
+    if (!rc)
+        rc = nas_fold(context->supernet, context->supernet->weights, &r->evaluator->stats,
+                      net->lowered, &net->memory, err);
+    if (rc) {
+        folded_free(net);
+        return rc;
+    }
+    net->lowered->network.mean = context->source.mean;
+    net->lowered->network.std = context->source.std;
+    net->lowered->network.class_names = context->source.info.class_names;
+    return NAS_OK;
+}
+
+typedef struct writing {
+    const nas_export_api *api;
+    void *self;
+    const nas_network *network;
+} writing;
+
+static int write_file(void *context, const char *temporary, nas_error *err) {
+    const writing *w = context;
+    return w->api->write(w->self, w->network, temporary, err);
+}
+
+/* Writes family/NAME.EXT by every export plugin, and adds the names to files. */
+static int export_all(const report *r, const char *name, const nas_genome *genome, json_t *files,
+                      nas_error *err) {
+    const nas_context *context = r->context;
+    folded net;
+    int rc = fold(r, genome, &net, err);
+    if (rc) return rc;
+    for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++) {
+        const nas_instance *plugin = &context->exports[i];
+        writing w = {plugin->plugin->vtable, plugin->self, &net.lowered->network};
+        char file[96], path[NAS_RUNDIR_PATH];
+        snprintf(file, sizeof file, "family/%.32s.%.32s", name, w.api->extension);
+        rc = nas_rundir_path(context->request->out, file, path, sizeof path, err);
+        if (!rc) rc = nas_file_replace(path, write_file, &w, err);
+        if (!rc && json_array_append_new(files, json_string(file)))
+            rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    }
+    folded_free(&net);
+    return rc;
+}
+
+static int test(const report *r, const nas_genome *genome, double *top1, nas_error *err) {
+    nas_evaluator_select(r->evaluator, genome);
+    return nas_evaluator_top1(r->evaluator, &r->test, NULL, r->test.n, top1, err);
+}
+
+/* ---- Platforms ---- */
+
+nas_cell nas_report_limits(const nas_constraints *c) {
+    const nas_cell parts[NAS_MAX_LIMITS] = {
+        nas_text_value(c->latency_ms, "ms"),     nas_text_value(c->energy_mj, "mJ"),
+        nas_text_bytes((uint64_t)c->peak_bytes), nas_text_bytes((uint64_t)c->flash_bytes),
+        nas_text_count((uint64_t)c->macs),       nas_text_count((uint64_t)c->params)};
+    static const char *const words[NAS_MAX_LIMITS] = {"",       "",      " peak",
+                                                      " flash", " MACs", " parameters"};
+    const bool there[NAS_MAX_LIMITS] = {c->latency_ms > 0,  c->energy_mj > 0, c->peak_bytes > 0,
+                                        c->flash_bytes > 0, c->macs > 0,      c->params > 0};
+    nas_cell cell = {""};
+    size_t used = 0;
+    for (size_t i = 0; i < NAS_MAX_LIMITS && used < sizeof cell.text; i++)
+        if (there[i])
+            used += (size_t)snprintf(cell.text + used, sizeof cell.text - used, "%s%.20s%s",
+                                     used ? ", " : "", parts[i].text, words[i]);
+    return used ? cell : (nas_cell){"-"};
+}
+
+static json_t *limits_json(const nas_platform *platform, const nas_candidate *candidate) {
+    nas_limit limits[NAS_MAX_LIMITS];
+    size_t n = nas_candidate_limits(&platform->constraints, candidate, limits);
+    json_t *json = json_object();
+    for (size_t i = 0; json && i < n; i++) {
+        bool whole = strstr(limits[i].name, "_m") == NULL; /* all but ms and mJ are counts */
+        json_t *value =
+            whole ? json_integer((json_int_t)limits[i].limit) : nas_number_json(limits[i].limit);
+        json_object_set_new(json, limits[i].name, value);
+    }
+    return json;
+}
+
+static void fill_row(report *r, size_t row, const nas_platform *platform,
+                     const nas_candidate *candidate, double top1) {
+    const nas_cell cells[] = {nas_report_limits(&platform->constraints),
+                              nas_text_value(candidate->cost.latency_ms, "ms"),
+                              nas_text_count(candidate->macs),
+                              nas_text_count(candidate->params),
+                              nas_text_bytes(candidate->cost.peak_bytes),
+                              nas_text_percent(top1)};
+    nas_cell *first = nas_table_at(&r->table, row, 0);
+    snprintf(first->text, sizeof first->text, "%s", platform->name);
+    memcpy(first + 1, cells, sizeof cells);
+    nas_genome_short(&r->context->space, &candidate->genome, first[7].text, sizeof first[7].text);
+}
+
+static int report_platform(report *r, size_t index, const nas_candidate *candidate,
+                           nas_error *err) {
+    const nas_platform *platform = &r->context->pipeline->platforms[index];
+    double top1 = NAN;
+    json_t *files = json_array();
+    int rc = test(r, &candidate->genome, &top1, err);
+    if (!rc) rc = export_all(r, platform->name, &candidate->genome, files, err);
+    if (rc) {
+        json_decref(files);
+        return rc;
+    }
+    fill_row(r, index + 1, platform, candidate, top1);
+    json_t *json = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", platform->name, "genome",
+        nas_genome_to_json(&r->context->space, &candidate->genome), "score",
+        nas_number_json(candidate->score), "constraints", limits_json(platform, candidate),
+        "predicted", nas_cost_json(&candidate->cost), "macs", nas_count_json(candidate->macs),
+        "params", nas_count_json(candidate->params), "test_top1", nas_number_json(top1), "files",
+        files);
+    if (!json_array_append_new(r->platforms, json)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
+}
+
+/* ---- References ---- */
+
+static int report_reference(report *r, const char *name, const nas_genome *genome, double *top1,
+                            nas_error *err) {
+    const nas_space *space = &r->context->space;
+    nas_lowered *lowered = NULL;
+    int rc = nas_lower(space, genome, &lowered, err);
+    if (!rc) rc = test(r, genome, top1, err);
+    if (!rc) {
+        json_t *json =
+            json_pack("{s:o, s:o, s:o, s:o}", "genome", nas_genome_to_json(space, genome), "macs",
+                      nas_count_json(lowered->network.macs), "params",
+                      nas_count_json(lowered->network.params), "test_top1", nas_number_json(*top1));
+        if (json_object_set_new(r->reference, name, json))
+            rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
+    }
+    nas_lowered_free(lowered);
+    return rc;
+}
+
+/* ---- The stage ---- */
+
+static int prepare(report *r, nas_error *err) {
+    static const char *const titles[] = {"platform", "at most",     "latency",    "MACs",
+                                         "params",   "peak memory", "test top-1", "genome"};
+    const nas_context *context = r->context;
+    size_t columns = sizeof titles / sizeof *titles;
+    char folder[NAS_RUNDIR_PATH];
+    r->platforms = json_array();
+    r->reference = json_object();
+    int rc = nas_rundir_path(context->request->out, "family", folder, sizeof folder, err);
+    if (!rc) rc = nas_folder_make(folder, err);
+    if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
+    if (!rc) rc = nas_table_create(context->pipeline->n_platforms + 1, columns, &r->table, err);
+    for (size_t i = 0; i < columns && !rc; i++) {
+        nas_cell *cell = nas_table_at(&r->table, 0, i);
+        snprintf(cell->text, sizeof cell->text, "%s", titles[i]);
+    }
+    return rc;
+}
+
+static int publish(const report *r, const double *reference_top1, nas_error *err) {
+    const nas_context *context = r->context;
+    const nas_pipeline *pipeline = context->pipeline;
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(context->request->out, "family.json", path, sizeof path, err);
+    if (rc) return rc;
+    json_t *family = json_pack("{s:I, s:s, s:s, s:I, s:O, s:O}", "seed", (json_int_t)pipeline->seed,
+                               "dataset", pipeline->dataset.id, "space", context->space.name,
+                               "labelled", (json_int_t)pipeline->labelled, "platforms",
+                               r->platforms, "reference", r->reference);
+    rc = family ? nas_json_save(path, family, err)
+                : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    if (!rc && context->request->json) {
+        json_dumpf(family, stdout, JSON_INDENT(2));
+        fputc('\n', stdout);
+    } else if (!rc) {
+        nas_table_print(&r->table, stdout);
+        printf("test top-1 for reference: largest subnet %s, smallest %s\n",
+               nas_text_percent(reference_top1[0]).text, nas_text_percent(reference_top1[1]).text);
+    }
+    json_decref(family);
+    return rc;
+}
+
+int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
+               nas_error *err) {
+    report r = {.context = context, .evaluator = evaluator};
+    nas_genome largest = nas_genome_largest(&context->space);
+    nas_genome smallest = nas_genome_smallest(&context->space);
+    double top1[2] = {NAN, NAN};
+    int rc = prepare(&r, err);
+    for (size_t i = 0; i < context->pipeline->n_platforms && !rc; i++)
+        rc = report_platform(&r, i, &chosen[i], err);
+    if (!rc) rc = report_reference(&r, "largest", &largest, &top1[0], err);
+    if (!rc) rc = report_reference(&r, "smallest", &smallest, &top1[1], err);
+    if (!rc) rc = publish(&r, top1, err);
+    nas_images_free(&r.test);
+    nas_table_free(&r.table);
+    json_decref(r.platforms);
+    json_decref(r.reference);
+    return rc;
+}

@@ -1,0 +1,27 @@
+/* The report stage, the only one that reads the test split. Writes family/PLATFORM.EXT for every
+ * export plugin, and family.json:
+ *
+ *   {"seed", "dataset", "space", "labelled",
+ *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},
+ *                   "predicted": {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
+ *                                 "known_share"},
+ *                   "macs", "params", "test_top1", "files": ["family/NAME.EXT", ...]}, ...],
+ *    "reference": {"largest": {"genome", "macs", "params", "test_top1"}, "smallest": {...}}}
+ *
+ * test_top1 is a share, 0 to 1; files are relative to the run directory; null: not known. */
+#ifndef NAS_STAGES_REPORT_H
+#define NAS_STAGES_REPORT_H
+
+#include "stages/candidate.h"
+#include "stages/evaluate.h"
+#include "stages/table.h"
+
+/* chosen [n_platforms] as nas_search fills it. Prints the table, or with the request's json
+ * family.json's content, to stdout. [main] */
+int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
+               nas_error *err);
+
+/* A platform's constraints for a table: "2 ms, 96 KiB peak", or "-". */
+nas_cell nas_report_limits(const nas_constraints *constraints);
+
+#endif
