@@ -260,7 +260,7 @@ static void test_two_manifests(void **state) {
     contains(&err, f->manifest);
     contains(&err, other);
     const char *missing[] = {"no/such/plugins.json"};
-    assert_int_not_equal(nas_registry_open(missing, 1, &f->services, &registry, &err), NAS_OK);
+    assert_int_equal(nas_registry_open(missing, 1, &f->services, &registry, &err), NAS_ERR_INPUT);
     contains(&err, "no/such/plugins.json");
 }
 

@@ -136,6 +136,8 @@ static int read_manifest(nas_registry *registry, const char *file, nas_error *er
     struct stat status = {0};
     json_t *json;
     int rc = nas_json_load(file, &json, err);
+    if (rc == NAS_ERR_IO) /* a name that the user mistyped, most likely */
+        return err ? err->code = NAS_ERR_INPUT : NAS_ERR_INPUT;
     if (rc) return rc;
     if (stat(file, &status) == 0 && read_before(registry, &status)) {
         json_decref(json);

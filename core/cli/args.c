@@ -1,0 +1,183 @@
+#include "base/names.h"
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define JSON (1u << 30)
+#define HELP (1u << 29)
+
+static const struct known {
+    const char *name;
+    int has_arg;
+    unsigned flag;
+} known[] = {
+    {"set", required_argument, NAS_FLAG_SET},
+    {"plugins", required_argument, NAS_FLAG_PLUGINS},
+    {"out", required_argument, NAS_FLAG_OUT},
+    {"threads", required_argument, NAS_FLAG_THREADS},
+    {"dry-run", no_argument, NAS_FLAG_DRY_RUN},
+    {"quiet", no_argument, NAS_FLAG_QUIET},
+    {"id", required_argument, NAS_FLAG_ID},
+    {"kind", required_argument, NAS_FLAG_KIND},
+    {"options", required_argument, NAS_FLAG_OPTIONS},
+    {"json", no_argument, JSON},
+    {"help", no_argument, HELP},
+};
+
+enum { KNOWN = sizeof known / sizeof *known };
+
+bool nas_args_want_json(int argc, char **argv) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0) return true;
+    return false;
+}
+
+static int unknown_option(const char *command, const char *word, unsigned flags, nas_error *err) {
+    const char *names[KNOWN] = {NULL};
+    char name[64];
+    snprintf(name, sizeof name, "%.63s", word + strspn(word, "-"));
+    name[strcspn(name, "=")] = 0;
+    for (size_t i = 0; i < KNOWN; i++)
+        if (flags & known[i].flag) names[i] = known[i].name;
+    const char *near = nas_nearest(name, names, KNOWN);
+    if (near)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: unknown option \"%.60s\"; did you mean \"--%s\"?",
+                        command, word, near);
+    return nas_fail(err, NAS_ERR_INPUT, "%s: unknown option \"%.60s\"; see `nashost %s --help`",
+                    command, word, command);
+}
+
+static int read_threads(const char *text, nas_args *args, nas_error *err) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (end == text || *end || n < 1 || n > 1024)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "--threads: expected an integer from 1 to 1024, found \"%.60s\"", text);
+    args->threads = (int)n;
+    return NAS_OK;
+}
+
+static bool is_override(const char *word) {
+    return word && word[0] != '-' && strchr(word, '=');
+}
+
+/* --set takes every KEY=VALUE that follows it. */
+static void read_overrides(int argc, char **argv, nas_args *args) {
+    args->overrides[args->n_overrides++] = optarg;
+    while (optind < argc && is_override(argv[optind]))
+        args->overrides[args->n_overrides++] = argv[optind++];
+}
+
+static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas_error *err) {
+    switch (flag) {
+    case NAS_FLAG_SET:
+        read_overrides(argc, argv, args);
+        break;
+    case NAS_FLAG_PLUGINS:
+        args->manifests[args->n_manifests++] = optarg;
+        break;
+    case NAS_FLAG_OUT:
+        args->out = optarg;
+        break;
+    case NAS_FLAG_THREADS:
+        return read_threads(optarg, args, err);
+    case NAS_FLAG_DRY_RUN:
+        args->dry_run = true;
+        break;
+    case NAS_FLAG_QUIET:
+        args->quiet = true;
+        break;
+    case NAS_FLAG_ID:
+        args->id = optarg;
+        break;
+    case NAS_FLAG_KIND:
+        args->kind = optarg;
+        break;
+    case NAS_FLAG_OPTIONS:
+        args->options = optarg;
+        break;
+    case JSON:
+        args->json = true;
+        break;
+    default:
+        args->help = true;
+        break;
+    }
+    return NAS_OK;
+}
+
+/* The options in flags as getopt_long wants them: val is the index into known. */
+static void fill_table(unsigned flags, struct option table[KNOWN + 1]) {
+    size_t n = 0;
+    for (int i = 0; i < KNOWN; i++)
+        if (flags & known[i].flag)
+            table[n++] = (struct option){known[i].name, known[i].has_arg, NULL, i + 1};
+    table[n] = (struct option){0};
+}
+
+static int read_options(const char *command, int argc, char **argv, unsigned flags, nas_args *args,
+                        nas_error *err) {
+    struct option table[KNOWN + 1];
+    fill_table(flags, table);
+    optind = 0; /* getopt_long starts anew */
+    opterr = 0;
+    int rc = NAS_OK, found;
+    while (!rc && (found = getopt_long(argc, argv, ":h", table, NULL)) != -1) {
+        if (found == ':')
+            rc = nas_fail(err, NAS_ERR_INPUT,
+                          "%s: option \"%s\" needs a value; see `nashost %s --help`", command,
+                          argv[optind - 1], command);
+        else if (found == '?')
+            rc = unknown_option(command, argv[optind - 1], flags, err);
+        else
+            rc = read_option(found == 'h' ? HELP : known[found - 1].flag, argc, argv, args, err);
+    }
+    return rc;
+}
+
+static int read_operand(const char *command, int argc, char **argv, const char *operand,
+                        nas_args *args, nas_error *err) {
+    int most = operand ? 1 : 0;
+    if (argc - optind > most)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: unexpected \"%.60s\"; see `nashost %s --help`",
+                        command, argv[optind + most], command);
+    args->positional = optind < argc ? argv[optind] : NULL;
+    if (operand && !args->positional && !args->help)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: %s is missing; see `nashost %s --help`", command,
+                        operand, command);
+    return NAS_OK;
+}
+
+int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operand,
+                   nas_args *args, nas_error *err) {
+    size_t n = (size_t)argc + 1;
+    *args =
+        (nas_args){.overrides = calloc(n, sizeof(char *)), .manifests = calloc(n, sizeof(char *))};
+    int rc = NAS_OK;
+    if (!args->overrides || !args->manifests) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (!rc) rc = read_options(command, argc, argv, flags | JSON | HELP, args, err);
+    if (!rc) rc = read_operand(command, argc, argv, operand, args, err);
+    if (rc) nas_args_free(args);
+    return rc;
+}
+
+void nas_args_free(nas_args *args) {
+    free(args->overrides);
+    free(args->manifests);
+    *args = (nas_args){0};
+}
+
+int nas_args_command(const char *command, const char *const *names, size_t n, const char *prefix,
+                     nas_error *err) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(command, names[i]) == 0) return (int)i;
+    const char *near = nas_nearest(command, names, n);
+    if (near)
+        nas_fail(err, NAS_ERR_INPUT, "unknown command \"%.60s\"; did you mean \"%s %s\"?", command,
+                 prefix, near);
+    else
+        nas_fail(err, NAS_ERR_INPUT, "unknown command \"%.60s\"; see `%s --help`", command, prefix);
+    return -1;
+}

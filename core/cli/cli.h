@@ -1,0 +1,90 @@
+/* The command line: what the subcommands share. */
+#ifndef NAS_CLI_CLI_H
+#define NAS_CLI_CLI_H
+
+#include "base/log.h"
+#include "host/registry.h"
+
+#define NASHOST_VERSION "0.1.0"
+
+/* Exit codes; `nashost --help` tells them. */
+typedef enum nas_exit {
+    NAS_EXIT_OK = 0,
+    NAS_EXIT_FAILED = 1,
+    NAS_EXIT_USAGE = 2,
+    NAS_EXIT_INFEASIBLE = 3,
+    NAS_EXIT_PLUGIN = 4,
+    NAS_EXIT_INTERRUPTED = 130,
+} nas_exit;
+
+/* Options; a subcommand names those that it takes. --json and --help are always known. */
+typedef enum nas_flag {
+    NAS_FLAG_SET = 1 << 0,
+    NAS_FLAG_PLUGINS = 1 << 1,
+    NAS_FLAG_OUT = 1 << 2,
+    NAS_FLAG_THREADS = 1 << 3,
+    NAS_FLAG_DRY_RUN = 1 << 4,
+    NAS_FLAG_QUIET = 1 << 5,
+    NAS_FLAG_ID = 1 << 6,
+    NAS_FLAG_KIND = 1 << 7,
+    NAS_FLAG_OPTIONS = 1 << 8,
+} nas_flag;
+
+/* Strings are borrowed from argv. */
+typedef struct nas_args {
+    const char *positional; /* the one operand; NULL: none */
+    const char **overrides; /* --set [n_overrides] */
+    const char **manifests; /* --plugins [n_manifests] */
+    size_t n_overrides, n_manifests;
+    const char *out, *id, *kind, *options;
+    int threads; /* 0: not given */
+    bool dry_run, quiet, json, help;
+} nas_args;
+
+/* A subcommand; argv[0] is its last word. Returns a nas_exit. */
+typedef int (*nas_command_fn)(int argc, char **argv);
+
+/* Reads the options in flags (of nas_flag) and at most one operand, called operand in messages
+ * (NULL: none is taken; without --help it must be there). command is the subcommand's words. */
+int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operand,
+                   nas_args *args, nas_error *err);
+void nas_args_free(nas_args *args);
+
+/* True if --json stands in argv: how errors are told even where the rest cannot be read. */
+bool nas_args_want_json(int argc, char **argv);
+
+/* Finds command among names [n]: its index, or -1 and an error with the nearest name. prefix stands
+ * before the names in messages, such as "nashost plugins". */
+int nas_args_command(const char *command, const char *const *names, size_t n, const char *prefix,
+                     nas_error *err);
+
+/* Tells an error on stderr, and as JSON on stdout if asked; returns the exit code. */
+int nas_cli_fail(const nas_error *err, bool json);
+
+/* Writes a JSON value and a newline to stdout; takes the reference. NULL: out of memory. */
+int nas_cli_print_json(json_t *json);
+
+/* Fails if something written to stdout was lost; else returns status. */
+int nas_cli_finish(int status);
+
+/* The registry, and what plugins are given. */
+typedef struct nas_session {
+    nas_services services;
+    nas_log log;
+    nas_registry *registry;
+} nas_session;
+
+/* Reads the manifests: the default one, those in $NASHOST_PLUGINS, those of --plugins. needed:
+ * having none at all is an error. Do not move the session. */
+int nas_session_open(const nas_args *args, bool needed, nas_session *session, nas_error *err);
+void nas_session_close(nas_session *session);
+
+int nas_cli_run(int argc, char **argv);
+int nas_cli_validate(int argc, char **argv);
+int nas_cli_plugins(int argc, char **argv);
+int nas_cli_plugins_list(int argc, char **argv);
+int nas_cli_plugins_describe(int argc, char **argv);
+int nas_cli_plugins_check(int argc, char **argv);
+int nas_cli_version(int argc, char **argv);
+
+#endif

@@ -1,0 +1,69 @@
+/* nashost: the command line. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+static const char *const names[] = {"run", "validate", "plugins", "version"};
+static const nas_command_fn commands[] = {nas_cli_run, nas_cli_validate, nas_cli_plugins,
+                                          nas_cli_version};
+
+static const char help[] =
+    "usage: nashost COMMAND ...\n"
+    "\n"
+    "Trains one weight-sharing network on few labels, and finds in it the best subnet for each\n"
+    "device.\n"
+    "\n"
+    "commands:\n"
+    "  run PIPELINE        train, search, export and report, as the pipeline says\n"
+    "  validate PIPELINE   check a pipeline without running it\n"
+    "  plugins             list, describe and check plugins\n"
+    "  version             print the version\n"
+    "\n"
+    "Each command has its own --help.\n"
+    "\n"
+    "environment:\n"
+    "  NASHOST_HOME      folder of the default plugins.json; unset: the folder of this program, "
+    "or\n"
+    "                    ../lib/nashost beside it\n"
+    "  NASHOST_PLUGINS   further manifests, separated by colons\n"
+    "  OMP_NUM_THREADS   threads, where --threads is not given\n"
+    "\n"
+    "exit codes:\n"
+    "  0    it worked\n"
+    "  1    it failed while running: no memory, no space, a number that is not finite\n"
+    "  2    wrong usage or input: the command line, a pipeline, a data file\n"
+    "  3    no subnet meets a platform's constraints\n"
+    "  4    a plugin cannot be used\n"
+    "  130  interrupted; what was done so far is saved\n";
+
+/* A file that takes the place of a closed stdout would receive what is printed. */
+static void keep_standard_streams(void) {
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd ? O_RDONLY : O_WRONLY); /* so that using it is an error */
+}
+
+static int dispatch(int argc, char **argv) {
+    nas_error err;
+    if (argc < 2) {
+        fputs(help, stderr);
+        return NAS_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        fputs(help, stdout);
+        return NAS_EXIT_OK;
+    }
+    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    int i = nas_args_command(name, names, sizeof names / sizeof *names, "nashost", &err);
+    if (i < 0) return nas_cli_fail(&err, nas_args_want_json(argc, argv));
+    return commands[i](argc - 1, argv + 1);
+}
+
+int main(int argc, char **argv) {
+    keep_standard_streams();
+    signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a run without a word */
+    return nas_cli_finish(dispatch(argc, argv));
+}

@@ -1,0 +1,72 @@
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int exit_code(int code) {
+    switch (code) {
+    case NAS_ERR_INPUT:
+        return NAS_EXIT_USAGE;
+    case NAS_ERR_INFEASIBLE:
+        return NAS_EXIT_INFEASIBLE;
+    case NAS_ERR_PLUGIN:
+        return NAS_EXIT_PLUGIN;
+    case NAS_ERR_INTERRUPTED:
+        return NAS_EXIT_INTERRUPTED;
+    default:
+        return NAS_EXIT_FAILED;
+    }
+}
+
+static const char *code_name(int code) {
+    static const char *const names[] = {"ok",     "input",      "io",          "memory",
+                                        "plugin", "infeasible", "interrupted", "numeric"};
+    return code >= 0 && code < (int)(sizeof names / sizeof *names) ? names[code] : "unknown";
+}
+
+/* A message may quote what a file holds: no control character may reach a terminal. */
+static void make_printable(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
+}
+
+/* JSON takes UTF-8 alone, which a file's name need not be. */
+static json_t *any_string(char *text) {
+    json_t *string = json_string(text);
+    if (string) return string;
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c > 0x7e) *c = '?';
+    return json_string(text);
+}
+
+int nas_cli_fail(const nas_error *err, bool json) {
+    nas_error shown = *err;
+    make_printable(shown.message);
+    fprintf(stderr, "nashost: error: %s\n", shown.message);
+    if (json)
+        nas_cli_print_json(json_pack("{s:{s:s, s:i, s:o}}", "error", "code", code_name(err->code),
+                                     "exit", exit_code(err->code), "message",
+                                     any_string(shown.message)));
+    return exit_code(err->code);
+}
+
+int nas_cli_print_json(json_t *json) {
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(json);
+    if (!text) {
+        fputs("nashost: error: out of memory\n", stderr);
+        return NAS_EXIT_FAILED;
+    }
+    puts(text);
+    free(text);
+    return NAS_EXIT_OK;
+}
+
+int nas_cli_finish(int status) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    fprintf(stderr, "nashost: error: cannot write to the standard output: %s\n",
+            errno ? strerror(errno) : "an earlier write failed");
+    return status ? status : NAS_EXIT_FAILED;
+}

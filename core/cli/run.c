@@ -1,0 +1,111 @@
+#include "stages/run.h"
+
+#include "base/threads.h"
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: nashost run PIPELINE [options]\n"
+    "\n"
+    "Trains the supernet, finds a subnet for each platform, exports and reports. The same command\n"
+    "goes on where an interrupted run stopped.\n"
+    "\n"
+    "  --out DIR            the run directory; runs/NAME if not given, NAME being the pipeline's\n"
+    "  --set KEY=VALUE ...  change a key first, such as train.steps=100 or\n"
+    "                       platforms.0.constraints.latency_ms=2\n"
+    "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"
+    "  --plugins FILE       a further manifest of plugins; may be given again\n"
+    "  --dry-run            open everything, print the plan, and stop\n"
+    "  --json               print the result as JSON\n"
+    "  --quiet              no progress\n"
+    "\n"
+    "Ctrl-C (or SIGTERM) saves and stops; a second one stops at once.\n";
+
+/* A signal handler can be told nothing but by a global. */
+static volatile sig_atomic_t stop_requested;
+
+static void request_stop(int number) {
+    static const char note[] = "\nnashost: stopping; the same signal again ends it at once\n";
+    (void)number;
+    if (stop_requested) _exit(NAS_EXIT_INTERRUPTED);
+    stop_requested = 1;
+    if (write(STDERR_FILENO, note, sizeof note - 1) < 0) return; /* nobody is there to read it */
+}
+
+/* A signal that was ignored from the start, as nohup does, stays so. */
+static void catch_signals(void) {
+    static const int numbers[] = {SIGINT, SIGTERM};
+    struct sigaction action = {.sa_handler = request_stop, .sa_flags = SA_RESTART}, before;
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &action, NULL);
+}
+
+/* runs/NAME for FOLDER/NAME.json; the caller frees. NULL: out of memory. */
+static char *default_out(const char *pipeline) {
+    const char *slash = strrchr(pipeline, '/');
+    const char *name = slash ? slash + 1 : pipeline;
+    size_t n = strlen(name);
+    if (n > 5 && strcmp(name + n - 5, ".json") == 0) n -= 5;
+    char *out = NULL;
+    return asprintf(&out, "runs/%.*s", (int)n, name) < 0 ? NULL : out;
+}
+
+static int run_pipeline(const nas_args *args, nas_session *session, const char *out,
+                        nas_error *err) {
+    nas_pipeline pipeline;
+    int rc = nas_pipeline_load(args->positional, args->overrides, args->n_overrides,
+                               session->registry, &pipeline, err);
+    if (rc) return rc;
+    session->services.seed = (uint64_t)pipeline.seed;
+    const nas_run_request request = {
+        .pipeline = &pipeline,
+        .registry = session->registry,
+        .out = out,
+        .threads = args->threads ? args->threads : nas_threads_default(),
+        .dry_run = args->dry_run,
+        .json = args->json,
+        .quiet = args->quiet,
+        .log = &session->log,
+        .stop = &stop_requested,
+    };
+    catch_signals();
+    rc = nas_run(&request, err);
+    nas_pipeline_free(&pipeline);
+    return rc;
+}
+
+static int run(const nas_args *args, nas_error *err) {
+    nas_session session = {0};
+    char *out = args->out ? strdup(args->out) : default_out(args->positional);
+    int rc = out ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (!rc && !*out)
+        rc = nas_fail(err, NAS_ERR_INPUT, "--out: expected the name of a folder, found \"\"");
+    if (!rc) rc = nas_session_open(args, true, &session, err);
+    if (!rc) rc = run_pipeline(args, &session, out, err);
+    nas_session_close(&session);
+    free(out);
+    return rc;
+}
+
+int nas_cli_run(int argc, char **argv) {
+    const unsigned flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
+                           NAS_FLAG_DRY_RUN | NAS_FLAG_QUIET;
+    nas_args args;
+    nas_error err;
+    bool json = nas_args_want_json(argc, argv);
+    if (nas_args_parse("run", argc, argv, flags, "PIPELINE", &args, &err))
+        return nas_cli_fail(&err, json);
+    int status = NAS_EXIT_OK;
+    if (args.help)
+        fputs(help, stdout);
+    else if (run(&args, &err))
+        status = nas_cli_fail(&err, json);
+    nas_args_free(&args);
+    return status;
+}

@@ -1,0 +1,91 @@
+#include "base/file.h"
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Manifests to read; the strings are owned. */
+typedef struct list {
+    size_t n, capacity;
+    char **paths;
+} list;
+
+/* Takes path; NULL is out of memory. */
+static int append(list *l, char *path, nas_error *err) {
+    if (path && l->n < l->capacity) {
+        l->paths[l->n++] = path;
+        return NAS_OK;
+    }
+    free(path);
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+}
+
+/* The folder of this program; the caller frees. NULL: unknown. */
+static char *program_folder(void) {
+    char *program = realpath("/proc/self/exe", NULL);
+    char *folder = program ? nas_path_folder(program) : NULL;
+    free(program);
+    return folder;
+}
+
+/* The manifest of the plugins that came with the program: beside it in a source tree, in the
+ * library folder once installed. */
+static int add_default(list *l, nas_error *err) {
+    static const char *const places[] = {"plugins.json", "../lib/nashost/plugins.json"};
+    const char *home = getenv("NASHOST_HOME");
+    if (home && *home) return append(l, nas_path_join(home, places[0]), err);
+    char *folder = program_folder();
+    int rc = NAS_OK;
+    for (size_t i = 0; folder && i < sizeof places / sizeof *places && !l->n && !rc; i++) {
+        char *path = nas_path_join(folder, places[i]);
+        if (path && !nas_file_exists(path))
+            free(path);
+        else
+            rc = append(l, path, err);
+    }
+    free(folder);
+    return rc;
+}
+
+static int add_all(list *l, const nas_args *args, const char *variable, nas_error *err) {
+    int rc = add_default(l, err);
+    while (!rc && *variable) {
+        size_t n = strcspn(variable, ":");
+        if (n) rc = append(l, strndup(variable, n), err);
+        variable += n + (variable[n] == ':');
+    }
+    for (size_t i = 0; i < args->n_manifests && !rc; i++)
+        rc = append(l, strdup(args->manifests[i]), err);
+    return rc;
+}
+
+static void log_line(void *context, nas_level level, const char *message) {
+    nas_log_line(context, level, "%s", message);
+}
+
+int nas_session_open(const nas_args *args, bool needed, nas_session *session, nas_error *err) {
+    const char *variable = getenv("NASHOST_PLUGINS");
+    if (!variable) variable = "";
+    *session = (nas_session){.log = {stderr, args->quiet ? NAS_WARNING : NAS_INFO}};
+    session->services = (nas_services){.log = log_line, .context = &session->log};
+    list l = {.capacity = 2 + strlen(variable) + args->n_manifests};
+    l.paths = calloc(l.capacity, sizeof *l.paths);
+    int rc =
+        l.paths ? add_all(&l, args, variable, err) : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (!rc && needed && !l.n)
+        rc = nas_fail(err, NAS_ERR_INPUT,
+                      "no plugins.json found beside this program; set NASHOST_HOME to its folder, "
+                      "or name one with --plugins");
+    if (!rc)
+        rc = nas_registry_open((const char *const *)l.paths, l.n, &session->services,
+                               &session->registry, err);
+    for (size_t i = 0; i < l.n; i++) free(l.paths[i]);
+    free(l.paths);
+    return rc;
+}
+
+void nas_session_close(nas_session *session) {
+    nas_registry_close(session->registry);
+    session->registry = NULL;
+}
