@@ -299,11 +299,11 @@ static int far_views(double magnitude) {
     return far_from;
 }
 
-/* 3 operations of 14 have no level or do nothing here; the other 11 are far at most levels. */
+/* On this ramp, 8 operations of 14 are far at most levels; posterize is at its coarsest only. */
 static void test_magnitude_scales_the_operations(void **state) {
     (void)state;
     assert_in_range(far_views(0), 0, 0);
-    assert_in_range(far_views(1), 300, 500);
+    assert_in_range(far_views(1), 250, 450);
     assert_in_range(far_views(0.2), 100, far_views(1) - 60);
 }
 
