@@ -53,10 +53,11 @@ MAIN = core/cli/main.c
 LIBSRC = $(filter-out $(MAIN) $(KERNELS),$(wildcard core/*/*.c))
 LIBNAMES = $(LIBSRC:.c=.o) $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
 LIB = $(BUILD)/libnashost.a
-# The same sources in double precision, to check gradients against finite differences.
+# The same sources in double precision, to check gradients against finite differences; without the
+# stages, which pass the engine's numbers to plugins, and those are in single precision.
 LIB_DOUBLE = $(BUILD)/double/libnashost.a
 LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
-LIBOBJ_DOUBLE = $(LIBNAMES:%=$(BUILD)/double/%)
+LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/stages/%,$(LIBNAMES)))
 PLUGINS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard plugins/*/*.c))
 TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 FUZZERS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
