@@ -9,7 +9,7 @@ extern const nas_kernels nas_kernels_avx2, nas_kernels_avx512;
 #endif
 
 size_t nas_depthwise_scratch(const nas_depthwise *s) {
-    const size_t lanes = 16, p = s->k / 2;
+    const size_t lanes = 64, p = s->k / 2; /* the widest group of channels */
     size_t in = (s->h + 2 * p) * (s->w + 2 * p), out = (s->oh + 2 * p) * (s->ow + 2 * p);
     return (2 * in + out) * lanes;
 }

@@ -29,8 +29,40 @@ typedef int32_t nas_mask;
                                        vector_##lanes no) {                                        \
         return (vector_##lanes)((which & (mask_##lanes)yes) | (~which & (mask_##lanes)no));        \
     }
+/* WIDE lanes fill one register; GROUP blocks of them, a cache line or more. */
+#if defined(__AVX512F__)
+#define WIDE 16
+#define GROUP 4
+#elif defined(__AVX2__)
+#define WIDE 8
+#define GROUP 2
+#else
+#define WIDE 4
+#define GROUP 4
+#endif
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define N(name) JOIN(name##_, LANES)
+#define V JOIN(vector_, LANES)
+
+#define LANES WIDE
+#if WIDE == 16
 VECTOR(16)
 VECTOR(8)
+#elif WIDE == 8
+VECTOR(8)
+#else
+VECTOR(4)
+#endif
+#include "nn/kernels_lanes.h"
+#undef LANES
+#if WIDE == 16
+#define LANES 8
+#include "nn/kernels_lanes.h"
+#undef LANES
+#endif
+
 typedef nas_real vector_1;
 typedef nas_real loose_1 __attribute__((may_alias));
 INLINE nas_real splat_1(nas_real x) {
@@ -39,33 +71,25 @@ INLINE nas_real splat_1(nas_real x) {
 INLINE nas_real pick_1(bool which, nas_real yes, nas_real no) {
     return which ? yes : no;
 }
-
-#define LANES 16
-#define V vector_16
-#define N(name) name##_16
-#include "nn/kernels_lanes.h"
-#undef LANES
-#undef V
-#undef N
-#define LANES 8
-#define V vector_8
-#define N(name) name##_8
-#include "nn/kernels_lanes.h"
-#undef LANES
-#undef V
-#undef N
 #define LANES 1
-#define V vector_1
-#define N(name) name##_1
 #include "nn/kernels_lanes.h"
+#undef LANES
 
-/* Calls a kernel for every block of channels, widest first. */
+/* Calls a kernel for every group of channels, widest first. */
+#if WIDE == 16
+#define FOR_HALVES(kernel, ...)                                                                    \
+    for (; at + 8 <= c; at += 8) kernel##_8(__VA_ARGS__, at, 1)
+#else
+#define FOR_HALVES(kernel, ...)
+#endif
 #define FOR_LANES(kernel, ...)                                                                     \
     do {                                                                                           \
         size_t at = 0;                                                                             \
-        for (; at + 16 <= c; at += 16) kernel##_16(__VA_ARGS__, at);                               \
-        for (; at + 8 <= c; at += 8) kernel##_8(__VA_ARGS__, at);                                  \
-        for (; at < c; at++) kernel##_1(__VA_ARGS__, at);                                          \
+        for (; at + GROUP * WIDE <= c; at += GROUP * WIDE)                                         \
+            JOIN(kernel##_, WIDE)(__VA_ARGS__, at, GROUP);                                         \
+        for (; at + WIDE <= c; at += WIDE) JOIN(kernel##_, WIDE)(__VA_ARGS__, at, 1);              \
+        FOR_HALVES(kernel, __VA_ARGS__);                                                           \
+        for (; at < c; at++) kernel##_1(__VA_ARGS__, at, 1);                                       \
     } while (0)
 
 /* The same with the activation as a constant, so that the compiler drops the others' code. */
@@ -145,7 +169,6 @@ static void depthwise_grad(const nas_depthwise *shape, const nas_real *g, const 
 
 #define STRING(x) #x
 #define TEXT(x) STRING(x)
-#define JOIN(a, b) a##b
 #define TABLE(isa) JOIN(nas_kernels_, isa)
 
 extern const nas_kernels TABLE(NAS_ISA);

@@ -1,6 +1,8 @@
-/* The kernels for one block of LANES neighbouring channels, included by kernels.c once for each
- * width. V is a vector of LANES numbers (or one number), M the integer vector of its comparisons,
- * N(name) the name with the width as suffix. No include guard: that is the point. */
+/* The kernels for a group of `blocks` blocks of LANES neighbouring channels each, from channel `at`
+ * on, included by kernels.c once for each width. A group spans several cache lines, so that memory
+ * is read in stretches even though a kernel passes over the rows once a group. blocks is a
+ * constant. V is a vector of LANES numbers (or one number), M the integer vector of its
+ * comparisons, N(name) the name with the width as suffix. No include guard: that is the point. */
 
 #define LOAD(p) ((V) * (const N(loose) *)(const void *)(p))
 #define STORE(p, v) (*(N(loose) *)(void *)(p) = (v))
@@ -38,91 +40,128 @@ INLINE void N(add_sums)(double *sums, size_t c, V first, V second) {
     }
 }
 
+#define EACH_BLOCK for (size_t j = 0, i = at; j < blocks; j++, i += LANES)
+
+INLINE void N(load_all)(V *to, const nas_real *from, size_t at, size_t blocks) {
+    EACH_BLOCK to[j] = LOAD(from + i);
+}
+
+INLINE void N(clear_all)(V *to, size_t blocks) {
+    for (size_t j = 0; j < blocks; j++) to[j] = N(splat)(0);
+}
+
+INLINE void N(add_all)(double *sums, size_t c, const V *s, const V *q, size_t at, size_t blocks) {
+    EACH_BLOCK N(add_sums)(sums + i, c, s[j], q[j]);
+}
+
 INLINE void N(affine)(nas_real *z, const nas_affine *from, nas_activation act,
-                      const nas_real *residual, size_t rows, size_t c, size_t at) {
-    V a = LOAD(from->a + at), b = LOAD(from->b + at);
-    for (size_t i = at; i < rows * c; i += c) {
-        V t = N(activate)(LOAD(from->y + i) * a + b, act);
-        if (residual) t += LOAD(residual + i);
-        STORE(z + i, t);
-    }
+                      const nas_real *residual, size_t rows, size_t c, size_t at, size_t blocks) {
+    V a[GROUP], b[GROUP];
+    N(load_all)(a, from->a, at, blocks);
+    N(load_all)(b, from->b, at, blocks);
+    for (size_t end = at + rows * c; at < end; at += c) EACH_BLOCK {
+            V t = N(activate)(LOAD(from->y + i) * a[j] + b[j], act);
+            if (residual) t += LOAD(residual + i);
+            STORE(z + i, t);
+        }
 }
 
-INLINE void N(scale)(nas_real *x, const nas_real *scale, size_t rows, size_t c, size_t at) {
-    V s = LOAD(scale + at);
-    for (size_t i = at; i < rows * c; i += c) STORE(x + i, LOAD(x + i) * s);
+INLINE void N(scale)(nas_real *x, const nas_real *scale, size_t rows, size_t c, size_t at,
+                     size_t blocks) {
+    V s[GROUP];
+    N(load_all)(s, scale, at, blocks);
+    for (size_t end = at + rows * c; at < end; at += c) EACH_BLOCK STORE(x + i, LOAD(x + i) * s[j]);
 }
 
-INLINE void N(moments)(double *sums, const nas_real *y, size_t rows, size_t c, size_t at) {
-    V s = N(splat)(0), q = N(splat)(0);
-    for (size_t i = at; i < rows * c; i += c) {
-        V t = LOAD(y + i);
-        s += t;
-        q += t * t;
-    }
-    N(add_sums)(sums + at, c, s, q);
+INLINE void N(moments)(double *sums, const nas_real *y, size_t rows, size_t c, size_t at,
+                       size_t blocks) {
+    V s[GROUP], q[GROUP];
+    N(clear_all)(s, blocks);
+    N(clear_all)(q, blocks);
+    size_t first = at;
+    for (size_t end = at + rows * c; at < end; at += c) EACH_BLOCK {
+            V t = LOAD(y + i);
+            s[j] += t;
+            q[j] += t * t;
+        }
+    N(add_all)(sums, c, s, q, first, blocks);
 }
 
-INLINE void N(column_sums)(nas_real *out, const nas_real *x, size_t rows, size_t c, size_t at) {
-    V s = N(splat)(0);
-    for (size_t i = at; i < rows * c; i += c) s += LOAD(x + i);
-    STORE(out + at, s);
+INLINE void N(column_sums)(nas_real *out, const nas_real *x, size_t rows, size_t c, size_t at,
+                           size_t blocks) {
+    V s[GROUP];
+    N(clear_all)(s, blocks);
+    nas_real *to = out + at;
+    for (size_t end = at + rows * c; at < end; at += c) EACH_BLOCK s[j] += LOAD(x + i);
+    for (size_t j = 0; j < blocks; j++) STORE(to + j * LANES, s[j]);
 }
 
 INLINE void N(column_dots)(nas_real *out, const nas_real *d, const nas_affine *from,
-                           nas_activation act, size_t rows, size_t c, size_t at) {
-    V a = LOAD(from->a + at), b = LOAD(from->b + at), s = N(splat)(0);
-    for (size_t i = at; i < rows * c; i += c) {
-        V t = N(activate)(LOAD(from->y + i) * a + b, act);
-        s += d ? LOAD(d + i) * t : t;
-    }
-    STORE(out + at, s);
+                           nas_activation act, size_t rows, size_t c, size_t at, size_t blocks) {
+    V a[GROUP], b[GROUP], s[GROUP];
+    N(load_all)(a, from->a, at, blocks);
+    N(load_all)(b, from->b, at, blocks);
+    N(clear_all)(s, blocks);
+    nas_real *to = out + at;
+    for (size_t end = at + rows * c; at < end; at += c) EACH_BLOCK {
+            V t = N(activate)(LOAD(from->y + i) * a[j] + b[j], act);
+            s[j] += d ? LOAD(d + i) * t : t;
+        }
+    for (size_t j = 0; j < blocks; j++) STORE(to + j * LANES, s[j]);
 }
 
 INLINE void N(bn_grad)(nas_real *dy, const nas_real *g, const nas_real *y, const nas_real *k,
-                       size_t rows, size_t c, size_t at) {
-    V k0 = LOAD(k + at), k1 = LOAD(k + c + at), k2 = LOAD(k + 2 * c + at);
-    for (size_t i = at; i < rows * c; i += c)
-        STORE(dy + i, k0 * LOAD(g + i) + (k1 * LOAD(y + i) + k2));
+                       size_t rows, size_t c, size_t at, size_t blocks) {
+    V k0[GROUP], k1[GROUP], k2[GROUP];
+    N(load_all)(k0, k, at, blocks);
+    N(load_all)(k1, k + c, at, blocks);
+    N(load_all)(k2, k + 2 * c, at, blocks);
+    for (size_t end = at + rows * c; at < end; at += c)
+        EACH_BLOCK STORE(dy + i, k0[j] * LOAD(g + i) + (k1[j] * LOAD(y + i) + k2[j]));
 }
 
 INLINE void N(act_grad)(nas_real *g, const nas_real *d, const nas_affine *from, nas_activation act,
                         const nas_real *scale, const nas_real *shift, const nas_real *residual,
-                        double *sums, size_t rows, size_t c, size_t at) {
-    V a = LOAD(from->a + at), b = LOAD(from->b + at), s = N(splat)(0), q = N(splat)(0);
-    V times = scale ? LOAD(scale + at) : N(splat)(1), plus = shift ? LOAD(shift + at) : s;
-    for (size_t i = at; i < rows * c; i += c) {
-        V y = LOAD(from->y + i), t = LOAD(d + i);
-        if (scale) t = t * times + plus;
-        if (residual) t += LOAD(residual + i);
-        t *= N(slope)(y * a + b, act);
-        STORE(g + i, t);
-        s += t;
-        q += t * y;
-    }
-    N(add_sums)(sums + at, c, s, q);
+                        double *sums, size_t rows, size_t c, size_t at, size_t blocks) {
+    V a[GROUP], b[GROUP], s[GROUP], q[GROUP], times[GROUP], plus[GROUP];
+    N(load_all)(a, from->a, at, blocks);
+    N(load_all)(b, from->b, at, blocks);
+    N(clear_all)(s, blocks);
+    N(clear_all)(q, blocks);
+    N(clear_all)(plus, blocks);
+    if (scale) N(load_all)(times, scale, at, blocks);
+    if (shift) N(load_all)(plus, shift, at, blocks);
+    size_t first = at;
+    for (size_t end = at + rows * c; at < end; at += c) EACH_BLOCK {
+            V y = LOAD(from->y + i), t = LOAD(d + i);
+            if (scale) t = t * times[j] + plus[j];
+            if (residual) t += LOAD(residual + i);
+            t *= N(slope)(y * a[j] + b[j], act);
+            STORE(g + i, t);
+            s[j] += t;
+            q[j] += t * y;
+        }
+    N(add_all)(sums, c, s, q, first, blocks);
 }
 
-/* One padded image [h + 2p][w + 2p][LANES] of x = act(a y + b) + residual; x also goes to z. */
+/* Padded images [blocks][h + 2p][w + 2p][LANES] of x = act(a y + b) + residual; x also goes to z.
+ */
 INLINE void N(pad_affine)(nas_real *padded, const nas_depthwise *s, size_t p,
                           const nas_affine *from, nas_activation act, const nas_real *residual,
-                          nas_real *z, size_t at) {
-    size_t width = (s->w + 2 * p) * LANES;
-    V a = LOAD(from->a + at), b = LOAD(from->b + at);
-    memset(padded, 0, p * width * sizeof *padded);
-    memset(padded + (s->h + p) * width, 0, p * width * sizeof *padded);
+                          nas_real *z, size_t at, size_t blocks) {
+    size_t width = (s->w + 2 * p) * LANES, plane = (s->h + 2 * p) * width;
+    V a[GROUP], b[GROUP];
+    N(load_all)(a, from->a, at, blocks);
+    N(load_all)(b, from->b, at, blocks);
+    memset(padded, 0, blocks * plane * sizeof *padded);
     for (size_t y = 0; y < s->h; y++) {
-        nas_real *row = padded + (y + p) * width;
-        size_t i = y * s->w * s->c + at;
-        memset(row, 0, p * LANES * sizeof *row);
-        row += p * LANES;
-        for (size_t x = 0; x < s->w; x++, i += s->c, row += LANES) {
-            V t = N(activate)(LOAD(from->y + i) * a + b, act);
-            if (residual) t += LOAD(residual + i);
-            if (z) STORE(z + i, t);
-            STORE(row, t);
-        }
-        memset(row, 0, p * LANES * sizeof *row);
+        nas_real *pixel = padded + (y + p) * width + p * LANES;
+        for (size_t x = 0; x < s->w; x++, at += s->c, pixel += LANES) EACH_BLOCK {
+                V t = N(activate)(LOAD(from->y + i) * a[j] + b[j], act);
+                if (residual) t += LOAD(residual + i);
+                if (z) STORE(z + i, t);
+                STORE(pixel + j * plane, t);
+            }
     }
 }
 
@@ -188,14 +227,16 @@ INLINE void N(take_taps)(nas_real *taps, const nas_real *weight, size_t kk, size
 
 INLINE void N(depthwise)(const nas_depthwise *s, const nas_affine *from, nas_activation act,
                          const nas_real *residual, nas_real *z, const nas_real *weight,
-                         nas_real *out, double *sums, nas_real *scratch, size_t at) {
+                         nas_real *out, double *sums, nas_real *scratch, size_t at, size_t blocks) {
     nas_real taps[NAS_MAX_TAPS * LANES];
-    size_t p = s->k / 2;
-    N(take_taps)(taps, weight + at, s->k * s->k, s->c, false);
-    N(pad_affine)(scratch, s, p, from, act, residual, z, at);
-    N(convolve_any)
-    (scratch, s->w + 2 * p, taps, s->k, s->stride, s->oh, s->ow, out + at, s->c,
-     sums ? sums + at : NULL, s->c);
+    size_t p = s->k / 2, width = s->w + 2 * p, plane = (s->h + 2 * p) * width * LANES;
+    N(pad_affine)(scratch, s, p, from, act, residual, z, at, blocks);
+    EACH_BLOCK {
+        N(take_taps)(taps, weight + i, s->k * s->k, s->c, false);
+        N(convolve_any)
+        (scratch + j * plane, width, taps, s->k, s->stride, s->oh, s->ow, out + i, s->c,
+         sums ? sums + i : NULL, s->c);
+    }
 }
 
 /* One row of taps of the weight gradient at once, so that dy is read k times, not k^2. */
@@ -243,50 +284,76 @@ static void N(scatter)(const nas_depthwise *s, const nas_real *dy, size_t dy_wid
         }
 }
 
+/* dy [blocks][oh + 2p][ow + 2p][LANES] of batch norm's backward, zero around. */
+INLINE void N(pad_bn_grad)(nas_real *dy, const nas_depthwise *s, size_t p, const nas_real *g,
+                           const nas_real *y, const nas_real *k, size_t at, size_t blocks) {
+    size_t width = (s->ow + 2 * p) * LANES, plane = (s->oh + 2 * p) * width;
+    V k0[GROUP], k1[GROUP], k2[GROUP];
+    N(load_all)(k0, k, at, blocks);
+    N(load_all)(k1, k + s->c, at, blocks);
+    N(load_all)(k2, k + 2 * s->c, at, blocks);
+    memset(dy, 0, blocks * plane * sizeof *dy);
+    for (size_t row = 0; row < s->oh; row++) {
+        nas_real *pixel = dy + (row + p) * width + p * LANES;
+        for (size_t col = 0; col < s->ow; col++, at += s->c, pixel += LANES)
+            EACH_BLOCK STORE(pixel + j * plane,
+                             k0[j] * LOAD(g + i) + (k1[j] * LOAD(y + i) + k2[j]));
+    }
+}
+
+/* As act_grad, with d in planes [h][width][LANES]. */
+INLINE void N(unpad_act_grad)(nas_real *g, const nas_real *d, size_t width, size_t plane,
+                              const nas_depthwise *s, const nas_affine *below, nas_activation act,
+                              const nas_real *residual, double *sums, size_t at, size_t blocks) {
+    V a[GROUP], b[GROUP], sum[GROUP], dot[GROUP];
+    N(load_all)(a, below->a, at, blocks);
+    N(load_all)(b, below->b, at, blocks);
+    N(clear_all)(sum, blocks);
+    N(clear_all)(dot, blocks);
+    size_t first = at;
+    for (size_t row = 0; row < s->h; row++) {
+        const nas_real *pixel = d + row * width * LANES;
+        for (size_t col = 0; col < s->w; col++, at += s->c, pixel += LANES) EACH_BLOCK {
+                V t = LOAD(pixel + j * plane), y = LOAD(below->y + i);
+                if (residual) t += LOAD(residual + i);
+                t *= N(slope)(y * a[j] + b[j], act);
+                STORE(g + i, t);
+                sum[j] += t;
+                dot[j] += t * y;
+            }
+    }
+    N(add_all)(sums, s->c, sum, dot, first, blocks);
+}
+
 INLINE void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const nas_real *y,
                               const nas_real *k, const nas_affine *from, const nas_real *weight,
                               nas_real *weight_grad, const nas_affine *below, nas_activation act,
                               const nas_real *residual, nas_real *g_in, double *sums,
-                              nas_real *scratch, size_t at) {
+                              nas_real *scratch, size_t at, size_t blocks) {
     nas_real taps[NAS_MAX_TAPS * LANES];
     size_t p = s->k / 2, width = s->w + 2 * p, dy_width = s->ow + 2 * p;
-    nas_real *x = scratch, *dy = x + (s->h + 2 * p) * width * LANES;
-    nas_real *dx = dy + (s->oh + 2 * p) * dy_width * LANES;
-    nas_real *dy_inside = dy + (p * dy_width + p) * LANES;
+    size_t plane = (s->h + 2 * p) * width * LANES, dy_plane = (s->oh + 2 * p) * dy_width * LANES;
+    nas_real *x = scratch, *dy = x + blocks * plane, *dx = dy + blocks * dy_plane;
+    bool gather = s->stride == 1;
 
-    memset(dy, 0, (s->oh + 2 * p) * dy_width * LANES * sizeof *dy);
-    V k0 = LOAD(k + at), k1 = LOAD(k + s->c + at), k2 = LOAD(k + 2 * s->c + at);
-    for (size_t row = 0, i = at; row < s->oh; row++)
-        for (size_t col = 0; col < s->ow; col++, i += s->c)
-            STORE(dy_inside + (row * dy_width + col) * LANES,
-                  k0 * LOAD(g + i) + (k1 * LOAD(y + i) + k2));
-
-    N(pad_affine)(x, s, p, from, from->act, NULL, NULL, at);
-    N(weight_grad)(s, x, width, dy_inside, dy_width, weight_grad + at);
-
-    N(take_taps)(taps, weight + at, s->k * s->k, s->c, s->stride == 1);
-    const nas_real *d = dx;
-    size_t d_width = s->w;
-    if (s->stride == 1) {
-        N(convolve_any)(dy, dy_width, taps, s->k, 1, s->h, s->w, dx, LANES, NULL, 0);
-    } else {
-        N(scatter)(s, dy_inside, dy_width, taps, dx, width);
-        d = dx + (p * width + p) * LANES;
-        d_width = width;
+    N(pad_bn_grad)(dy, s, p, g, y, k, at, blocks);
+    N(pad_affine)(x, s, p, from, from->act, NULL, NULL, at, blocks);
+    EACH_BLOCK {
+        const nas_real *inside = dy + j * dy_plane + (p * dy_width + p) * LANES;
+        nas_real *to = dx + j * plane;
+        N(weight_grad)(s, x + j * plane, width, inside, dy_width, weight_grad + i);
+        N(take_taps)(taps, weight + i, s->k * s->k, s->c, gather);
+        if (gather)
+            N(convolve_any)
+            (dy + j * dy_plane, dy_width, taps, s->k, 1, s->h, s->w, to, LANES, NULL, 0);
+        else
+            N(scatter)(s, inside, dy_width, taps, to, width);
     }
-
-    V a = LOAD(below->a + at), b = LOAD(below->b + at), sum = N(splat)(0), dot = N(splat)(0);
-    for (size_t row = 0, i = at; row < s->h; row++)
-        for (size_t col = 0; col < s->w; col++, i += s->c) {
-            V t = LOAD(d + (row * d_width + col) * LANES), below_y = LOAD(below->y + i);
-            if (residual) t += LOAD(residual + i);
-            t *= N(slope)(below_y * a + b, act);
-            STORE(g_in + i, t);
-            sum += t;
-            dot += t * below_y;
-        }
-    N(add_sums)(sums + at, s->c, sum, dot);
+    const nas_real *d = gather ? dx : dx + (p * width + p) * LANES;
+    N(unpad_act_grad)
+    (g_in, d, gather ? s->w : width, plane, s, below, act, residual, sums, at, blocks);
 }
 
+#undef EACH_BLOCK
 #undef LOAD
 #undef STORE
