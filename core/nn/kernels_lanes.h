@@ -262,8 +262,10 @@ static void N(weight_grad)(const nas_depthwise *s, const nas_real *padded, size_
         WEIGHT_GRAD(3)
     } else if (s->k == 5) {
         WEIGHT_GRAD(5)
-    } else {
+    } else if (s->k == 7) {
         WEIGHT_GRAD(7)
+    } else {
+        WEIGHT_GRAD(1)
     }
 }
 #undef WEIGHT_GRAD

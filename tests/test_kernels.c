@@ -1,0 +1,51 @@
+/* The engine's inner loops and matrix products in float, against plain loops. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "gemm_checks.h"
+#include "kernel_checks.h"
+
+static void rows_are_those_of_plain_loops(void **state) {
+    (void)state;
+    check_all_rows();
+}
+
+static void depthwise_is_that_of_plain_loops(void **state) {
+    (void)state;
+    check_all_shapes();
+}
+
+static void products_are_those_of_plain_loops(void **state) {
+    (void)state;
+    check_all_products();
+}
+
+static void environment_picks_the_set(void **state) {
+    (void)state;
+    int n = 0;
+    while (nas_kernels_get(n)) n++;
+    assert_in_range(n, 1, 8);
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(setenv("NASHOST_ISA", nas_kernels_get(i)->isa, 1), 0);
+        assert_ptr_equal(nas_kernels_pick(), nas_kernels_get(i));
+    }
+    assert_int_equal(setenv("NASHOST_ISA", "no such set", 1), 0);
+    assert_ptr_equal(nas_kernels_pick(), nas_kernels_get(n - 1));
+    assert_int_equal(unsetenv("NASHOST_ISA"), 0);
+    assert_ptr_equal(nas_kernels_pick(), nas_kernels_get(n - 1));
+    assert_null(nas_kernels_get(-1));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_are_those_of_plain_loops),
+        cmocka_unit_test(depthwise_is_that_of_plain_loops),
+        cmocka_unit_test(products_are_those_of_plain_loops),
+        cmocka_unit_test(environment_picks_the_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
