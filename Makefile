@@ -171,15 +171,16 @@ fuzz-smoke: ## every fuzzer for FUZZ_SECONDS (20)
 FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h plugins/*/*.[ch] tests/*.[ch] \
               tests/*/*.[ch] bench/*.[ch])
 LINTED = $(wildcard core/*/*.c tests/*.c)
-TIDY = xargs -P$(shell nproc) -n1 sh -c 'clang-tidy --quiet "$$1" -- $(1) 2>/dev/null' tidy
+TIDY = xargs -P$(shell nproc) -n1 sh -c \
+       'clang-tidy --quiet "$$1" -- $(filter-out -MMD -MP,$(1)) -include scripts/lint.h 2>/dev/null' tidy
 .PHONY: lint lint-house lint-tidy lint-cppcheck format format-check clean help
 lint: lint-house lint-tidy lint-cppcheck ## clang-tidy, cppcheck, and the rules of the house
 lint-house:
 	@scripts/check-house
 lint-tidy:
 	@scripts/install-deps --check lint
-	@printf '%s\n' $(LINTED) | $(call TIDY,$(filter-out -MMD -MP,$(CORE_FLAGS)) -DNAS_ISA=base)
-	@printf '%s\n' $(wildcard plugins/*/*.c) | $(call TIDY,$(filter-out -MMD -MP,$(PLUGIN_FLAGS)))
+	@printf '%s\n' $(LINTED) | $(call TIDY,$(CORE_FLAGS) -DNAS_ISA=base)
+	@printf '%s\n' $(wildcard plugins/*/*.c) | $(call TIDY,$(PLUGIN_FLAGS))
 lint-cppcheck:
 	@scripts/install-deps --check lint
 	@cppcheck -q -j$(shell nproc) --std=c17 --enable=warning,performance,portability \
