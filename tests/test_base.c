@@ -158,13 +158,16 @@ static void add_chunk(void *context, int chunk, int thread) {
 static void test_parallel_visits_every_chunk_once(void **state) {
     (void)state;
     static const int threads[] = {1, 2, 5};
-    static const int chunks[] = {0, 1, 3, NAS_CHUNKS, 100};
+    static const int chunks[] = {0, 1, 3, NAS_CHUNKS};
     for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
         float first = 0;
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             sums s = {.part = {0}};
             float total = 0;
-            nas_parallel(threads[t], chunks[c], add_chunk, &s);
+            nas_pool *pool;
+            assert_int_equal(nas_pool_create(threads[t], &pool, NULL), NAS_OK);
+            nas_parallel(pool, chunks[c], t == 1, add_chunk, &s);
+            nas_pool_destroy(pool);
             for (int i = 0; i < 100; i++) {
                 assert_int_equal(s.visits[i], i < chunks[c]);
                 assert_in_range(s.thread[i], 0, threads[t] - 1);
@@ -175,6 +178,24 @@ static void test_parallel_visits_every_chunk_once(void **state) {
         }
     }
     assert_in_range(nas_threads_default(), 1, NAS_CHUNKS);
+}
+
+/* Loops of different lengths on one pool: no chunk of one may run as another's. */
+static void count_chunk(void *context, int chunk, int thread) {
+    (void)thread;
+    ((int *)context)[chunk]++;
+}
+
+static void test_parallel_loops_follow_each_other(void **state) {
+    (void)state;
+    nas_pool *pool;
+    assert_int_equal(nas_pool_create(4, &pool, NULL), NAS_OK);
+    for (int i = 0; i < 20000; i++) {
+        int visits[NAS_CHUNKS] = {0}, chunks = i % (NAS_CHUNKS + 1);
+        nas_parallel(pool, chunks, i % 3 == 0, count_chunk, visits);
+        for (int c = 0; c < NAS_CHUNKS; c++) assert_int_equal(visits[c], c < chunks);
+    }
+    nas_pool_destroy(pool);
 }
 
 static void test_alloc(void **state) {
@@ -285,6 +306,7 @@ int main(void) {
         cmocka_unit_test(test_shuffle_is_a_permutation),
         cmocka_unit_test(test_shuffle_is_even),
         cmocka_unit_test(test_parallel_visits_every_chunk_once),
+        cmocka_unit_test(test_parallel_loops_follow_each_other),
         cmocka_unit_test(test_alloc),
         cmocka_unit_test(test_nearest_name),
         cmocka_unit_test(test_log),

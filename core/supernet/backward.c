@@ -186,7 +186,7 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
         sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}};
         finish_bn(e, &e->units[i]);
         if (e->units[i].kind == UNIT_POINTWISE) turn_weights(e, &e->units[i]);
-        nas_engine_sweep(e, i, sweep_chunk, &s);
-        nas_parallel(e->threads, NAS_CHUNKS, add_chunk, &s);
+        nas_parallel(e->pool, NAS_CHUNKS, i % 2, sweep_chunk, &s);
+        nas_parallel(e->pool, NAS_CHUNKS, false, add_chunk, &s);
     }
 }

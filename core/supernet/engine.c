@@ -59,6 +59,10 @@ int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32
     nas_arch arch = nas_genome_decode(&supernet->space, &largest);
     size_t arena = nas_engine_lay_out(e, &arch, max_images);
     measure(e);
+    if (nas_pool_create(e->threads, &e->pool, err) != NAS_OK) {
+        nas_engine_destroy(e);
+        return NAS_ERR_MEMORY;
+    }
     if (!allocate(e, arena)) {
         nas_engine_destroy(e);
         return nas_fail(
@@ -74,6 +78,7 @@ int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32
 
 void nas_engine_destroy(nas_engine *e) {
     if (!e) return;
+    nas_pool_destroy(e->pool);
     free(e->arena);
     free(e->mean);
     free(e->var);

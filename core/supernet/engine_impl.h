@@ -79,6 +79,7 @@ struct nas_engine {
     const nas_kernels *kernels;
     nas_engine_mode mode;
     uint32_t max_images, height, width;
+    nas_pool *pool;
     int threads;
 
     nas_arch arch;
@@ -154,16 +155,6 @@ nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, u
  * values, which backward reads again. */
 const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, uint32_t image,
                                  uint32_t count, bool store, const tile *t);
-
-/* Runs a sweep over unit `index`; the direction alternates from unit to unit, so that a sweep
- * starts with what the one before left in cache. */
-static inline void nas_engine_sweep(const nas_engine *e, int index, nas_chunk_fn fn,
-                                    void *context) {
-    if (index % 2)
-        nas_parallel_reverse(e->threads, NAS_CHUNKS, fn, context);
-    else
-        nas_parallel(e->threads, NAS_CHUNKS, fn, context);
-}
 
 /* squeeze.c: for `count` images from `image` on. Forward takes s->pool and leaves s->hidden,
  * s->gate (before h-sigmoid) and gate [count][c]. Backward turns t->gate_grad into t->pool_grad and

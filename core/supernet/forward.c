@@ -224,16 +224,17 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
     for (uint32_t i = 0; i < n_inputs; i++) e->n_images += inputs[i].n;
     for (int i = 0; i < e->n_units; i++)
         if (e->units[i].kind == UNIT_DEPTHWISE) pack(e, &e->units[i]);
+    /* The direction alternates: a sweep starts with what the one before left in cache. */
     sweep s = {e, 0};
     if (how->stats) {
         use_fixed_stats(e, how->stats);
-        nas_parallel(e->threads, NAS_CHUNKS, infer_chunk, &s);
+        nas_parallel(e->pool, NAS_CHUNKS, false, infer_chunk, &s);
     } else {
         for (; s.unit < e->n_units; s.unit++) {
-            nas_engine_sweep(e, s.unit, sweep_chunk, &s);
+            nas_parallel(e->pool, NAS_CHUNKS, s.unit % 2, sweep_chunk, &s);
             finish_moments(e, &e->units[s.unit]);
         }
-        if (logits) nas_parallel(e->threads, NAS_CHUNKS, pool_chunk, &s);
+        if (logits) nas_parallel(e->pool, NAS_CHUNKS, false, pool_chunk, &s);
     }
     if (logits) nas_head_forward(e, how, logits);
 }

@@ -38,7 +38,7 @@ static void product_block(void *context, int block, int thread) {
 }
 
 static void multiply(nas_engine *e, product p) {
-    nas_parallel(e->threads, HEAD_BLOCKS, product_block, &p);
+    nas_parallel(e->pool, HEAD_BLOCKS, false, product_block, &p);
 }
 
 static nas_activation hidden_activation(const nas_engine *e) {
@@ -135,5 +135,5 @@ void nas_head_backward(nas_engine *e, const nas_real *logits_grad) {
         e->kernels->act_grad(l->dx, l->dx, &at, NULL, NULL, NULL, unused, e->n_images, l->in);
         dy = l->dx;
     }
-    nas_parallel(e->threads, NAS_CHUNKS, unpool_chunk, e);
+    nas_parallel(e->pool, NAS_CHUNKS, false, unpool_chunk, e);
 }
