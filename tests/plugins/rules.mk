@@ -36,3 +36,9 @@ TEST_PLUGINS := $(patsubst variant-%,$(BUILD)/tests/plugins/%.so,$(filter varian
 $(TEST_PLUGINS): $(BUILD)/tests/plugins/%.so: tests/plugins/sample.c tests/plugins/rules.mk \
 		$(wildcard core/include/nashost/*.h)
 	$(call link,$(TEST_PLUGIN_FLAGS) $(variant-$*) $< -lm)
+
+# One plugin of each kind that works, on a problem so small that a whole run takes a second.
+TOYS := $(patsubst tests/plugins/toy_%.c,$(BUILD)/tests/plugins/toy_%.so,$(wildcard tests/plugins/toy_*.c))
+TEST_PLUGINS += $(TOYS)
+$(TOYS): $(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(wildcard core/include/nashost/*.h)
+	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< -lm)

@@ -1,0 +1,58 @@
+/* A microsecond for every 1,000 multiply-accumulates; memory for float32; energy is not known.
+ * Networks of more than "most_macs" are refused. */
+#include <nashost/hardware.h>
+#include <stdlib.h>
+
+typedef struct toy_config {
+    int64_t most_macs;
+} toy_config;
+
+static const nas_option options[] = {
+    {"most_macs", NAS_TYPE_INT, "0", offsetof(toy_config, most_macs), 0, 1e15, NULL,
+     "of a network that runs at all; 0: any number", NULL},
+    {0},
+};
+
+static int cost(void *self, const nas_network *network, nas_cost *out, nas_error *err) {
+    const toy_config *me = self;
+    out->latency_ms = 1e-6 * (double)network->macs;
+    out->peak_bytes = 4 * network->peak_elements;
+    out->known_share = 1;
+    if (me->most_macs && network->macs > (uint64_t)me->most_macs)
+        return nas_fail(err, NAS_ERR_INFEASIBLE, "toy-hardware runs nothing that big");
+    return NAS_OK;
+}
+
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    (void)host;
+    toy_config *me = malloc(sizeof *me);
+    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    *me = *(const toy_config *)config;
+    *self = me;
+    return NAS_OK;
+}
+
+static const nas_hardware_api api = {sizeof api, cost};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_HARDWARE,
+    .id = "toy-hardware",
+    .version = "1.0.0",
+    .summary = "time by multiply-accumulates, for tests",
+    .license = "Apache-2.0",
+    .source = "tests/plugins/toy_hardware.c",
+    .options = options,
+    .option_size = sizeof(nas_option),
+    .config_size = sizeof(toy_config),
+    .create = create,
+    .destroy = free,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}

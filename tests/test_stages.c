@@ -1,0 +1,360 @@
+/* Whole runs: what they write, that the number of threads and an interruption change no bit, that
+ * what is there is used again, and what is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#include "toy_run.h"
+
+static const toys_how plain = {0};
+
+static int setup(void **state) {
+    toys *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    toys_open(t);
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    toys_close(*state);
+    free(*state);
+    return 0;
+}
+
+/* ---- What a run writes ---- */
+
+static void check_platform(const toys *t, const json_t *platform, const char *name) {
+    assert_string_equal(json_string_value(json_object_get(platform, "name")), name);
+    const json_t *predicted = json_object_get(platform, "predicted");
+    assert_true(json_is_real(json_object_get(predicted, "latency_ms")));
+    assert_true(json_is_integer(json_object_get(predicted, "peak_bytes")));
+    assert_true(json_is_null(json_object_get(predicted, "energy_mj")));
+    assert_true(json_is_real(json_object_get(platform, "score")));
+    assert_true(json_integer_value(json_object_get(platform, "macs")) > 0);
+    assert_true(json_integer_value(json_object_get(platform, "params")) > 0);
+    double top1 = json_real_value(json_object_get(platform, "test_top1"));
+    assert_true(top1 > 1.0 / 3 && top1 <= 1);
+    const json_t *files = json_object_get(platform, "files");
+    assert_int_equal(json_array_size(files), 1);
+    char file[256];
+    snprintf(file, sizeof file, "a/%s", json_string_value(json_array_get(files, 0)));
+    char *text = toys_read(t, file, NULL);
+    assert_non_null(strstr(text, "\ntop\n")); /* the exporter got the class names */
+    assert_true(json_object_size(json_object_get(platform, "genome")) == 2);
+    free(text);
+}
+
+/* Lines of the file, each with a step that is larger than the one before; returns how many. */
+static size_t check_metrics(const toys *t, const char *name) {
+    char *text = toys_read(t, name, NULL);
+    json_int_t last = 0;
+    size_t n = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"), n++) {
+        json_t *json = json_loads(line, 0, NULL);
+        assert_non_null(json);
+        const json_t *loss = json_object_get(json, "loss");
+        json_int_t step = json_integer_value(json_object_get(json, "step"));
+        if (!loss) {
+            assert_int_equal(step, TOY_STEPS);
+            const json_t *top1 = json_object_get(json, "validation_top1");
+            assert_true(json_is_real(json_object_get(top1, "largest")));
+            assert_true(json_is_real(json_object_get(top1, "smallest")));
+        } else {
+            assert_true(step > last);
+            assert_true(json_real_value(loss) > 0);
+            assert_true(json_real_value(json_object_get(json, "mask_rate")) > 0);
+            assert_true(json_real_value(json_object_get(json, "pseudo_label_accuracy")) > 0);
+            assert_true(json_real_value(json_object_get(json, "images_per_s")) > 0);
+            assert_true(json_real_value(json_object_get(json, "lr")) > 0);
+            const json_t *ssl = json_object_get(json, "ssl");
+            assert_true(json_real_value(json_object_get(ssl, "threshold")) > 0);
+        }
+        last = step;
+        json_decref(json);
+    }
+    free(text);
+    return n;
+}
+
+static void test_files(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *platforms = json_object_get(family, "platforms");
+    assert_int_equal(json_integer_value(json_object_get(family, "seed")), 3);
+    assert_int_equal(json_array_size(platforms), 2);
+    check_platform(t, json_array_get(platforms, 0), "big");
+    check_platform(t, json_array_get(platforms, 1), "small");
+    const json_t *small = json_array_get(platforms, 1);
+    double limit =
+        json_real_value(json_object_get(json_object_get(small, "constraints"), "latency_ms"));
+    double latency =
+        json_real_value(json_object_get(json_object_get(small, "predicted"), "latency_ms"));
+    assert_true(limit == 0.02 && latency <= limit);
+    const json_t *reference = json_object_get(family, "reference");
+    assert_true(json_is_real(json_object_get(json_object_get(reference, "largest"), "test_top1")));
+    assert_true(json_is_real(json_object_get(json_object_get(reference, "smallest"), "test_top1")));
+    json_decref(family);
+    assert_int_equal(check_metrics(t, "a/metrics.jsonl"), 4);
+    assert_false(toys_exist(t, "a/checkpoint"));
+    assert_non_null(strstr(t->output, "0.02 ms"));
+    assert_non_null(strstr(t->output, "for reference"));
+}
+
+/* The test split is read once, after all else. */
+static void test_reads(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    char *reads = toys_read(t, "reads.txt", NULL);
+    assert_string_equal(reads, "train\ntest\n");
+    free(reads);
+}
+
+static void test_json_output(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.json = true}));
+    json_t *printed = json_loads(t->output, 0, NULL), *family = toys_json(t, "a/family.json");
+    assert_true(json_equal(printed, family));
+    json_decref(printed);
+    json_decref(family);
+}
+
+static void test_dry_run(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.dry_run = true, .json = true}));
+    json_t *plan = json_loads(t->output, 0, NULL);
+    const json_t *data = json_object_get(plan, "data");
+    assert_int_equal(json_integer_value(json_object_get(data, "unlabelled")), 120 - 6 - 20);
+    const json_t *train = json_object_get(plan, "train");
+    assert_int_equal(json_integer_value(json_object_get(train, "unlabelled")), 12);
+    assert_string_equal(json_string_value(json_object_get(train, "teacher")), "largest");
+    json_decref(plan);
+    assert_false(toys_exist(t, "a"));
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.dry_run = true}));
+    assert_non_null(strstr(t->output, "12 labelled"));
+    char *reads = toys_read(t, "reads.txt", NULL);
+    assert_null(strstr(reads, "test"));
+    free(reads);
+}
+
+/* ---- The same bits ---- */
+
+static void check_same_run(const toys *t) {
+    toys_same(t, "a/supernet.safetensors", "b/supernet.safetensors");
+    toys_same(t, "a/search/big.jsonl", "b/search/big.jsonl");
+    toys_same(t, "a/search/small.jsonl", "b/search/small.jsonl");
+    toys_same(t, "a/family/small.txt", "b/family/small.txt");
+    toys_same(t, "a/family.json", "b/family.json");
+}
+
+static void test_threads(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.threads = 1}));
+    toys_good(t, toys_run_plain(t, "b", (toys_how){.threads = 2}));
+    check_same_run(t);
+}
+
+static toys *to_stop;
+
+static void stop(int number) {
+    (void)number;
+    to_stop->stop = 1;
+}
+
+/* A run that is asked to stop in this step. */
+static int run_stopped(toys *t, const char *out, const char *step) {
+    to_stop = t;
+    signal(SIGUSR1, stop);
+    setenv("TOY_STOP_AT", step, 1);
+    int rc = toys_run_plain(t, out, plain);
+    unsetenv("TOY_STOP_AT");
+    signal(SIGUSR1, SIG_DFL);
+    return rc;
+}
+
+static void test_interrupted(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    assert_int_equal(run_stopped(t, "b", "2"), NAS_ERR_INTERRUPTED);
+    assert_non_null(strstr(t->err.message, "step 3 of 12"));
+    assert_false(toys_exist(t, "b/supernet.safetensors"));
+    assert_int_equal(run_stopped(t, "b", "8"), NAS_ERR_INTERRUPTED);
+    /* Lines that a crash after the checkpoint left, the last one cut. */
+    char path[TOY_PATH];
+    toys_path(t, "b/metrics.jsonl", path);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    fprintf(file, "{\"step\": 10, \"loss\": 1}\n{\"step\": 11, \"lo");
+    fclose(file);
+    toys_good(t, toys_run_plain(t, "b", plain));
+    assert_int_equal(check_metrics(t, "b/metrics.jsonl"), 4);
+    assert_false(toys_exist(t, "b/checkpoint"));
+    check_same_run(t);
+}
+
+/* A checkpoint that is cut off is told, not used. */
+static void test_broken_checkpoint(void **state) {
+    toys *t = *state;
+    assert_int_equal(run_stopped(t, "a", "5"), NAS_ERR_INTERRUPTED);
+    char path[TOY_PATH];
+    toys_path(t, "a/checkpoint/state.safetensors", path);
+    assert_int_equal(truncate(path, 1000), 0);
+    assert_int_equal(toys_run_plain(t, "a", plain), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "state.safetensors"));
+}
+
+/* ---- Runs into a directory that holds something ---- */
+
+static void test_again(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    toys_good(t, toys_run_plain(t, "b", plain));
+    char path[TOY_PATH];
+    toys_path(t, "b/family.json", path);
+    assert_int_equal(unlink(path), 0);
+    setenv("TOY_NO_SCORES", "1", 1);
+    int rc = run_stopped(t, "b", "0"); /* a training step would stop it */
+    unsetenv("TOY_NO_SCORES");
+    toys_good(t, rc);
+    check_same_run(t);
+}
+
+static void test_other_pipeline(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    char *before = toys_read(t, "a/pipeline.json", NULL);
+    assert_int_equal(toys_run(t, "a", plain, "train.lr=0.07"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "train.lr was 0.05 there and is 0.07 now"));
+    assert_int_equal(toys_run(t, "a", plain, "seed=4"), NAS_ERR_INPUT);
+    assert_int_equal(toys_run(t, "a", plain, "train.ssl.options.diverge_at=90"), NAS_ERR_INPUT);
+    char *after = toys_read(t, "a/pipeline.json", NULL);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    toys_good(t, toys_run(t, "a", plain, "train.log_every=3"));
+}
+
+/* Another constraint: that platform is searched again, the other one is not, nothing is trained. */
+static void test_other_platform(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    toys_good(t, toys_run_plain(t, "b", plain));
+    setenv("TOY_STOP_AT", "0", 1);
+    toys_good(t, toys_run(t, "b", plain, "platforms.1.constraints.latency_ms=0.015"));
+    unsetenv("TOY_STOP_AT");
+    toys_same(t, "a/supernet.safetensors", "b/supernet.safetensors");
+    toys_same(t, "a/search/big.jsonl", "b/search/big.jsonl");
+    char *log = toys_read(t, "log.txt", NULL);
+    assert_non_null(strstr(log, "'small' is searched again"));
+    assert_null(strstr(log, "'big' is searched again"));
+    free(log);
+    json_t *family = toys_json(t, "b/family.json");
+    const json_t *small = json_array_get(json_object_get(family, "platforms"), 1);
+    const json_t *predicted = json_object_get(small, "predicted");
+    assert_true(json_real_value(json_object_get(predicted, "latency_ms")) <= 0.015);
+    json_decref(family);
+}
+
+/* What was not finished may be started anew with other settings. */
+static void test_other_pipeline_unfinished(void **state) {
+    toys *t = *state;
+    assert_int_equal(toys_run(t, "a", plain, "train.ssl.options.diverge_at=5"), NAS_ERR_NUMERIC);
+    toys_good(t, toys_run(t, "a", plain, "split.labelled=15"));
+    json_t *split = toys_json(t, "a/split.json");
+    assert_int_equal(json_integer_value(json_object_get(split, "n_labelled")), 15);
+    json_decref(split);
+}
+
+static void test_split_is_read_back(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", plain));
+    char path[TOY_PATH], copy[TOY_PATH];
+    toys_path(t, "c", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    json_t *split = toys_json(t, "a/split.json");
+    toys_path(t, "c/split.json", copy);
+    json_object_set_new(split, "seed", json_integer(99));
+    assert_int_equal(json_dump_file(split, copy, 0), 0);
+    json_decref(split);
+    assert_int_equal(toys_run_plain(t, "c", plain), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "seed: the pipeline asks for 3, found 99"));
+}
+
+/* ---- What ends a run ---- */
+
+static void test_infeasible(void **state) {
+    toys *t = *state;
+    assert_int_equal(toys_run(t, "a", plain, "platforms.1.constraints.latency_ms=0.001"),
+                     NAS_ERR_INFEASIBLE);
+    assert_non_null(strstr(t->err.message, "platform 'small'"));
+    assert_non_null(strstr(t->err.message, "latency_ms is to be at most 0.001, the lowest found"));
+    assert_true(toys_exist(t, "a/search/big.jsonl"));
+    assert_false(toys_exist(t, "a/family.json"));
+    char *reads = toys_read(t, "reads.txt", NULL), *log = toys_read(t, "log.txt", NULL);
+    assert_null(strstr(reads, "test"));
+    assert_non_null(strstr(log, "warning: platform 'small'")); /* before the training */
+    free(reads);
+    free(log);
+}
+
+static void test_refused_by_device(void **state) {
+    toys *t = *state;
+    assert_int_equal(toys_run(t, "a", plain, "platforms.0.hardware.options.most_macs=10"),
+                     NAS_ERR_INFEASIBLE);
+    assert_non_null(strstr(t->err.message, "runs nothing that big"));
+}
+
+static void test_unknown_cost(void **state) {
+    toys *t = *state;
+    assert_int_equal(toys_run(t, "a", plain, "platforms.0.constraints.energy_mj=1"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "platforms[0].constraints.energy_mj"));
+    assert_false(toys_exist(t, "a"));
+}
+
+static void test_diverged(void **state) {
+    toys *t = *state;
+    assert_int_equal(toys_run(t, "a", plain, "train.ssl.options.diverge_at=5"), NAS_ERR_NUMERIC);
+    assert_non_null(strstr(t->err.message, "at step 5 with learning rate 0.0"));
+    assert_false(toys_exist(t, "a/supernet.safetensors"));
+    assert_true(toys_exist(t, "a/metrics.jsonl"));
+}
+
+static void test_impossible_training(void **state) {
+    toys *t = *state;
+    assert_int_equal(toys_run(t, "a", plain, "train.mu=0"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "train.mu"));
+    assert_int_equal(toys_run(t, "a", plain, "train.teacher=ema", "train.ema=0"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "train.teacher"));
+    assert_int_equal(toys_run(t, "a", plain, "train.distill=1", "train.subnet_sampling=largest"),
+                     NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "train.distill"));
+    assert_int_equal(toys_run(t, "a", plain, "search.calibration_images=95"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "search.calibration_images"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_json_output, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_broken_checkpoint, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_pipeline, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_platform, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_pipeline_unfinished, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_split_is_read_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_infeasible, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refused_by_device, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_cost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_diverged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_impossible_training, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
