@@ -81,7 +81,7 @@ static int open_space(nas_context *context, nas_error *err) {
     if (pipeline->genome)
         rc = nas_genome_from_json(&context->space, pipeline->genome, where, &context->fixed, err);
     if (rc) return rc;
-    return nas_supernet_create(&context->space, context->seed, true, &context->supernet, err);
+    return nas_supernet_create(&context->space, context->seed, false, &context->supernet, err);
 }
 
 int nas_context_open(const nas_run_request *request, nas_context *context, nas_error *err) {
