@@ -15,11 +15,12 @@ static void measure(nas_engine *e) {
     for (int i = 0; i < e->n_units; i++) {
         const unit *u = &e->units[i];
         e->channels += u->oc;
-        e->widest = larger(e->widest, larger(u->oc, u->c));
+        e->widest = larger(e->widest, larger(larger(u->oc, u->c), u->se.r));
         size_t partial = u->weight.rows * u->weight.columns + nas_squeeze_partial(&u->se);
         e->partial_size = larger(e->partial_size, partial);
         e->scratch_size = larger(e->scratch_size, nas_engine_tile_memory(u));
     }
+    for (int i = 0; i < e->n_linear; i++) e->widest = larger(e->widest, e->linears[i].out);
 }
 
 static bool allocate(nas_engine *e, size_t arena) {

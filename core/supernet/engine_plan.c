@@ -149,11 +149,11 @@ static void share_buffers(nas_engine *e, uint32_t images) {
 /* Training: all of y and z stay; gradients take turns, those of nodes (which residuals need until
  * the block's first unit) apart from those inside a block. */
 static void keep_buffers(nas_engine *e, uint32_t images) {
-    size_t inner[2] = {0, 0}, outer[2] = {0, 0};
+    size_t inner[2] = {0, 0}, outer = 0;
     for (int i = 0; i < e->n_units; i++) e->units[i].y = take(e, images * e->units[i].values);
     for (int i = 0; i < e->n_nodes; i++) {
         e->nodes[i].z = take(e, images * e->nodes[i].values);
-        outer[i % 2] = larger(outer[i % 2], e->nodes[i].values);
+        outer = larger(outer, e->nodes[i].values); /* whose turn it is depends on the depths */
     }
     for (int i = 0; i < e->n_units; i++) {
         int turn = e->units[i].kind == UNIT_DEPTHWISE;
@@ -161,7 +161,7 @@ static void keep_buffers(nas_engine *e, uint32_t images) {
     }
     nas_real *in[2], *out[2];
     for (int i = 0; i < 2; i++) in[i] = take(e, images * inner[i]);
-    for (int i = 0; i < 2; i++) out[i] = take(e, images * outer[i]);
+    for (int i = 0; i < 2; i++) out[i] = take(e, images * outer);
     for (int i = 0; i < e->n_units; i++) e->units[i].g = in[e->units[i].kind == UNIT_DEPTHWISE];
     for (int i = 0; i < e->n_nodes; i++) e->units[e->nodes[i].unit].g = out[i % 2];
 }
