@@ -50,7 +50,7 @@ static int resolve_teacher(const nas_context *context, nas_teacher *teacher, nas
 
 static int check(const nas_step *step, nas_error *err) {
     const nas_pipeline *pipeline = step->context->pipeline;
-    if (step->rows > step->labelled && !step->unlabelled)
+    if (step->context->plan.n_views && !step->unlabelled)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: train.mu: %g times a batch of %u gives no unlabelled image, but the "
                         "loss '%s' needs some",
