@@ -70,7 +70,7 @@ static int run(fixture *f, const char *arguments, ...) {
     va_end(args);
     snprintf(command, sizeof command, "cd '%s' && { '%s' %s; } >out.txt 2>err.txt", f->folder,
              f->program, words);
-    int status = system(command);
+    int status = system(command); /* NOLINT(cert-env33-c): the shell is wanted */
     read_text(f->folder, "out.txt", f->out, sizeof f->out);
     read_text(f->folder, "err.txt", f->err, sizeof f->err);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -264,17 +264,66 @@ static void test_plugins_check(void **state) {
     contains(f->out, "ok: ssl plugin \"sample\" 1.2.3, ABI 1.");
     assert_int_equal(run(f, "plugins check '%s' --options '{\"level\": 10}'", path), 2);
     contains(f->err, "--options: level: expected an integer from 1 to 9, found 10");
+    assert_int_equal(run(f, "plugins check '%s' --options '{'", path), 2);
+    contains(f->err, "--options: not valid JSON");
+}
+
+/* A plugin with a required option and a choice. */
+static void test_needy_plugin(void **state) {
+    fixture *f = *state;
+    char path[SAMPLES_PATH], line[2 * SAMPLES_PATH], text[3 * SAMPLES_PATH];
+    samples_file("needy", path);
+    assert_int_equal(run(f, "plugins check '%s'", path), 0);
+    contains(f->out, "no instance was created: the option \"name\" is required");
+    assert_int_equal(run(f, "plugins check '%s' --options '{\"name\": \"x\"}'", path), 0);
+    assert_null(strstr(f->out, "no instance"));
+    samples_line(line, sizeof line, "sample", "ssl", "needy");
+    snprintf(text, sizeof text, "{\"plugins\": [%s]}", line);
+    assert_int_equal(samples_write(f->folder, "plugins.json", text), 0);
+    assert_int_equal(run(f, "plugins describe sample"), 0);
+    contains(f->out, "name (string, required)");
+    contains(f->out, "mode (enum, default \"slow\")");
+    assert_int_equal(run(f, "plugins describe sample --json"), 0);
+    json_t *json = json_loads(f->out, 0, NULL);
+    const json_t *options = json_object_get(json, "options");
+    const json_t *choices = json_object_get(json_array_get(options, 2), "choices");
+    assert_string_equal(json_string_value(json_array_get(choices, 1)), "slow");
+    assert_true(json_is_true(json_object_get(json_array_get(options, 3), "required")));
+    json_decref(json);
+}
+
+/* Where the program looks for its manifest: beside itself, then in the library folder. */
+static void test_default_manifest(void **state) {
+    fixture *f = *state;
+    assert_int_equal(unsetenv("NASHOST_HOME"), 0);
+    run(f, "version; mkdir -p bin lib/nashost; cp '%s' bin/; cp plugins.json lib/nashost/",
+        f->program);
+    snprintf(f->program, sizeof f->program, "%s/bin/nashost", f->folder);
+    assert_int_equal(run(f, "plugins list"), 0);
+    contains(f->out, "t-hardware");
+    assert_int_equal(run(f, "version; echo '{\"plugins\": []}' >bin/plugins.json"), 0);
+    assert_int_equal(run(f, "plugins list"), 0);
+    assert_null(strstr(f->out, "t-hardware"));
+    run(f, "version; rm bin/plugins.json lib/nashost/plugins.json");
+    fails(f, 2, "no plugins.json found beside this program; set NASHOST_HOME", "plugins list");
+    assert_int_equal(run(f, "plugins list --plugins plugins.json"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_help),           TEST(test_wrong_usage),
-        TEST(test_validate),       TEST(test_wrong_pipelines),
-        TEST(test_errors_as_json), TEST(test_lost_output),
-        TEST(test_plugins_list),   TEST(test_plugins_describe),
+        TEST(test_help),
+        TEST(test_wrong_usage),
+        TEST(test_validate),
+        TEST(test_wrong_pipelines),
+        TEST(test_errors_as_json),
+        TEST(test_lost_output),
+        TEST(test_plugins_list),
+        TEST(test_plugins_describe),
         TEST(test_plugins_check),
+        TEST(test_needy_plugin),
+        TEST(test_default_manifest),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

@@ -110,6 +110,8 @@ static void test_descriptor_refusals(void **state) {
     refuses(f, "offset", "option \"level\": offset: expected a multiple of 8 for type int, got 3");
     refuses(f, "default", "option \"level\": default: expected an integer from 1 to 9, got 30");
     refuses(f, "vtable", "vtable: size: expected at least 16 bytes, got 8: the field \"plan\"");
+    refuses(f, "function", "vtable: loss: expected a pointer, got NULL");
+    refuses(f, "version", "version: expected a pointer, got NULL");
     refuses(f, "undefined", "undefined symbol: nas_test_no_such_function; link the library");
 }
 

@@ -83,8 +83,10 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
 static int run(const nas_args *args, nas_error *err) {
     nas_session session = {0};
     char *out = args->out ? strdup(args->out) : default_out(args->positional);
-    int rc = out ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    if (!rc && !*out)
+    int rc = NAS_OK;
+    if (!out)
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    else if (!*out)
         rc = nas_fail(err, NAS_ERR_INPUT, "--out: expected the name of a folder, found \"\"");
     if (!rc) rc = nas_session_open(args, true, &session, err);
     if (!rc) rc = run_pipeline(args, &session, out, err);

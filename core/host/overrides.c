@@ -50,7 +50,7 @@ static int assign(json_t *node, char *keys, json_t *value, const char *override,
     char *key = strtok_r(keys, separators, &rest);
     int rc = NAS_OK;
     if (!key) rc = nas_fail(err, NAS_ERR_INPUT, "--set %s: expected KEY=VALUE", override);
-    while (!rc) {
+    while (!rc && key) {
         char *next = strtok_r(NULL, separators, &rest);
         rc = check_key(node, key, override, err);
         if (!rc && !next) return put(node, key, value, override, err);

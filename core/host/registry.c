@@ -155,9 +155,14 @@ int nas_registry_open(const char *const *manifests, size_t n, const nas_services
                       nas_registry **registry, nas_error *err) {
     *registry = NULL;
     nas_registry *made = calloc(1, sizeof *made);
-    if (made) made->manifests = calloc(n + 1, sizeof *made->manifests);
-    int rc = made && made->manifests ? NAS_OK : no_memory(err, "plugin manifests");
-    if (!rc) made->services = services;
+    manifest *read = calloc(n + 1, sizeof *read);
+    if (!made || !read) {
+        free(made);
+        free(read);
+        return no_memory(err, "plugin manifests");
+    }
+    *made = (nas_registry){.services = services, .manifests = read};
+    int rc = NAS_OK;
     for (size_t i = 0; i < n && !rc; i++) rc = read_manifest(made, manifests[i], err);
     if (!rc) {
         made->slots = calloc(made->n + 1, sizeof *made->slots);

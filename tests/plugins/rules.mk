@@ -25,6 +25,9 @@ variant-locale     := -DCREATE_LOCALE
 variant-offset     := -DOFFSET=3
 variant-default    := '-DFALLBACK="30"'
 variant-vtable     := -DVTABLE_SIZE=8
+variant-version    := -DVERSION=NULL
+variant-function   := -DFUNCTION=NULL
+variant-needy      := -DMORE_OPTIONS
 variant-dataset    := -DKIND=NAS_KIND_DATASET '-DID="t-dataset"'
 variant-search     := -DKIND=NAS_KIND_SEARCH '-DID="t-search"'
 variant-hardware   := -DKIND=NAS_KIND_HARDWARE '-DID="t-hardware"'

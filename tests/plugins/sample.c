@@ -28,6 +28,12 @@
 #ifndef FALLBACK
 #define FALLBACK "3"
 #endif
+#ifndef VERSION
+#define VERSION "1.2.3"
+#endif
+#ifndef FUNCTION
+#define FUNCTION nothing
+#endif
 #ifndef VTABLE_SIZE
 #define VTABLE_SIZE sizeof(vtable)
 #endif
@@ -40,12 +46,21 @@
 
 typedef struct config {
     int64_t level;
-    const char *file;
+    const char *file, *name;
+    int mode;
 } config;
+
+#ifdef MORE_OPTIONS
+static const char *const modes[] = {"fast", "slow", NULL};
+#endif
 
 static const nas_option options[] = {
     {"level", NAS_TYPE_INT, FALLBACK, OFFSET, 1, 9, NULL, "a number", NULL},
     {"file", NAS_TYPE_PATH, "null", offsetof(config, file), 0, 0, NULL, "a file", NULL},
+#ifdef MORE_OPTIONS
+    {"mode", NAS_TYPE_ENUM, "\"slow\"", offsetof(config, mode), 0, 0, NULL, "a mode", modes},
+    {"name", NAS_TYPE_STRING, NULL, offsetof(config, name), 0, 0, NULL, "a name", NULL},
+#endif
     {0},
 };
 
@@ -116,7 +131,7 @@ static int nothing(void) {
 static const struct vtable {
     uint32_t size;
     int (*functions[3])(void);
-} vtable = {VTABLE_SIZE, {nothing, nothing, nothing}};
+} vtable = {VTABLE_SIZE, {nothing, FUNCTION, nothing}};
 
 static const nas_plugin plugin = {
     .magic = MAGIC,
@@ -125,7 +140,7 @@ static const nas_plugin plugin = {
     .abi_minor = NAS_ABI_MINOR,
     .kind = KIND,
     .id = ID,
-    .version = "1.2.3",
+    .version = VERSION,
     .summary = "a plugin for tests",
     .license = "Apache-2.0",
     .source = "tests/plugins/sample.c",
