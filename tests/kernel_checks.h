@@ -40,7 +40,7 @@ static inline nas_real *kernel_alloc(size_t n) {
 
 static inline nas_real *kernel_random(nas_rng *rng, size_t n) {
     nas_real *values = kernel_alloc(n);
-    for (size_t i = 0; i < n; i++) values[i] = (nas_real)nas_rng_normal(rng);
+    for (size_t i = 0; i < n; i++) values[i] = (nas_real)(4 * nas_rng_uniform(rng) - 2);
     return values;
 }
 
