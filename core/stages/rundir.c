@@ -138,11 +138,10 @@ static int settle_searches(const rundir *dir, bool all, nas_error *err) {
         if (!all && json_equal(platform, platform_named(now, name))) continue;
         char path[NAS_RUNDIR_PATH];
         int rc = nas_rundir_search(dir->out, name, path, err);
-        if (!rc && nas_file_exists(path)) {
+        if (!rc && nas_file_exists(path) && platform_named(now, name))
             nas_log_line(dir->log, NAS_INFO, "the pipeline has changed: '%s' is searched again",
                          name);
-            rc = remove_file(path, err);
-        }
+        if (!rc) rc = remove_file(path, err);
         if (rc) return rc;
     }
     return NAS_OK;

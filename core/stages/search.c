@@ -317,15 +317,16 @@ static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_
 int nas_search(nas_context *context, nas_evaluator *evaluator, nas_candidate *chosen,
                nas_error *err) {
     nas_scorer scorer = nas_scorer_open(evaluator);
-    nas_error first = {0}, last = {0};
+    nas_error found = {0}, last = {0};
     for (size_t i = 0; i < context->pipeline->n_platforms; i++) {
         int rc = find_for(context, &scorer, i, &chosen[i], &last);
-        if (rc && (!first.code || rc != NAS_ERR_INFEASIBLE)) first = last;
+        if (rc && found.code == NAS_ERR_INFEASIBLE) /* the caller is told one error alone */
+            nas_log_line(context->request->log, NAS_WARNING, "%s", found.message);
+        if (rc) found = last;
         if (rc && rc != NAS_ERR_INFEASIBLE) break;
-        if (rc) nas_log_line(context->request->log, NAS_WARNING, "%s", last.message);
     }
     nas_scorer_close(&scorer);
-    return first.code ? nas_fail(err, first.code, "%s", first.message) : NAS_OK;
+    return found.code ? nas_fail(err, found.code, "%s", found.message) : NAS_OK;
 }
 
 int nas_search_check(const nas_context *context, nas_error *err) {
