@@ -47,7 +47,7 @@ static inline nas_space small_space(const char *hidden) {
 
 static inline nas_space small_quickstart(void) {
     nas_error err = {0};
-    nas_space space;
+    nas_space space = {0};
     json_t *json = NULL;
     if (nas_json_load("spaces/quickstart.json", &json, &err) ||
         nas_space_parse(json, "quickstart", 1, 10, &space, &err))
