@@ -46,6 +46,35 @@ typedef int32_t nas_mask;
 #define N(name) JOIN(name##_, LANES)
 #define V JOIN(vector_, LANES)
 
+/* Runs a statement with ACT, BLOCKS as constants, so that the compiler drops what they rule out. */
+#define WITH_ACT(act, ...)                                                                         \
+    do {                                                                                           \
+        if ((act) == NAS_ACT_HSWISH) {                                                             \
+            const nas_activation ACT = NAS_ACT_HSWISH;                                             \
+            __VA_ARGS__;                                                                           \
+        } else if ((act) == NAS_ACT_RELU) {                                                        \
+            const nas_activation ACT = NAS_ACT_RELU;                                               \
+            __VA_ARGS__;                                                                           \
+        } else if ((act) == NAS_ACT_NONE) {                                                        \
+            const nas_activation ACT = NAS_ACT_NONE;                                               \
+            __VA_ARGS__;                                                                           \
+        } else {                                                                                   \
+            const nas_activation ACT = NAS_ACT_HSIGMOID;                                           \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+    } while (0)
+#define WITH_BLOCKS(...)                                                                           \
+    do {                                                                                           \
+        if (blocks == GROUP) {                                                                     \
+            const size_t BLOCKS = GROUP;                                                           \
+            __VA_ARGS__;                                                                           \
+        } else {                                                                                   \
+            const size_t BLOCKS = 1;                                                               \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+    } while (0)
+#define FOR_LANES_ACT(act, ...) WITH_ACT(act, FOR_LANES(__VA_ARGS__))
+
 #define LANES WIDE
 #if WIDE == 16
 VECTOR(16)
@@ -90,24 +119,6 @@ INLINE nas_real pick_1(bool which, nas_real yes, nas_real no) {
         for (; at + WIDE <= c; at += WIDE) JOIN(kernel##_, WIDE)(__VA_ARGS__, at, 1);              \
         FOR_HALVES(kernel, __VA_ARGS__);                                                           \
         for (; at < c; at++) kernel##_1(__VA_ARGS__, at, 1);                                       \
-    } while (0)
-
-/* The same with the activation as a constant, so that the compiler drops the others' code. */
-#define FOR_LANES_ACT(act, kernel, ...)                                                            \
-    do {                                                                                           \
-        if ((act) == NAS_ACT_HSWISH) {                                                             \
-            const nas_activation ACT = NAS_ACT_HSWISH;                                             \
-            FOR_LANES(kernel, __VA_ARGS__);                                                        \
-        } else if ((act) == NAS_ACT_RELU) {                                                        \
-            const nas_activation ACT = NAS_ACT_RELU;                                               \
-            FOR_LANES(kernel, __VA_ARGS__);                                                        \
-        } else if ((act) == NAS_ACT_NONE) {                                                        \
-            const nas_activation ACT = NAS_ACT_NONE;                                               \
-            FOR_LANES(kernel, __VA_ARGS__);                                                        \
-        } else {                                                                                   \
-            const nas_activation ACT = NAS_ACT_HSIGMOID;                                           \
-            FOR_LANES(kernel, __VA_ARGS__);                                                        \
-        }                                                                                          \
     } while (0)
 
 static void affine(nas_real *z, const nas_affine *from, const nas_real *residual, size_t rows,
@@ -155,7 +166,7 @@ static void depthwise(const nas_depthwise *shape, const nas_affine *from, const 
                       nas_real *z, const nas_real *weight, nas_real *out, double *sums,
                       nas_real *scratch) {
     size_t c = shape->c;
-    FOR_LANES_ACT(from->act, depthwise, shape, from, ACT, residual, z, weight, out, sums, scratch);
+    FOR_LANES(depthwise, shape, from, residual, z, weight, out, sums, scratch);
 }
 
 static void depthwise_grad(const nas_depthwise *shape, const nas_real *g, const nas_real *y,
@@ -163,8 +174,8 @@ static void depthwise_grad(const nas_depthwise *shape, const nas_real *g, const 
                            nas_real *weight_grad, const nas_affine *below, const nas_real *residual,
                            nas_real *g_in, double *sums, nas_real *scratch) {
     size_t c = shape->c;
-    FOR_LANES_ACT(below->act, depthwise_grad, shape, g, y, k, from, weight, weight_grad, below, ACT,
-                  residual, g_in, sums, scratch);
+    FOR_LANES(depthwise_grad, shape, g, y, k, from, weight, weight_grad, below, residual, g_in,
+              sums, scratch);
 }
 
 #define STRING(x) #x

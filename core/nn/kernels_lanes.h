@@ -146,9 +146,9 @@ INLINE void N(act_grad)(nas_real *g, const nas_real *d, const nas_affine *from, 
 
 /* Padded images [blocks][h + 2p][w + 2p][LANES] of x = act(a y + b) + residual; x also goes to z.
  */
-INLINE void N(pad_affine)(nas_real *padded, const nas_depthwise *s, size_t p,
-                          const nas_affine *from, nas_activation act, const nas_real *residual,
-                          nas_real *z, size_t at, size_t blocks) {
+INLINE void N(pad_with)(nas_real *padded, const nas_depthwise *s, size_t p, const nas_affine *from,
+                        nas_activation act, const nas_real *residual, nas_real *z, size_t at,
+                        size_t blocks) {
     size_t width = (s->w + 2 * p) * LANES, plane = (s->h + 2 * p) * width;
     V a[GROUP], b[GROUP];
     N(load_all)(a, from->a, at, blocks);
@@ -163,6 +163,12 @@ INLINE void N(pad_affine)(nas_real *padded, const nas_depthwise *s, size_t p,
                 STORE(pixel + j * plane, t);
             }
     }
+}
+
+static void N(pad_affine)(nas_real *padded, const nas_depthwise *s, size_t p,
+                          const nas_affine *from, const nas_real *residual, nas_real *z, size_t at,
+                          size_t blocks) {
+    WITH_ACT(from->act, WITH_BLOCKS(N(pad_with)(padded, s, p, from, ACT, residual, z, at, BLOCKS)));
 }
 
 /* N outputs side by side: sum over taps of weight times padded input. */
@@ -225,12 +231,12 @@ INLINE void N(take_taps)(nas_real *taps, const nas_real *weight, size_t kk, size
         STORE(taps + (turn ? kk - 1 - i : i) * LANES, LOAD(weight + i * c));
 }
 
-INLINE void N(depthwise)(const nas_depthwise *s, const nas_affine *from, nas_activation act,
-                         const nas_real *residual, nas_real *z, const nas_real *weight,
-                         nas_real *out, double *sums, nas_real *scratch, size_t at, size_t blocks) {
+static void N(depthwise)(const nas_depthwise *s, const nas_affine *from, const nas_real *residual,
+                         nas_real *z, const nas_real *weight, nas_real *out, double *sums,
+                         nas_real *scratch, size_t at, size_t blocks) {
     nas_real taps[NAS_MAX_TAPS * LANES];
     size_t p = s->k / 2, width = s->w + 2 * p, plane = (s->h + 2 * p) * width * LANES;
-    N(pad_affine)(scratch, s, p, from, act, residual, z, at, blocks);
+    N(pad_affine)(scratch, s, p, from, residual, z, at, blocks);
     EACH_BLOCK {
         N(take_taps)(taps, weight + i, s->k * s->k, s->c, false);
         N(convolve_any)
@@ -287,7 +293,7 @@ static void N(scatter)(const nas_depthwise *s, const nas_real *dy, size_t dy_wid
 }
 
 /* dy [blocks][oh + 2p][ow + 2p][LANES] of batch norm's backward, zero around. */
-INLINE void N(pad_bn_grad)(nas_real *dy, const nas_depthwise *s, size_t p, const nas_real *g,
+INLINE void N(pad_bn_with)(nas_real *dy, const nas_depthwise *s, size_t p, const nas_real *g,
                            const nas_real *y, const nas_real *k, size_t at, size_t blocks) {
     size_t width = (s->ow + 2 * p) * LANES, plane = (s->oh + 2 * p) * width;
     V k0[GROUP], k1[GROUP], k2[GROUP];
@@ -303,10 +309,15 @@ INLINE void N(pad_bn_grad)(nas_real *dy, const nas_depthwise *s, size_t p, const
     }
 }
 
+static void N(pad_bn_grad)(nas_real *dy, const nas_depthwise *s, size_t p, const nas_real *g,
+                           const nas_real *y, const nas_real *k, size_t at, size_t blocks) {
+    WITH_BLOCKS(N(pad_bn_with)(dy, s, p, g, y, k, at, BLOCKS));
+}
+
 /* As act_grad, with d in planes [h][width][LANES]. */
-INLINE void N(unpad_act_grad)(nas_real *g, const nas_real *d, size_t width, size_t plane,
-                              const nas_depthwise *s, const nas_affine *below, nas_activation act,
-                              const nas_real *residual, double *sums, size_t at, size_t blocks) {
+INLINE void N(unpad_with)(nas_real *g, const nas_real *d, size_t width, size_t plane,
+                          const nas_depthwise *s, const nas_affine *below, nas_activation act,
+                          const nas_real *residual, double *sums, size_t at, size_t blocks) {
     V a[GROUP], b[GROUP], sum[GROUP], dot[GROUP];
     N(load_all)(a, below->a, at, blocks);
     N(load_all)(b, below->b, at, blocks);
@@ -327,9 +338,16 @@ INLINE void N(unpad_act_grad)(nas_real *g, const nas_real *d, size_t width, size
     N(add_all)(sums, s->c, sum, dot, first, blocks);
 }
 
-INLINE void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const nas_real *y,
+static void N(unpad_act_grad)(nas_real *g, const nas_real *d, size_t width, size_t plane,
+                              const nas_depthwise *s, const nas_affine *below,
+                              const nas_real *residual, double *sums, size_t at, size_t blocks) {
+    WITH_ACT(below->act, WITH_BLOCKS(N(unpad_with)(g, d, width, plane, s, below, ACT, residual,
+                                                   sums, at, BLOCKS)));
+}
+
+static void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const nas_real *y,
                               const nas_real *k, const nas_affine *from, const nas_real *weight,
-                              nas_real *weight_grad, const nas_affine *below, nas_activation act,
+                              nas_real *weight_grad, const nas_affine *below,
                               const nas_real *residual, nas_real *g_in, double *sums,
                               nas_real *scratch, size_t at, size_t blocks) {
     nas_real taps[NAS_MAX_TAPS * LANES];
@@ -339,21 +357,19 @@ INLINE void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const n
     bool gather = s->stride == 1;
 
     N(pad_bn_grad)(dy, s, p, g, y, k, at, blocks);
-    N(pad_affine)(x, s, p, from, from->act, NULL, NULL, at, blocks);
+    N(pad_affine)(x, s, p, from, NULL, NULL, at, blocks);
     EACH_BLOCK {
         const nas_real *inside = dy + j * dy_plane + (p * dy_width + p) * LANES;
         nas_real *to = dx + j * plane;
         N(weight_grad)(s, x + j * plane, width, inside, dy_width, weight_grad + i);
         N(take_taps)(taps, weight + i, s->k * s->k, s->c, gather);
-        if (gather)
-            N(convolve_any)
-            (dy + j * dy_plane, dy_width, taps, s->k, 1, s->h, s->w, to, LANES, NULL, 0);
-        else
-            N(scatter)(s, inside, dy_width, taps, to, width);
+        if (gather) N(convolve_any)
+        (dy + j * dy_plane, dy_width, taps, s->k, 1, s->h, s->w, to, LANES, NULL, 0);
+        else N(scatter)(s, inside, dy_width, taps, to, width);
     }
     const nas_real *d = gather ? dx : dx + (p * width + p) * LANES;
     N(unpad_act_grad)
-    (g_in, d, gather ? s->w : width, plane, s, below, act, residual, sums, at, blocks);
+    (g_in, d, gather ? s->w : width, plane, s, below, residual, sums, at, blocks);
 }
 
 #undef EACH_BLOCK

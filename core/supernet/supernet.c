@@ -107,7 +107,8 @@ static void initialise(nas_supernet *net, uint64_t seed, bool zero_init) {
             for (size_t j = 0; j < p->count; j++)
                 w[j] = (nas_real)(deviation * nas_rng_normal(&rng));
         } else if (ends_with(p->name, ".bn.gamma")) {
-            nas_real gamma = zero_init && ends_with(p->name, "project.bn.gamma") ? 0 : 1;
+            bool branch = ends_with(p->name, "project.bn.gamma") && !strstr(p->name, ".block0.");
+            nas_real gamma = zero_init && branch ? 0 : 1;
             for (size_t j = 0; j < p->count; j++) w[j] = gamma;
         }
     }

@@ -34,8 +34,9 @@ typedef struct nas_supernet {
 } nas_supernet;
 
 /* Allocates and initialises: kernels normal with variance 2 / fan_in (He et al., arXiv 1502.01852)
- * by seed, gamma 1, biases and beta 0. With zero_init the last batch norm of a block starts at
- * gamma 0 (arXiv 1706.02677). [any] */
+ * by seed, gamma 1, biases and beta 0. With zero_init the last batch norm of every block that
+ * is sure to have a residual connection (all but a stage's first) starts at gamma 0, so that depth
+ * costs nothing at first (arXiv 1706.02677). [any] */
 int nas_supernet_create(const nas_space *space, uint64_t seed, bool zero_init,
                         nas_supernet **supernet, nas_error *err);
 void nas_supernet_destroy(nas_supernet *supernet); /* NULL-safe */
