@@ -262,7 +262,8 @@ static void gradients_add_up(void **state) {
     add_gradient(&t, t.net->weights, t.gradient);
     for (int i = 0; i < 2; i++) add_gradient(&t, t.net->weights, twice);
     for (size_t i = 0; i < t.net->size; i++)
-        assert_true(fabs(twice[i] - 2 * t.gradient[i]) <= 1e-13 * (1 + fabs(twice[i])));
+        assert_true(fabs((double)twice[i] - 2 * (double)t.gradient[i]) <=
+                    1e-13 * (1 + fabs((double)twice[i])));
     free(twice);
     close_trial(&t);
 }
