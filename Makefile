@@ -38,7 +38,9 @@ HOST_LIBS = -ljansson -lblis -lz -lm
 DEFS = $(if $(and $(SANITIZED),$(filter clang,$(compiler))),,-Wl,-z,defs)
 PLUGIN_LDFLAGS = $(CFLAGS) -shared -Wl,-z,relro,-z,now -Wl,--as-needed $(DEFS) $(LDFLAGS)
 PLUGIN_LIBS = -ljansson -lz -lm
-# Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng
+# Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng, and of a test that holds its source
+LIBS_plugins/hardware/xnnpack = -lXNNPACK -lpthreadpool
+LIBS_tests/test_xnnpack = $(LIBS_plugins/hardware/xnnpack)
 
 # ---- what is built -----------------------------------------------------------------------------
 # The inner loops are compiled once for each instruction set and picked at run time. Their vectors
@@ -121,7 +123,7 @@ $(PLUGINS): $(BUILD)/plugins/%.so: $(BUILD)/plugins/%.o
 $(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
 $(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB)
-	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
+	$(call link,$(HOST_LDFLAGS) $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS) -lcmocka)
 $(FUZZERS): %: %.o $(LIB)
 	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -22,4 +22,45 @@ typedef struct nas_hardware_api {
     int (*cost)(void *self, const nas_network *network, nas_cost *cost, nas_error *err);
 } nas_hardware_api;
 
+/* Extension "nas.measure/1": a plugin that times real runs of single layers, from which tables and
+ * predictors are made. Whole networks are timed by cost(). */
+#define NAS_EXT_MEASURE "nas.measure/1"
+
+/* What ran. The strings are the plugin's until destroy. */
+typedef struct nas_target {
+    uint32_t size;
+    uint32_t threads, batch; /* batch: images in one run */
+    const char *device;      /* such as the processor's name */
+    const char *runtime;     /* such as "XNNPACK" */
+    const char *dtype;       /* "float32" or "int8" */
+} nas_target;
+
+typedef struct nas_measurement {
+    uint32_t size;
+    uint32_t count;   /* samples, without the outliers */
+    double median_ms; /* of them, for one run */
+    double spread_ms; /* 1.4826 times the median absolute deviation: a robust standard deviation */
+} nas_measurement;
+
+typedef struct nas_measure_api {
+    uint32_t size;
+    /* Says what is measured on. The caller sets target->size. [worker] */
+    int (*target)(void *self, nas_target *target, nas_error *err);
+    /* Times one layer with its activation; its inputs lie ready in memory, so input[] is not read:
+     * a first one of shape `in`, and for NAS_OP_ADD a second one of that shape, for NAS_OP_SCALE
+     * one of 1 x 1 x in.c. weight and bias may be NULL. The caller sets measurement->size. [worker]
+     */
+    int (*layer)(void *self, const nas_layer *layer, nas_measurement *measurement, nas_error *err);
+} nas_measure_api;
+
+/* Extension "nas.execute/1": a plugin that computes what the network computes, on its device. */
+#define NAS_EXT_EXECUTE "nas.execute/1"
+typedef struct nas_execute_api {
+    uint32_t size;
+    /* images [n][h][w][c] are normalised; logits [n][classes]. Every weight and bias must be given.
+     * [worker] */
+    int (*run)(void *self, const nas_network *network, const float *images, uint32_t n,
+               float *logits, nas_error *err);
+} nas_execute_api;
+
 #endif
