@@ -46,8 +46,9 @@ typedef struct nas_kernels {
     void (*bn_grad)(nas_real *dy, const nas_real *g, const nas_real *y, const nas_real *k,
                     size_t rows, size_t c);
 
-    /* g = (d * scale + shift + residual) * act'(a y + b), where scale [c], shift [c] and residual
-     * [rows][c] may be NULL; sums[0..c) += sum of g, sums[c..2c) += sum of g y. g may be d. */
+    /* g = (d * scale + shift + residual) * act'(a y + b), where residual [rows][c] may be NULL, and
+     * so may scale [c] and shift [c] together; sums[0..c) += sum of g, sums[c..2c) += sum of g y. g
+     * may be d. */
     void (*act_grad)(nas_real *g, const nas_real *d, const nas_affine *at, const nas_real *scale,
                      const nas_real *shift, const nas_real *residual, double *sums, size_t rows,
                      size_t c);

@@ -54,7 +54,8 @@ void nas_engine_forward(nas_engine *engine, const nas_real *weights, const nas_i
                         uint32_t n_inputs, const nas_forward *how, nas_real *logits);
 
 /* Adds the gradient of the last forward call (mode TRAIN, batch statistics) to gradient [size], for
- * logits_grad [images][classes]. The same weights and inputs must still be there. [main] */
+ * logits_grad [images][classes]. The same weights, images and array of
+ * inputs must still be there. [main] */
 void nas_engine_backward(nas_engine *engine, const nas_real *weights, const nas_real *logits_grad,
                          nas_real *gradient);
 

@@ -50,8 +50,7 @@ static void drop(nas_engine *e, const nas_forward *how) {
     linear *l = &e->linears[e->n_linear - 1];
     nas_real keep = (nas_real)(1 / (1 - how->dropout));
     for (uint32_t row = 0; row < e->n_images; row++) {
-        nas_rng rng =
-            nas_rng_open(how->seed, NAS_RNG_DROPOUT, how->step, how->stream * e->max_images + row);
+        nas_rng rng = nas_rng_open(how->seed, NAS_RNG_DROPOUT, how->step, how->stream << 20 | row);
         nas_real *mask = e->dropout_mask + row * l->in, *x = l->x + row * l->in;
         for (size_t i = 0; i < l->in; i++) {
             mask[i] = nas_rng_uniform(&rng) < how->dropout ? 0 : keep;

@@ -173,8 +173,8 @@ int nas_supernet_save(const nas_supernet *net, const nas_real *weights, const ch
     return status;
 }
 
-static int take(const nas_tensor_file *file, const char *path, const nas_parameter *p,
-                nas_real *weights, nas_error *err) {
+static int check_tensor(const nas_tensor_file *file, const char *path, const nas_parameter *p,
+                        nas_error *err) {
     const nas_tensor *tensor = nas_tensors_find(file, p->name);
     if (!tensor)
         return nas_fail(err, NAS_ERR_INPUT,
@@ -187,8 +187,12 @@ static int take(const nas_tensor_file *file, const char *path, const nas_paramet
                         "%s: tensor \"%s\" has another shape than the space gives it; the file "
                         "belongs to another space",
                         path, p->name);
-    for (size_t i = 0; i < p->count; i++) weights[p->offset + i] = (nas_real)tensor->data[i];
     return NAS_OK;
+}
+
+static void take_tensor(const nas_tensor_file *file, const nas_parameter *p, nas_real *weights) {
+    const float *values = nas_tensors_find(file, p->name)->data;
+    for (size_t i = 0; i < p->count; i++) weights[p->offset + i] = (nas_real)values[i];
 }
 
 int nas_supernet_load(nas_supernet *net, const char *path, nas_error *err) {
@@ -199,7 +203,9 @@ int nas_supernet_load(nas_supernet *net, const char *path, nas_error *err) {
         status = nas_fail(err, NAS_ERR_INPUT, "%s: expected %u tensors, found %zu", path,
                           net->n_parameters, file.n_tensors);
     for (uint32_t i = 0; status == NAS_OK && i < net->n_parameters; i++)
-        status = take(&file, path, &net->parameters[i], net->weights, err);
+        status = check_tensor(&file, path, &net->parameters[i], err);
+    for (uint32_t i = 0; status == NAS_OK && i < net->n_parameters; i++)
+        take_tensor(&file, &net->parameters[i], net->weights);
     nas_tensors_free(&file);
     return status;
 }

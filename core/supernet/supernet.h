@@ -49,7 +49,8 @@ const nas_parameter *nas_supernet_find(const nas_supernet *supernet, const char 
 int nas_supernet_save(const nas_supernet *supernet, const nas_real *weights, const char *path,
                       const char *metadata_json, nas_error *err);
 
-/* Reads weights back; every tensor must be there with the same shape, and no other. [any] */
+/* Reads weights back; every tensor must be there with the same shape, and no other. On failure the
+ * weights stay as they were. [any] */
 int nas_supernet_load(nas_supernet *supernet, const char *path, nas_error *err);
 
 #endif
