@@ -64,6 +64,19 @@ typedef struct nas_network {
     const char *const *class_names; /* [classes], or NULL */
 } nas_network;
 
+/* "conv", "depthwise", "linear", "pool", "scale", "add"; "unknown" for any other number. [any] */
+static inline const char *nas_op_name(uint32_t op) {
+    static const char *const names[] = {"unknown", "conv",  "depthwise", "linear",
+                                        "pool",    "scale", "add"};
+    return op < sizeof names / sizeof *names ? names[op] : names[0];
+}
+
+/* "none", "relu", "h-swish", "h-sigmoid"; "unknown" for any other number. [any] */
+static inline const char *nas_activation_name(uint32_t activation) {
+    static const char *const names[] = {"none", "relu", "h-swish", "h-sigmoid"};
+    return activation < sizeof names / sizeof *names ? names[activation] : "unknown";
+}
+
 /* Layer i of a network. [any] */
 static inline const nas_layer *nas_network_layer(const nas_network *net, uint32_t i) {
     return (const nas_layer *)(const void *)((const char *)net->layers +

@@ -1,0 +1,203 @@
+#include "stages/lut.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "space/cover.h"
+#include "space/lower.h"
+#include "stages/progress.h"
+
+#include <math.h>
+#include <nashost/hardware.h>
+#include <nashost/lut.h>
+#include <stdlib.h>
+
+static const double save_every = 2; /* seconds */
+
+/* The distinct layers of a space. */
+typedef struct layer_list {
+    size_t n, capacity;
+    nas_layer *layers;
+    json_t *keys; /* those that are in the list */
+} layer_list;
+
+typedef struct builder {
+    const nas_lut_request *request;
+    const nas_measure_api *api;
+    layer_list list;
+    json_t *table, *entries; /* entries is borrowed from table */
+    nas_lut_result *result;
+} builder;
+
+static int no_memory(nas_error *err) {
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory while building a latency table");
+}
+
+/* ---- The layers ---- */
+
+static int add_layer(layer_list *list, const nas_layer *layer, nas_error *err) {
+    char key[NAS_LAYER_KEY];
+    nas_layer_key(layer, key);
+    if (json_object_get(list->keys, key)) return NAS_OK;
+    if (list->n == list->capacity) {
+        size_t capacity = 2 * list->capacity + 64;
+        nas_layer *more = realloc(list->layers, capacity * sizeof *more);
+        if (!more) return no_memory(err);
+        list->layers = more;
+        list->capacity = capacity;
+    }
+    if (json_object_set_new(list->keys, key, json_true())) return no_memory(err);
+    list->layers[list->n++] = *layer;
+    return NAS_OK;
+}
+
+static int collect_layers(const nas_space *space, layer_list *list, nas_error *err) {
+    list->keys = json_object();
+    int rc = list->keys ? NAS_OK : no_memory(err);
+    for (size_t i = 0; i < nas_cover_count(space) && !rc; i++) {
+        nas_genome genome = nas_cover_genome(space, i);
+        nas_lowered *lowered;
+        rc = nas_lower(space, &genome, &lowered, err);
+        for (uint32_t l = 0; !rc && l < lowered->network.n_layers; l++)
+            rc = add_layer(list, &lowered->layers[l], err);
+        nas_lowered_free(lowered);
+    }
+    return rc;
+}
+
+/* ---- The file ---- */
+
+/* What the table says before its entries. NULL: out of memory. */
+static json_t *make_header(const nas_target *target, const nas_plugin *plugin) {
+    char with[160];
+    snprintf(with, sizeof with, "%s %.100s", plugin->id, plugin->version);
+    return json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:s}", "format", NAS_LUT_FORMAT,
+                     "version", NAS_LUT_VERSION, "device", target->device, "runtime",
+                     target->runtime, "dtype", target->dtype, "threads", (int)target->threads,
+                     "batch", (int)target->batch, "measured_with", with);
+}
+
+/* Fails unless the file's table has the same header. */
+static int check_header(const char *file, const json_t *header, const json_t *table,
+                        nas_error *err) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)header, key, value) {
+        const json_t *found = json_object_get(table, key);
+        if (json_equal(found, value)) continue;
+        char *want = json_dumps(value, JSON_ENCODE_ANY);
+        char *have = found ? json_dumps(found, JSON_ENCODE_ANY) : NULL;
+        int rc = nas_fail(err, NAS_ERR_INPUT,
+                          "%s: %s: expected %.100s, as it is measured now, found %.100s; name "
+                          "another file with --out, or remove this one",
+                          file, key, want ? want : "?", have ? have : "nothing");
+        free(want);
+        free(have);
+        return rc;
+    }
+    if (json_is_object(json_object_get(table, "entries"))) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: entries: expected an object, found %s", file,
+                    nas_json_kind(json_object_get(table, "entries")));
+}
+
+/* The table in the file, or a new one. */
+static int open_table(builder *b, nas_error *err) {
+    const nas_instance *hardware = b->request->hardware;
+    nas_target target = {.size = sizeof target};
+    int rc = b->api->target(hardware->self, &target, err);
+    if (rc) return rc;
+    json_t *header = make_header(&target, hardware->plugin);
+    if (!header) return no_memory(err);
+    if (nas_file_exists(b->request->out)) {
+        rc = nas_json_load(b->request->out, &b->table, err);
+        if (!rc) rc = check_header(b->request->out, header, b->table, err);
+    } else {
+        b->table = json_deep_copy(header);
+        if (json_object_set_new(b->table, "entries", json_object())) rc = no_memory(err);
+    }
+    json_decref(header);
+    b->entries = json_object_get(b->table, "entries");
+    return rc;
+}
+
+/* An entry that says nothing is measured again. */
+static bool has_entry(const json_t *entries, const char *key) {
+    return json_number_value(json_object_get(json_object_get(entries, key), "median_ms")) > 0;
+}
+
+/* ---- The measurements ---- */
+
+static int measure(builder *b, const nas_layer *layer, const char *key, nas_error *err) {
+    const nas_instance *hardware = b->request->hardware;
+    nas_measurement m = {.size = sizeof m};
+    int rc = b->api->layer(hardware->self, layer, &m, err);
+    if (rc) return rc;
+    if (!(m.median_ms > 0) || !isfinite(m.median_ms) || !(m.spread_ms >= 0) ||
+        !isfinite(m.spread_ms) || !m.count)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "plugin '%s' measured %g ms, spread %g ms, %u samples for %s; expected a "
+                        "time above 0",
+                        hardware->plugin->id, m.median_ms, m.spread_ms, m.count, key);
+    json_t *entry = json_pack("{s:i, s:f, s:f}", "count", (int)m.count, "median_ms", m.median_ms,
+                              "spread_ms", m.spread_ms);
+    if (json_object_set_new(b->entries, key, entry)) return no_memory(err);
+    b->result->measured++;
+    return NAS_OK;
+}
+
+/* Measures the first n layers of order, but for those that the table holds. */
+static int measure_layers(builder *b, const uint64_t *order, size_t n, nas_error *err) {
+    nas_progress progress = nas_progress_open(b->request->log, "measure", 0, n, b->request->quiet);
+    double saved = nas_seconds();
+    int rc = NAS_OK;
+    for (size_t i = 0; i < n && !rc; i++) {
+        const nas_layer *layer = &b->list.layers[order[i]];
+        char key[NAS_LAYER_KEY];
+        nas_layer_key(layer, key);
+        if (has_entry(b->entries, key)) {
+            b->result->kept++;
+            continue;
+        }
+        if (nas_progress_due(&progress)) nas_progress_show(&progress, i, layer->name);
+        rc = measure(b, layer, key, err);
+        if (rc || nas_seconds() - saved < save_every) continue;
+        rc = nas_json_save(b->request->out, b->table, err);
+        saved = nas_seconds();
+    }
+    nas_progress_clear(&progress);
+    return rc;
+}
+
+/* What was measured before an error is kept. */
+static int measure_and_save(builder *b, nas_error *err) {
+    size_t n = b->list.n, limit = b->request->limit;
+    uint64_t *order = malloc((n + 1) * sizeof *order);
+    if (!order) return no_memory(err);
+    for (size_t i = 0; i < n; i++) order[i] = i;
+    nas_rng rng = nas_rng_open(b->request->seed, NAS_RNG_SUBNETS, 0, 0);
+    nas_rng_shuffle(&rng, order, n);
+    nas_error ignored;
+    int rc = measure_layers(b, order, limit && limit < n ? limit : n, err);
+    free(order);
+    if (rc && !b->result->measured) return rc;
+    int saved = nas_json_save(b->request->out, b->table, rc ? &ignored : err);
+    return rc ? rc : saved;
+}
+
+int nas_lut_build(const nas_lut_request *request, nas_lut_result *result, nas_error *err) {
+    builder b = {.request = request, .result = result};
+    *result = (nas_lut_result){0};
+    b.api = nas_instance_extension(request->hardware, NAS_EXT_MEASURE);
+    if (!b.api)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "plugin '%s' cannot time single layers: it has no extension %s",
+                        request->hardware->plugin->id, NAS_EXT_MEASURE);
+    int rc = collect_layers(request->space, &b.list, err);
+    result->layers = b.list.n;
+    if (!rc) rc = open_table(&b, err);
+    if (!rc) rc = measure_and_save(&b, err);
+    json_decref(b.table);
+    json_decref(b.list.keys);
+    free(b.list.layers);
+    return rc;
+}
