@@ -41,6 +41,12 @@ PLUGIN_LIBS = -ljansson -lz -lm
 # Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng, and of a test that holds its source
 LIBS_plugins/hardware/xnnpack = -lXNNPACK -lpthreadpool
 LIBS_tests/test_xnnpack = $(LIBS_plugins/hardware/xnnpack)
+LIBS_plugins/datasets/npy = -lzip
+LIBS_tests/test_npy = $(LIBS_plugins/datasets/npy)
+LIBS_tests/fuzz_npy = $(LIBS_plugins/datasets/npy)
+LIBS_plugins/datasets/image_folder = -lpng -ljpeg
+LIBS_tests/test_image_folder = $(LIBS_plugins/datasets/image_folder)
+LIBS_tests/fuzz_image = $(LIBS_plugins/datasets/image_folder)
 
 # ---- what is built -----------------------------------------------------------------------------
 # The inner loops are compiled once for each instruction set and picked at run time. Their vectors
@@ -125,7 +131,7 @@ $(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE)
 $(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB)
 	$(call link,$(HOST_LDFLAGS) $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS) -lcmocka)
 $(FUZZERS): %: %.o $(LIB)
-	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(HOST_LIBS))
+	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- run and test ------------------------------------------------------------------------------

@@ -1,0 +1,599 @@
+/* Images and labels from NumPy's .npy files and .npz archives (format:
+ * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). Headers and training
+ * labels are read at create, images when they are asked for: nothing is held twice. Images asked
+ * for in ascending order are one pass over a compressed array; going back starts it anew. */
+#include <errno.h>
+#include <jansson.h>
+#include <nashost/dataset.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zip.h>
+
+enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, EXTRA_IMAGES, ARRAYS };
+enum { NHWC, NCHW }; /* indices of layouts */
+enum { MAX_SIDE = 4096, MAX_CLASSES = 65536, MAX_HEADER = 65535, MAX_DIMS = 4, CHUNK = 8192 };
+#define MAX_RATIO 1100u /* deflate makes bytes at most 1032 times fewer */
+
+typedef unsigned long long ull;
+
+typedef struct npy_config {
+    const char *arrays[ARRAYS];
+    const char *class_names;
+    int layout;
+    bool flip;
+} npy_config;
+
+static const char *const layouts[] = {"nhwc", "nchw", NULL};
+
+#define ARRAY(name, fallback, which, help)                                                         \
+    { name, NAS_TYPE_PATH, fallback, offsetof(npy_config, arrays[which]), 0, 0, NULL, help, NULL }
+
+static const nas_option options[] = {
+    ARRAY("train_images", NULL, TRAIN_IMAGES,
+          "uint8 array [n][h][w] or [n][h][w][c]: FILE.npy, or FILE.npz:NAME for one of an "
+          "archive"),
+    ARRAY("train_labels", NULL, TRAIN_LABELS, "integer array [n] or [n][1], classes from 0 on"),
+    ARRAY("test_images", NULL, TEST_IMAGES, "like train_images"),
+    ARRAY("test_labels", NULL, TEST_LABELS, "like train_labels"),
+    ARRAY("extra_images", "null", EXTRA_IMAGES, "further images, without labels"),
+    {"layout", NAS_TYPE_ENUM, "\"nhwc\"", offsetof(npy_config, layout), 0, 0, NULL,
+     "order of the dimensions of images with channels", layouts},
+    {"class_names", NAS_TYPE_STRING, "\"\"", offsetof(npy_config, class_names), 0, 0, NULL,
+     "names of the classes, separated by commas, in the order of the labels; empty: none", NULL},
+    {"flip", NAS_TYPE_BOOL, "true", offsetof(npy_config, flip), 0, 0, NULL,
+     "a mirrored image keeps its class; false for digits and letters", NULL},
+    {0},
+};
+
+/* One open array: a file, or a member of an archive. */
+typedef struct array {
+    const char *option; /* that names it */
+    char *path, *name;  /* the file; for messages, with the member */
+    FILE *file;         /* of a .npy, or else: */
+    zip_t *zip;
+    zip_file_t *entry;
+    zip_uint64_t index; /* of the member */
+    uint64_t size;      /* bytes of the array, header included, as the file or archive has it */
+    uint64_t at;        /* where the stream stands */
+    char type[16];      /* such as "|u1" */
+    uint32_t ndim;
+    uint64_t shape[MAX_DIMS];
+    char shape_text[96]; /* for messages */
+    uint64_t begin;      /* of the data */
+    uint32_t n, h, w, c; /* as images; h = w = c = 1 for labels */
+} array;
+
+typedef struct npy {
+    const npy_config *config;
+    array arrays[ARRAYS];
+    int32_t *labels[2]; /* train, test; the latter is read at its first use */
+    uint8_t *scratch;   /* one image in the file's layout */
+    uint32_t classes;
+    char *text; /* that class_names points into */
+    const char **class_names;
+} npy;
+
+/* ---- Streams ---- */
+
+static int open_member(array *a, nas_error *err) {
+    a->entry = zip_fopen_index(a->zip, a->index, 0);
+    a->at = 0;
+    if (a->entry) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: cannot read it: %s", a->name, zip_strerror(a->zip));
+}
+
+/* Writes "a, b, c" of the archive's members. */
+static const char *list_members(zip_t *zip, char *text, size_t size) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (zip_int64_t i = 0; i < zip_get_num_entries(zip, 0) && used < size; i++) {
+        const char *name = zip_get_name(zip, (zip_uint64_t)i, 0);
+        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name ? name : "");
+    }
+    return used ? text : "nothing";
+}
+
+/* The index of a member, named without its .npy (NULL: the only one); -1: there is none. */
+static zip_int64_t find_member(zip_t *zip, const char *member) {
+    char name[512];
+    if (!member) return zip_get_num_entries(zip, 0) == 1 ? 0 : -1;
+    snprintf(name, sizeof name, "%s.npy", member);
+    return zip_name_locate(zip, name, 0);
+}
+
+static int bad_archive(const array *a, int code, nas_error *err) {
+    zip_error_t why;
+    zip_error_init_with_code(&why, code);
+    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: not a sound .npz archive: %s", a->path,
+                      zip_error_strerror(&why));
+    zip_error_fini(&why);
+    return rc;
+}
+
+static int open_zip(array *a, const char *member, uint64_t file_size, nas_error *err) {
+    int code;
+    char members[400];
+    zip_stat_t status;
+    a->zip = zip_open(a->path, ZIP_RDONLY, &code);
+    if (!a->zip) return bad_archive(a, code, err);
+    zip_int64_t index = find_member(a->zip, member);
+    if (index < 0)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: %s%s%s; name one of its arrays in the option \"%s\", as in "
+                        "\"FILE.npz:NAME\"; it holds %s",
+                        a->path, member ? "it has no array \"" : "which array of it is meant",
+                        member ? member : "", member ? "\"" : "", a->option,
+                        list_members(a->zip, members, sizeof members));
+    a->index = (zip_uint64_t)index;
+    if (zip_stat_index(a->zip, a->index, 0, &status))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: %s", a->name, zip_strerror(a->zip));
+    a->size = status.size;
+    if (a->size / MAX_RATIO > file_size) /* so that no length can claim what is not there */
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: the archive of %llu bytes claims %llu bytes for it, more than "
+                        "deflate can hold; fetch the file again",
+                        a->name, (ull)file_size, (ull)a->size);
+    return open_member(a, err);
+}
+
+/* Splits "FILE.npz:NAME" into a->path and *member (NULL: not given). */
+static int split_name(array *a, const char *text, const char **member, nas_error *err) {
+    a->name = strdup(text);
+    a->path = strdup(text);
+    if (!a->name || !a->path) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    char *mark = strstr(a->path, ".npz:");
+    *member = mark ? text + (mark - a->path) + 5 : NULL;
+    if (mark) mark[4] = '\0';
+    return NAS_OK;
+}
+
+static int open_stream(array *a, const char *text, nas_error *err) {
+    const char *member;
+    struct stat status;
+    int rc = split_name(a, text, &member, err);
+    if (rc) return rc;
+    if (stat(a->path, &status))
+        return nas_fail(err, errno == ENOENT ? NAS_ERR_INPUT : NAS_ERR_IO,
+                        "%s: %s; check the option \"%s\"", a->path, strerror(errno), a->option);
+    if (!S_ISREG(status.st_mode))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", a->path);
+    size_t length = strlen(a->path);
+    if (length > 4 && !strcmp(a->path + length - 4, ".npz"))
+        return open_zip(a, member, (uint64_t)status.st_size, err);
+    a->file = fopen(a->path, "rb");
+    if (!a->file) return nas_fail(err, NAS_ERR_IO, "%s: %s", a->path, strerror(errno));
+    a->size = (uint64_t)status.st_size;
+    return NAS_OK;
+}
+
+static void close_array(array *a) {
+    if (a->file) fclose(a->file);
+    if (a->entry) zip_fclose(a->entry);
+    if (a->zip) zip_discard(a->zip);
+    free(a->path);
+    free(a->name);
+    *a = (array){0};
+}
+
+/* Has libzip compare the checksum of a member that was read to its end. */
+static int check_end(const array *a, nas_error *err) {
+    uint8_t more;
+    zip_int64_t got = a->entry && a->at == a->size ? zip_fread(a->entry, &more, 1) : 0;
+    if (!got) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: %s; fetch the file again", a->name,
+                    (ull)a->at, got < 0 ? zip_file_strerror(a->entry) : "expected the end");
+}
+
+/* Reads n bytes. */
+static int take(array *a, void *out, uint64_t n, nas_error *err) {
+    uint64_t got = 0;
+    errno = 0;
+    if (a->file) got = fread(out, 1, n, a->file);
+    while (a->entry && got < n) {
+        zip_int64_t more = zip_fread(a->entry, (char *)out + got, n - got);
+        if (more < 0)
+            return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: %s; fetch the file again",
+                            a->name, (ull)(a->at + got), zip_file_strerror(a->entry));
+        if (!more) break;
+        got += (uint64_t)more;
+    }
+    a->at += got;
+    if (got == n) return check_end(a, err);
+    if (a->file && ferror(a->file))
+        return nas_fail(err, NAS_ERR_IO, "%s: offset %llu: %s", a->name, (ull)a->at,
+                        strerror(errno));
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: truncated: expected %llu bytes more at offset %llu; fetch the file again",
+                    a->name, (ull)(n - got), (ull)a->at);
+}
+
+/* Moves the stream to an offset. */
+static int seek(array *a, uint64_t offset, nas_error *err) {
+    uint8_t skipped[CHUNK];
+    int rc = NAS_OK;
+    if (a->at == offset) return NAS_OK;
+    if (a->file) {
+        a->at = offset;
+        if (!fseeko(a->file, (off_t)offset, SEEK_SET)) return NAS_OK;
+        return nas_fail(err, NAS_ERR_IO, "%s: offset %llu: %s", a->name, (ull)offset,
+                        strerror(errno));
+    }
+    if (!a->entry || offset < a->at) {
+        if (a->entry) zip_fclose(a->entry);
+        rc = open_member(a, err);
+    }
+    while (!rc && a->at < offset)
+        rc = take(a, skipped, offset - a->at < CHUNK ? offset - a->at : CHUNK, err);
+    return rc;
+}
+
+/* ---- The header: a Python dictionary ---- */
+
+/* Turns the dictionary into JSON of the same length: other quotes and brackets, small letters in
+ * True and False, and no comma before a closing bracket. */
+static void to_json(char *text, size_t length) {
+    static const char from[] = "'()TF", to[] = "\"[]tf";
+    size_t comma = length;
+    for (size_t i = 0; i < length; i++) {
+        const char *found = memchr(from, text[i], sizeof from - 1);
+        if (found) text[i] = to[found - from];
+        if (comma < length && (text[i] == ']' || text[i] == '}')) text[comma] = ' ';
+        if (!strchr(" \t\n", text[i]) || !text[i]) comma = text[i] == ',' ? i : length;
+    }
+}
+
+static int take_shape(array *a, const json_t *shape, nas_error *err) {
+    if (!json_is_array(shape) || json_array_size(shape) > MAX_DIMS)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: expected a shape of 1 to %d sizes", a->name,
+                        MAX_DIMS);
+    for (a->ndim = 0; a->ndim < json_array_size(shape); a->ndim++) {
+        const json_t *size = json_array_get(shape, a->ndim);
+        if (!json_is_integer(size) || json_integer_value(size) < 0)
+            return nas_fail(err, NAS_ERR_INPUT, "%s: size %u of the shape is no count", a->name,
+                            a->ndim);
+        a->shape[a->ndim] = (uint64_t)json_integer_value(size);
+    }
+    json_dumpb(shape, a->shape_text, sizeof a->shape_text - 1, 0);
+    return NAS_OK;
+}
+
+static int take_header(array *a, json_t *json, nas_error *err) {
+    const char *type;
+    int fortran;
+    json_t *shape;
+    json_error_t why;
+    if (json_unpack_ex(json, &why, JSON_STRICT, "{s:s, s:b, s:o}", "descr", &type, "fortran_order",
+                       &fortran, "shape", &shape))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: expected a header of descr (one type of number), fortran_order and "
+                        "shape: %s",
+                        a->name, why.text);
+    snprintf(a->type, sizeof a->type, "%s", type);
+    if (fortran)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: it is in Fortran order; expected C order: save "
+                        "numpy.ascontiguousarray(a)",
+                        a->name);
+    return take_shape(a, shape, err);
+}
+
+static int parse_header(array *a, char *text, size_t length, nas_error *err) {
+    json_error_t why;
+    to_json(text, length);
+    json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
+    if (!json)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: the header is damaged: %s", a->name,
+                        (ull)(a->begin - length) + (ull)why.position, why.text);
+    int rc = take_header(a, json, err);
+    json_decref(json);
+    return rc;
+}
+
+static int read_header(array *a, nas_error *err) {
+    uint8_t b[12];
+    int rc = take(a, b, 10, err);
+    if (rc) return rc;
+    if (memcmp(b, "\x93NUMPY", 6) != 0)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: offset 0: this is not an array in .npy format%s",
+                        a->name,
+                        memcmp(b, "PK", 2) ? "" : " but an archive; its name must end in .npz");
+    if (b[6] < 1 || b[6] > 3 || b[7])
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: offset 6: format version %u.%u; expected 1.0, 2.0 or 3.0", a->name,
+                        b[6], b[7]);
+    uint32_t length = (uint32_t)b[8] | (uint32_t)b[9] << 8;
+    if (b[6] > 1) rc = take(a, b + 10, 2, err);
+    if (rc) return rc;
+    if (b[6] > 1) length |= (uint32_t)b[10] << 16 | (uint32_t)b[11] << 24;
+    if (length > MAX_HEADER)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: offset 8: a header of %u bytes; expected at most %d", a->name, length,
+                        MAX_HEADER);
+    char *text = malloc(length + 1u);
+    if (!text) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    rc = take(a, text, length, err);
+    a->begin = a->at;
+    if (!rc) rc = parse_header(a, text, length, err);
+    free(text);
+    return rc;
+}
+
+/* ---- What the header must say ---- */
+
+/* Bytes of a number of a type that labels may have; 0: it is another type. */
+static uint32_t integer_width(const char *type) {
+    bool number = strlen(type) == 3 && strchr("<>|", type[0]) && strchr("iu", type[1]) &&
+                  strchr(type[0] == '|' ? "1" : "1248", type[2]);
+    return number ? (uint32_t)(type[2] - '0') : 0;
+}
+
+static int check_type(const array *a, bool images, nas_error *err) {
+    uint32_t width = integer_width(a->type);
+    if (images ? width == 1 && a->type[1] == 'u' : width > 0) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->name,
+                    images ? "images of unsigned bytes ('|u1')" : "integer labels such as '<i8'",
+                    a->type,
+                    images ? "them as a.astype(numpy.uint8), scaled to 0..255"
+                           : "them as a.astype(numpy.int64)");
+}
+
+static int check_image_shape(array *a, int layout, nas_error *err) {
+    bool planes = layout == NCHW && a->ndim == 4;
+    uint64_t h = a->shape[planes ? 2 : 1], w = a->shape[planes ? 3 : 2];
+    uint64_t c = a->ndim == 4 ? a->shape[planes ? 1 : 3] : 1;
+    if ((a->ndim != 3 && a->ndim != 4) || (c != 1 && c != 3))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: shape %s; expected [n, h, w] or %s with 1 or 3 channels; see the "
+                        "option \"layout\", now \"%s\"",
+                        a->name, a->shape_text, layout == NCHW ? "[n, c, h, w]" : "[n, h, w, c]",
+                        layouts[layout]);
+    a->h = h > MAX_SIDE ? 0 : (uint32_t)h;
+    a->w = w > MAX_SIDE ? 0 : (uint32_t)w;
+    a->c = (uint32_t)c;
+    return NAS_OK;
+}
+
+static int check_label_shape(array *a, nas_error *err) {
+    a->h = a->w = a->c = 1;
+    if (a->ndim == 1 || (a->ndim == 2 && a->shape[1] == 1)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected labels of shape [n]%s", a->name,
+                    a->shape_text,
+                    a->ndim == 2 ? "; if a row is a one-hot label, save a.argmax(axis=1)" : "");
+}
+
+static int check_shape(array *a, bool images, int layout, nas_error *err) {
+    int rc = images ? check_image_shape(a, layout, err) : check_label_shape(a, err);
+    a->n = a->shape[0] > INT32_MAX ? 0 : (uint32_t)a->shape[0];
+    if (rc || (a->n && a->h && a->w)) return rc;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected 1 to %d items of sides 1 to %d",
+                    a->name, a->shape_text, INT32_MAX, MAX_SIDE);
+}
+
+static uint64_t item_bytes(const array *a) {
+    return (uint64_t)a->h * a->w * a->c * integer_width(a->type);
+}
+
+static int check_size(const array *a, nas_error *err) {
+    uint64_t expected = a->begin + a->n * item_bytes(a);
+    if (a->size < expected)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: truncated: expected %llu bytes, found %llu; fetch the file again",
+                        a->name, (ull)expected, (ull)a->size);
+    if (a->size > expected)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: offset %llu: expected the end of the array, found %llu more bytes",
+                        a->name, (ull)expected, (ull)(a->size - expected));
+    return NAS_OK;
+}
+
+static int open_array(npy *self, int which, nas_error *err) {
+    array *a = &self->arrays[which];
+    bool images = which != TRAIN_LABELS && which != TEST_LABELS;
+    const char *text = self->config->arrays[which];
+    a->option = options[which].name;
+    if (!text) return NAS_OK; /* extra_images alone may be left out */
+    int rc = open_stream(a, text, err);
+    if (!rc) rc = read_header(a, err);
+    if (!rc) rc = check_type(a, images, err);
+    if (!rc) rc = check_shape(a, images, self->config->layout, err);
+    return rc ? rc : check_size(a, err);
+}
+
+/* ---- Labels ---- */
+
+/* A label of any integer type; what no class can be comes out negative or too large. */
+static int64_t decode_label(const uint8_t *bytes, const char *type) {
+    uint32_t width = integer_width(type);
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < width; i++)
+        value = value << 8 | bytes[type[0] == '>' ? i : width - 1 - i];
+    if (type[1] == 'u') return value > INT64_MAX ? INT64_MAX : (int64_t)value;
+    uint64_t top = 1ull << (8 * width - 1);
+    return (int64_t)((value ^ top) - top); /* carries the sign up */
+}
+
+/* Reads the labels of a split (0 train, 1 test), which must be below classes. */
+static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
+    array *a = &self->arrays[split ? TEST_LABELS : TRAIN_LABELS];
+    uint8_t bytes[CHUNK];
+    uint32_t width = integer_width(a->type), step = CHUNK / width;
+    int32_t *labels = malloc(a->n * sizeof *labels);
+    if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", a->name);
+    int rc = seek(a, a->begin, err);
+    for (uint32_t i = 0; i < a->n && !rc; i++) {
+        if (i % step == 0)
+            rc = take(a, bytes, (uint64_t)width * (a->n - i < step ? a->n - i : step), err);
+        int64_t label = rc ? 0 : decode_label(bytes + i % step * width, a->type);
+        if (label < 0 || label >= classes)
+            rc = nas_fail(
+                err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",
+                a->name, (ull)(a->begin + (uint64_t)i * width), i, classes - 1, (long long)label,
+                label < 0 && !split ? "; images without a label go into extra_images" : "");
+        if (!rc) labels[i] = (int32_t)label;
+    }
+    if (rc)
+        free(labels);
+    else
+        self->labels[split] = labels;
+    return rc;
+}
+
+/* The classes are 0 to the largest training label; each must have an image. */
+static int count_classes(npy *self, nas_error *err) {
+    const array *a = &self->arrays[TRAIN_LABELS];
+    bool seen[MAX_CLASSES] = {false};
+    for (uint32_t i = 0; i < a->n; i++) {
+        uint32_t label = (uint32_t)self->labels[0][i];
+        seen[label] = true;
+        if (label >= self->classes) self->classes = label + 1;
+    }
+    if (self->classes < 2)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: offset %llu: every label is 0; expected at least two classes", a->name,
+                        (ull)a->begin);
+    for (uint32_t c = 0; c < self->classes; c++)
+        if (!seen[c])
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: no label is %u, but the largest is %u; number the classes from 0 "
+                            "without gaps",
+                            a->name, c, self->classes - 1);
+    return NAS_OK;
+}
+
+/* Cuts the option "class_names" at its commas, without the blanks before a name. */
+static int cut_names(npy *self, nas_error *err) {
+    if (!*self->config->class_names) return NAS_OK;
+    self->text = strdup(self->config->class_names);
+    self->class_names = calloc(self->classes, sizeof *self->class_names);
+    if (!self->text || !self->class_names) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    uint32_t found = 0;
+    for (char *at = self->text, *name; (name = strsep(&at, ",")); found++)
+        if (found < self->classes) self->class_names[found] = name + strspn(name, " \t");
+    if (found == self->classes) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "option \"class_names\": expected %u names, one for each class in %s; found %u",
+                    self->classes, self->arrays[TRAIN_LABELS].name, found);
+}
+
+/* ---- The plugin ---- */
+
+static int compare(const npy *self, nas_error *err) {
+    const array *first = &self->arrays[TRAIN_IMAGES];
+    for (int i = 0; i < ARRAYS; i++) {
+        const array *a = &self->arrays[i];
+        bool labels = i == TRAIN_LABELS || i == TEST_LABELS;
+        if (!a->name) continue;
+        if (labels && a->n != self->arrays[i - 1].n)
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: expected as many labels as %s has images, %u; found %u", a->name,
+                            self->arrays[i - 1].name, self->arrays[i - 1].n, a->n);
+        if (!labels && (a->h != first->h || a->w != first->w || a->c != first->c))
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: expected images of %u x %u x %u, as in %s; found %u x %u x %u",
+                            a->name, first->h, first->w, first->c, first->name, a->h, a->w, a->c);
+    }
+    return NAS_OK;
+}
+
+static void npy_destroy(void *instance) {
+    npy *self = instance;
+    if (!self) return;
+    for (int i = 0; i < ARRAYS; i++) close_array(&self->arrays[i]);
+    free(self->labels[0]);
+    free(self->labels[1]);
+    free(self->scratch);
+    free(self->text);
+    free(self->class_names);
+    free(self);
+}
+
+static int npy_create(const nas_host *host, const void *config, void **instance, nas_error *err) {
+    (void)host;
+    npy *self = calloc(1, sizeof *self);
+    if (!self) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    self->config = config;
+    int rc = NAS_OK;
+    for (int i = 0; i < ARRAYS && !rc; i++) rc = open_array(self, i, err);
+    if (!rc) rc = compare(self, err);
+    if (!rc) rc = read_labels(self, 0, MAX_CLASSES, err);
+    if (!rc) rc = count_classes(self, err);
+    if (!rc) rc = cut_names(self, err);
+    if (!rc && !(self->scratch = malloc(item_bytes(&self->arrays[TRAIN_IMAGES]))))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (rc)
+        npy_destroy(self);
+    else
+        *instance = self;
+    return rc;
+}
+
+static int npy_info(void *instance, nas_dataset_info *info, nas_error *err) {
+    (void)err;
+    const npy *self = instance;
+    const array *images = &self->arrays[TRAIN_IMAGES];
+    info->height = images->h;
+    info->width = images->w;
+    info->channels = images->c;
+    info->classes = self->classes;
+    info->count[NAS_SPLIT_TRAIN] = images->n;
+    info->count[NAS_SPLIT_TEST] = self->arrays[TEST_IMAGES].n;
+    info->count[NAS_SPLIT_EXTRA] = self->arrays[EXTRA_IMAGES].n;
+    info->class_names = self->class_names;
+    info->flip = self->config->flip;
+    return NAS_OK;
+}
+
+static int read_image(npy *self, array *a, uint64_t index, uint8_t *out, nas_error *err) {
+    uint64_t bytes = item_bytes(a), area = (uint64_t)a->h * a->w;
+    bool planes = self->config->layout == NCHW && a->c > 1;
+    int rc = seek(a, a->begin + index * bytes, err);
+    if (!rc) rc = take(a, planes ? self->scratch : out, bytes, err);
+    for (uint64_t i = 0; i < area && planes && !rc; i++)
+        for (uint32_t c = 0; c < a->c; c++) out[i * a->c + c] = self->scratch[c * area + i];
+    return rc;
+}
+
+static int npy_read(void *instance, nas_split split, const uint64_t *indices, size_t n,
+                    uint8_t *images, int32_t *labels, nas_error *err) {
+    npy *self = instance;
+    array *a = &self->arrays[split == NAS_SPLIT_TRAIN  ? TRAIN_IMAGES
+                             : split == NAS_SPLIT_TEST ? TEST_IMAGES
+                                                       : EXTRA_IMAGES];
+    int rc = NAS_OK;
+    if (split == NAS_SPLIT_TEST && labels && !self->labels[1])
+        rc = read_labels(self, 1, self->classes, err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        if (indices[i] >= a->n)
+            return nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, of a split of %u",
+                            (ull)indices[i], a->n);
+        rc = read_image(self, a, indices[i], images + i * item_bytes(a), err);
+        if (labels) labels[i] = split == NAS_SPLIT_EXTRA ? -1 : self->labels[split][indices[i]];
+    }
+    return rc;
+}
+
+static const nas_dataset_api api = {.size = sizeof api, .info = npy_info, .read = npy_read};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof plugin,
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_DATASET,
+    .id = "npy",
+    .version = "1.0.0",
+    .summary = "images and labels from NumPy's .npy files and .npz archives",
+    .license = "Apache-2.0",
+    .source = "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html",
+    .options = options,
+    .option_size = sizeof(nas_option),
+    .config_size = sizeof(npy_config),
+    .create = npy_create,
+    .destroy = npy_destroy,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}
