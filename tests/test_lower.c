@@ -99,7 +99,7 @@ static bool needed_from(const nas_network *net, uint32_t i, int32_t t) {
  * up, for every step, the distinct buffers that hold a value which this step makes or reads, or a
  * later one reads. */
 static uint64_t peak_by_buffers(const nas_network *net) {
-    int32_t buffer[NAS_MAX_LAYERS];
+    int32_t buffer[NAS_MAX_LAYERS] = {0};
     uint64_t peak = 0;
     for (uint32_t i = 0; i < net->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(net, i);

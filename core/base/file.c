@@ -163,7 +163,7 @@ int nas_file_replace(const char *path, nas_file_writer writer, void *context, na
                         S_ISDIR(status.st_mode) ? "a folder" : "not a regular file");
     char *temporary = NULL;
     int rc = make_temporary(path, &temporary, err);
-    if (rc) return rc;
+    if (rc || !temporary) return rc;
     rc = writer(context, temporary, err);
     if (!rc) rc = publish(path, temporary, err);
     if (rc) unlink(temporary);

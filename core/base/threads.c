@@ -191,9 +191,9 @@ void nas_pool_destroy(nas_pool *pool) {
 
 int nas_threads_default(void) {
     const char *text = getenv("OMP_NUM_THREADS");
-    int threads = text ? atoi(text) : 0;
+    long threads = text ? strtol(text, NULL, 10) : 0;
     cpu_set_t processors;
     if (threads <= 0 && sched_getaffinity(0, sizeof processors, &processors) == 0)
         threads = CPU_COUNT(&processors);
-    return threads < 1 ? 1 : threads > NAS_CHUNKS ? NAS_CHUNKS : threads;
+    return threads < 1 ? 1 : threads > NAS_CHUNKS ? NAS_CHUNKS : (int)threads;
 }

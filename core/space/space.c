@@ -80,7 +80,7 @@ static int read_stem(const nas_spot *root, const json_t *json, nas_space *space,
     static const char *const names[] = {"kernel", "stride", "width", "activation"};
     const json_t *stem = json_object_get(json, "stem");
     nas_spot at = nas_spot_key(root, "stem");
-    nas_choices kernel;
+    nas_choices kernel = {0};
     int rc = nas_field_keys(&at, stem, names, COUNT(names), err);
     if (!rc) rc = read_choices(&at, stem, "kernel", 1, MAX_KERNEL, true, &kernel, err);
     if (!rc && kernel.n != 1) {
