@@ -91,9 +91,15 @@ static void fails(fixture *f, int code, const char *message, const char *argumen
 
 static void test_help(void **state) {
     fixture *f = *state;
-    static const char *const commands[] = {
-        "",        "run",          "validate",         "version",
-        "plugins", "plugins list", "plugins describe", "plugins check"};
+    static const char *const commands[] = {"",
+                                           "run",
+                                           "eval",
+                                           "validate",
+                                           "version",
+                                           "plugins",
+                                           "plugins list",
+                                           "plugins describe",
+                                           "plugins check"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         assert_int_equal(run(f, "%s --help", commands[i]), 0);
         contains(f->out, "usage: nashost");
@@ -123,6 +129,9 @@ static void test_wrong_usage(void **state) {
           "run p.json --threads 0");
     fails(f, 2, "--threads: expected an integer from 1 to 1024, found \"2x\"",
           "run p.json --threads 2x");
+    fails(f, 2, "--until: expected train or search, found \"trian\"", "run p.json --until trian");
+    fails(f, 2, "eval: DIR is missing", "eval --genome g.json");
+    fails(f, 2, "nowhere holds no pipeline.json: expected a run directory", "eval nowhere");
     fails(f, 2, "--kind: expected dataset, ssl", "plugins check x.so --kind loss");
 }
 

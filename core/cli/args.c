@@ -22,6 +22,8 @@ static const struct known {
     {"id", required_argument, NAS_FLAG_ID},
     {"kind", required_argument, NAS_FLAG_KIND},
     {"options", required_argument, NAS_FLAG_OPTIONS},
+    {"genome", required_argument, NAS_FLAG_GENOME},
+    {"until", required_argument, NAS_FLAG_UNTIL},
     {"json", no_argument, JSON},
     {"help", no_argument, HELP},
 };
@@ -98,6 +100,12 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
     case NAS_FLAG_OPTIONS:
         args->options = optarg;
         break;
+    case NAS_FLAG_GENOME:
+        args->genomes[args->n_genomes++] = optarg;
+        break;
+    case NAS_FLAG_UNTIL:
+        args->until = optarg;
+        break;
     case JSON:
         args->json = true;
         break;
@@ -153,10 +161,12 @@ static int read_operand(const char *command, int argc, char **argv, const char *
 int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operand,
                    nas_args *args, nas_error *err) {
     size_t n = (size_t)argc + 1;
-    *args =
-        (nas_args){.overrides = calloc(n, sizeof(char *)), .manifests = calloc(n, sizeof(char *))};
+    *args = (nas_args){.overrides = calloc(n, sizeof(char *)),
+                       .manifests = calloc(n, sizeof(char *)),
+                       .genomes = calloc(n, sizeof(char *))};
     int rc = NAS_OK;
-    if (!args->overrides || !args->manifests) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (!args->overrides || !args->manifests || !args->genomes)
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     if (!rc) rc = read_options(command, argc, argv, flags | JSON | HELP, args, err);
     if (!rc) rc = read_operand(command, argc, argv, operand, args, err);
     if (rc) nas_args_free(args);
@@ -166,6 +176,7 @@ int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, c
 void nas_args_free(nas_args *args) {
     free(args->overrides);
     free(args->manifests);
+    free(args->genomes);
     *args = (nas_args){0};
 }
 

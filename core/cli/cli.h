@@ -3,7 +3,7 @@
 #define NAS_CLI_CLI_H
 
 #include "base/log.h"
-#include "host/registry.h"
+#include "host/pipeline.h"
 
 #define NASHOST_VERSION "0.1.0"
 
@@ -28,6 +28,8 @@ typedef enum nas_flag {
     NAS_FLAG_ID = 1 << 6,
     NAS_FLAG_KIND = 1 << 7,
     NAS_FLAG_OPTIONS = 1 << 8,
+    NAS_FLAG_GENOME = 1 << 9,
+    NAS_FLAG_UNTIL = 1 << 10,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -35,8 +37,9 @@ typedef struct nas_args {
     const char *positional; /* the one operand; NULL: none */
     const char **overrides; /* --set [n_overrides] */
     const char **manifests; /* --plugins [n_manifests] */
-    size_t n_overrides, n_manifests;
-    const char *out, *id, *kind, *options;
+    const char **genomes;   /* --genome [n_genomes]: files */
+    size_t n_overrides, n_manifests, n_genomes;
+    const char *out, *id, *kind, *options, *until;
     int threads; /* 0: not given */
     bool dry_run, quiet, json, help;
 } nas_args;
@@ -79,7 +82,12 @@ typedef struct nas_session {
 int nas_session_open(const nas_args *args, bool needed, nas_session *session, nas_error *err);
 void nas_session_close(nas_session *session);
 
+/* Loads a pipeline, changed by the arguments' overrides, and gives plugins its seed. */
+int nas_session_pipeline(nas_session *session, const char *file, const nas_args *args,
+                         nas_pipeline *pipeline, nas_error *err);
+
 int nas_cli_run(int argc, char **argv);
+int nas_cli_eval(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_plugins(int argc, char **argv);
 int nas_cli_plugins_list(int argc, char **argv);

@@ -19,6 +19,8 @@ static const char help[] =
     "                       platforms.0.constraints.latency_ms=2\n"
     "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
+    "  --until STAGE        stop after train or search; without it, the same command goes on\n"
+    "                       from there\n"
     "  --dry-run            open everything, print the plan, and stop\n"
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n"
@@ -56,18 +58,32 @@ static char *default_out(const char *pipeline) {
     return asprintf(&out, "runs/%.*s", (int)n, name) < 0 ? NULL : out;
 }
 
+static int read_until(const char *text, nas_until *until, nas_error *err) {
+    *until = NAS_UNTIL_REPORT;
+    if (!text) return NAS_OK;
+    if (strcmp(text, "train") == 0)
+        *until = NAS_UNTIL_TRAIN;
+    else if (strcmp(text, "search") == 0)
+        *until = NAS_UNTIL_SEARCH;
+    else
+        return nas_fail(err, NAS_ERR_INPUT, "--until: expected train or search, found \"%.60s\"",
+                        text);
+    return NAS_OK;
+}
+
 static int run_pipeline(const nas_args *args, nas_session *session, const char *out,
                         nas_error *err) {
     nas_pipeline pipeline;
-    int rc = nas_pipeline_load(args->positional, args->overrides, args->n_overrides,
-                               session->registry, &pipeline, err);
+    nas_until until;
+    int rc = read_until(args->until, &until, err);
+    if (!rc) rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
     if (rc) return rc;
-    session->services.seed = (uint64_t)pipeline.seed;
     const nas_run_request request = {
         .pipeline = &pipeline,
         .registry = session->registry,
         .out = out,
         .threads = args->threads ? args->threads : nas_threads_default(),
+        .until = until,
         .dry_run = args->dry_run,
         .json = args->json,
         .quiet = args->quiet,
@@ -97,7 +113,7 @@ static int run(const nas_args *args, nas_error *err) {
 
 int nas_cli_run(int argc, char **argv) {
     const unsigned flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
-                           NAS_FLAG_DRY_RUN | NAS_FLAG_QUIET;
+                           NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_QUIET;
     nas_args args;
     nas_error err;
     bool json = nas_args_want_json(argc, argv);

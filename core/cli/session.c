@@ -85,6 +85,14 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     return rc;
 }
 
+int nas_session_pipeline(nas_session *session, const char *file, const nas_args *args,
+                         nas_pipeline *pipeline, nas_error *err) {
+    int rc = nas_pipeline_load(file, args->overrides, args->n_overrides, session->registry,
+                               pipeline, err);
+    if (!rc) session->services.seed = (uint64_t)pipeline->seed;
+    return rc;
+}
+
 void nas_session_close(nas_session *session) {
     nas_registry_close(session->registry);
     session->registry = NULL;

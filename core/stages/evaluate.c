@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "data/loader.h"
+#include "space/lower.h"
 #include "stages/candidate.h"
 #include "stages/metrics.h"
 
@@ -140,6 +141,33 @@ int nas_evaluator_top1(nas_evaluator *evaluator, const nas_images *images, const
     free(logits);
     if (judged) *top1 = (double)right / (double)judged;
     return NAS_OK;
+}
+
+/* ---- For reports ---- */
+
+int nas_evaluator_figures(nas_evaluator *evaluator, const nas_genome *genome,
+                          const nas_images *test, nas_figures *figures, nas_error *err) {
+    const nas_context *context = evaluator->context;
+    const nas_split_sets *split = &context->split;
+    nas_lowered *lowered;
+    int rc = nas_lower(&context->space, genome, &lowered, err);
+    if (rc) return rc;
+    *figures = (nas_figures){.macs = lowered->network.macs, .params = lowered->network.params};
+    nas_lowered_free(lowered);
+    nas_evaluator_select(evaluator, genome);
+    rc = nas_evaluator_top1(evaluator, &context->source.train, split->validation,
+                            split->n_validation, &figures->validation_top1, err);
+    if (rc) return rc;
+    return nas_evaluator_top1(evaluator, test, NULL, test->n, &figures->test_top1, err);
+}
+
+json_t *nas_figures_json(const nas_space *space, const nas_genome *genome,
+                         const nas_figures *figures) {
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "genome", nas_genome_to_json(space, genome),
+                     "macs", nas_count_json(figures->macs), "params",
+                     nas_count_json(figures->params), "validation_top1",
+                     nas_number_json(figures->validation_top1), "test_top1",
+                     nas_number_json(figures->test_top1));
 }
 
 /* ---- For score plugins ---- */

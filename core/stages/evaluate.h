@@ -38,6 +38,22 @@ void nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
 int nas_evaluator_top1(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,
                        uint64_t n, double *top1, nas_error *err);
 
+/* What a report says of a subnet. */
+typedef struct nas_figures {
+    uint64_t macs, params;
+    double validation_top1, test_top1; /* NaN: no such images */
+} nas_figures;
+
+/* Selects a subnet and fills its figures; test: the test split's images, which reports alone read.
+ * [main] */
+int nas_evaluator_figures(nas_evaluator *evaluator, const nas_genome *genome,
+                          const nas_images *test, nas_figures *figures, nas_error *err);
+
+/* {"genome", "macs", "params", "validation_top1", "test_top1"}; null: not known. The caller owns
+ * the result; NULL: out of memory. [any] */
+json_t *nas_figures_json(const nas_space *space, const nas_genome *genome,
+                         const nas_figures *figures);
+
 /* A subnet as score plugins see it. handle must outlive *subnet. */
 typedef struct nas_subnet_handle {
     nas_evaluator *evaluator;

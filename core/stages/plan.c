@@ -158,10 +158,7 @@ static int print_text(const plan *p, nas_error *err) {
     nas_table table;
     int rc = nas_table_create(2 * pipeline->n_platforms + 1, 8, &table, err);
     if (rc) return rc;
-    for (size_t i = 0; i < 8; i++) {
-        nas_cell *cell = nas_table_at(&table, 0, i);
-        snprintf(cell->text, sizeof cell->text, "%s", titles[i]);
-    }
+    nas_table_head(&table, titles);
     for (size_t i = 0; i < pipeline->n_platforms; i++) {
         const nas_platform *platform = &pipeline->platforms[i];
         nas_cell limits = nas_report_limits(&platform->constraints);

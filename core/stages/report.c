@@ -160,20 +160,13 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
 
 static int report_reference(report *r, const char *name, const nas_genome *genome, double *top1,
                             nas_error *err) {
-    const nas_space *space = &r->context->space;
-    nas_lowered *lowered = NULL;
-    int rc = nas_lower(space, genome, &lowered, err);
-    if (!rc) rc = test(r, genome, top1, err);
-    if (!rc) {
-        json_t *json =
-            json_pack("{s:o, s:o, s:o, s:o}", "genome", nas_genome_to_json(space, genome), "macs",
-                      nas_count_json(lowered->network.macs), "params",
-                      nas_count_json(lowered->network.params), "test_top1", nas_number_json(*top1));
-        if (json_object_set_new(r->reference, name, json))
-            rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
-    }
-    nas_lowered_free(lowered);
-    return rc;
+    nas_figures figures;
+    int rc = nas_evaluator_figures(r->evaluator, genome, &r->test, &figures, err);
+    if (rc) return rc;
+    *top1 = figures.test_top1;
+    json_t *json = nas_figures_json(&r->context->space, genome, &figures);
+    if (!json_object_set_new(r->reference, name, json)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
 }
 
 /* ---- The stage ---- */
@@ -190,10 +183,7 @@ static int prepare(report *r, nas_error *err) {
     if (!rc) rc = nas_folder_make(folder, err);
     if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
     if (!rc) rc = nas_table_create(context->pipeline->n_platforms + 1, columns, &r->table, err);
-    for (size_t i = 0; i < columns && !rc; i++) {
-        nas_cell *cell = nas_table_at(&r->table, 0, i);
-        snprintf(cell->text, sizeof cell->text, "%s", titles[i]);
-    }
+    if (!rc) nas_table_head(&r->table, titles);
     return rc;
 }
 

@@ -6,9 +6,10 @@
  *                   "predicted": {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
  *                                 "known_share"},
  *                   "macs", "params", "test_top1", "files": ["family/NAME.EXT", ...]}, ...],
- *    "reference": {"largest": {"genome", "macs", "params", "test_top1"}, "smallest": {...}}}
+ *    "reference": {"largest": {"genome", "macs", "params", "validation_top1", "test_top1"},
+ *                  "smallest": {...}}}
  *
- * test_top1 is a share, 0 to 1; files are relative to the run directory; null: not known. */
+ * A top1 is a share, 0 to 1; files are relative to the run directory; null: not known. */
 #ifndef NAS_STAGES_REPORT_H
 #define NAS_STAGES_REPORT_H
 

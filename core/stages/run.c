@@ -16,7 +16,8 @@ static int search_and_report(nas_context *context, nas_evaluator *evaluator, nas
     nas_candidate *chosen = nas_alloc(n, sizeof *chosen);
     if (!chosen) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu platforms", n);
     int rc = nas_search(context, evaluator, chosen, err);
-    if (!rc) rc = nas_report(context, evaluator, chosen, err);
+    if (!rc && context->request->until != NAS_UNTIL_SEARCH)
+        rc = nas_report(context, evaluator, chosen, err);
     free(chosen);
     return rc;
 }
@@ -36,7 +37,8 @@ static int run_stages(nas_context *context, nas_error *err) {
     rc = nas_train(context, &trained, err);
     if (!rc) rc = nas_rundir_path(out, "metrics.jsonl", path, sizeof path, err);
     if (!rc && trained) rc = nas_evaluator_validate(&evaluator, path, err);
-    if (!rc) rc = search_and_report(context, &evaluator, err);
+    if (!rc && context->request->until != NAS_UNTIL_TRAIN)
+        rc = search_and_report(context, &evaluator, err);
     nas_evaluator_close(&evaluator);
     return rc;
 }

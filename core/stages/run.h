@@ -7,12 +7,15 @@
 
 #include <signal.h>
 
+typedef enum nas_until { NAS_UNTIL_REPORT = 0, NAS_UNTIL_TRAIN, NAS_UNTIL_SEARCH } nas_until;
+
 /* Everything is borrowed and must outlive the call. */
 typedef struct nas_run_request {
     const nas_pipeline *pipeline;
     nas_registry *registry;
     const char *out; /* the run directory; made if it is not there */
     int threads;     /* at least 1 */
+    nas_until until; /* the last stage to run */
     bool dry_run;    /* opens everything, prints the plan to stdout, writes nothing */
     bool json;       /* stdout gets JSON instead of tables */
     bool quiet;      /* no progress lines */

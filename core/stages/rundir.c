@@ -179,3 +179,14 @@ int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log,
     }
     return rc ? rc : nas_json_save(path, resolved, err);
 }
+
+int nas_rundir_trained(const char *out, nas_error *err) {
+    static const char *const names[] = {"pipeline.json", "split.json", "supernet.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!holds(out, names[i]))
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s holds no %s: expected a run directory whose training is finished; "
+                            "`nashost run PIPELINE --out %s` makes one",
+                            out, names[i], out);
+    return NAS_OK;
+}

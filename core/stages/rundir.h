@@ -33,4 +33,8 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
  *    the error names the key and both values, and nothing is changed. [main] */
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err);
 
+/* Fails unless out holds what a finished training leaves: pipeline.json, split.json and
+ * supernet.safetensors. [any] */
+int nas_rundir_trained(const char *out, nas_error *err);
+
 #endif

@@ -17,6 +17,11 @@ void nas_table_free(nas_table *table) {
     *table = (nas_table){0};
 }
 
+void nas_table_head(nas_table *table, const char *const *titles) {
+    for (size_t i = 0; i < table->columns; i++)
+        snprintf(table->cells[i].text, sizeof table->cells[i].text, "%s", titles[i]);
+}
+
 nas_cell *nas_table_at(nas_table *table, size_t row, size_t column) {
     return &table->cells[row * table->columns + column];
 }

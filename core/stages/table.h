@@ -17,6 +17,9 @@ typedef struct nas_table {
 int nas_table_create(size_t rows, size_t columns, nas_table *table, nas_error *err);
 void nas_table_free(nas_table *table); /* zeroed is fine */
 
+/* Fills the heading. titles [columns] */
+void nas_table_head(nas_table *table, const char *const *titles);
+
 /* The cell to be written to. */
 nas_cell *nas_table_at(nas_table *table, size_t row, size_t column);
 
