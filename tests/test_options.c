@@ -185,6 +185,56 @@ static void test_longer_entries(void **state) {
     json_decref(resolved);
 }
 
+typedef struct lists {
+    const char *const *words, *const *more;
+} lists;
+
+static const nas_option list_table[] = {
+    {"words", NAS_TYPE_STRINGS, "[\"a\", \"\"]", offsetof(lists, words), 0, 0, NULL, "h", NULL},
+    {"more", NAS_TYPE_STRINGS, "null", offsetof(lists, more), 0, 0, NULL, "h", NULL},
+    {0},
+};
+
+static int parse_lists(const char *text, lists *config, json_t **resolved, nas_error *err) {
+    json_t *object = json_loads(text, 0, NULL);
+    int rc = nas_options_parse(list_table, sizeof *list_table, object, NULL, &place, config,
+                               resolved, err);
+    json_decref(object);
+    return rc;
+}
+
+static void test_lists(void **state) {
+    (void)state;
+    lists config;
+    json_t *resolved;
+    nas_error err;
+    assert_int_equal(nas_options_check(list_table, sizeof *list_table, sizeof config, "w", NULL),
+                     NAS_OK);
+    assert_int_equal(parse_lists("{}", &config, &resolved, NULL), NAS_OK);
+    assert_string_equal(config.words[0], "a");
+    assert_string_equal(config.words[1], "");
+    assert_null(config.words[2]);
+    assert_null(config.more);
+    nas_options_free(list_table, sizeof *list_table, &config);
+    assert_null(config.words);
+    json_decref(resolved);
+    assert_int_equal(parse_lists("{\"words\": [], \"more\": [\"x y\"]}", &config, &resolved, NULL),
+                     NAS_OK);
+    assert_null(config.words[0]);
+    assert_string_equal(config.more[0], "x y");
+    assert_null(config.more[1]);
+    nas_options_free(list_table, sizeof *list_table, &config);
+    json_decref(resolved);
+    assert_int_equal(parse_lists("{\"more\": [\"x\", 3]}", &config, &resolved, &err),
+                     NAS_ERR_INPUT);
+    assert_string_equal(err.message,
+                        "p.json: train.more: expected a list of strings, found an array");
+    assert_null(config.words);
+    assert_int_equal(parse_lists("{\"words\": \"a b\"}", &config, &resolved, &err), NAS_ERR_INPUT);
+    assert_string_equal(
+        err.message, "p.json: train.words: expected a list of strings, found \"a b\" (a string)");
+}
+
 static void bad_table(nas_option option, size_t option_size, const char *message) {
     const nas_option options[] = {option, {0}};
     nas_error err = {0};
@@ -203,8 +253,8 @@ static void test_table_check(void **state) {
     bad_table(good, 8, "option_size: expected sizeof(nas_option)");
     o = good, o.name = "Steps";
     bad_table(o, size, "got \"Steps\"");
-    o = good, o.type = (nas_type)7;
-    bad_table(o, size, "type: expected 1 to 6, got 7");
+    o = good, o.type = (nas_type)8;
+    bad_table(o, size, "type: expected 1 to 7, got 8");
     o = good, o.help = NULL;
     bad_table(o, size, "help: expected a line, got NULL");
     o = good, o.min = 2, o.max = 1;
@@ -223,6 +273,8 @@ static void test_table_check(void **state) {
     bad_table(o, size, "choices: expected a list of words, got none");
     o = table[7], o.fallback = "\"linear\"";
     bad_table(o, size, "default: expected one of \"cosine\", \"constant\", got \"linear\"");
+    o = table[0], o.type = NAS_TYPE_STRINGS, o.fallback = "[1]";
+    bad_table(o, size, "default: expected a list of strings, got an array");
 }
 
 static void test_table_clashes(void **state) {
@@ -257,8 +309,9 @@ int main(void) {
         cmocka_unit_test(test_defaults),           cmocka_unit_test(test_given),
         cmocka_unit_test(test_resolved_is_stable), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_unknown_keys),       cmocka_unit_test(test_root_place_and_no_table),
-        cmocka_unit_test(test_longer_entries),     cmocka_unit_test(test_table_check),
-        cmocka_unit_test(test_table_clashes),      cmocka_unit_test(test_table_without_end),
+        cmocka_unit_test(test_longer_entries),     cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_table_check),        cmocka_unit_test(test_table_clashes),
+        cmocka_unit_test(test_table_without_end),
     };
     return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

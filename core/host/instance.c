@@ -1,4 +1,5 @@
 #include "base/rng.h"
+#include "host/exporter.h"
 #include "host/options.h"
 #include "host/process.h"
 #include "host/registry.h"
@@ -10,6 +11,7 @@
 typedef struct nas_host_impl {
     nas_host host;
     const nas_services *services;
+    nas_registry *registry; /* NULL: the plugin was loaded by its file alone */
     char id[32];
     uint32_t hash[2]; /* of id */
 } nas_host_impl;
@@ -37,9 +39,32 @@ static uint64_t host_random(const nas_host *host, uint64_t stream, uint64_t coun
     return (uint64_t)out[0] << 32 | out[1];
 }
 
+static int export_open(const nas_host *host, const char *id, void **exporter, nas_error *err) {
+    const nas_host_impl *impl = host->impl;
+    nas_exporter *opened;
+    int rc = nas_exporter_open(impl->registry, id, &opened, err);
+    *exporter = opened;
+    return rc;
+}
+
+static const char *export_extension(void *exporter) {
+    return nas_exporter_extension(exporter);
+}
+
+static int export_write(void *exporter, const nas_network *network, const char *path,
+                        nas_error *err) {
+    return nas_exporter_write(exporter, network, path, err);
+}
+
+static void export_close(void *exporter) {
+    nas_exporter_close(exporter);
+}
+
 static const void *host_extension(const nas_host *host, const char *id) {
-    (void)host, (void)id;
-    return NULL;
+    static const nas_export_service service = {sizeof service, export_open, export_extension,
+                                               export_write, export_close};
+    const nas_host_impl *impl = host->impl;
+    return strcmp(id, NAS_EXT_EXPORT) == 0 && impl->registry ? &service : NULL;
 }
 
 /* FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */
@@ -86,25 +111,29 @@ static int call_create(nas_instance *instance, const char *path, nas_error *err)
     return nas_fail(err, broke, "%s: plugin \"%s\": %s", path, plugin->id, changed.message);
 }
 
-int nas_instance_start(const nas_services *services, const nas_plugin *plugin, const char *path,
-                       const json_t *options, const nas_place *place, nas_instance *instance,
-                       nas_error *err) {
+static int start(const nas_services *services, nas_registry *registry, const nas_plugin *plugin,
+                 const char *path, const json_t *options, const nas_place *place,
+                 nas_instance *instance, nas_error *err) {
     *instance = (nas_instance){.plugin = plugin,
                                .config = calloc(1, plugin->config_size + 1),
                                .host = make_host(services, plugin->id)};
     int rc = NAS_OK;
     if (!instance->config || !instance->host)
         rc = nas_fail(err, NAS_ERR_MEMORY, "%s: plugin \"%s\": out of memory", path, plugin->id);
+    else
+        instance->host->registry = registry;
     if (!rc)
         rc = nas_options_parse(plugin->options, plugin->option_size, options, NULL, place,
                                instance->config, &instance->resolved, err);
-    if (rc) instance->plugin = NULL; /* there is no self to destroy */
-    if (!rc) {
-        rc = call_create(instance, path, err);
-        if (rc && !instance->self) instance->plugin = NULL;
-    }
+    if (!rc) rc = call_create(instance, path, err);
     if (rc) nas_instance_destroy(instance);
     return rc;
+}
+
+int nas_instance_start(const nas_services *services, const nas_plugin *plugin, const char *path,
+                       const json_t *options, const nas_place *place, nas_instance *instance,
+                       nas_error *err) {
+    return start(services, NULL, plugin, path, options, place, instance, err);
 }
 
 static const char *path_of(const nas_registry *registry, const char *id) {
@@ -122,8 +151,8 @@ int nas_instance_create(nas_registry *registry, nas_kind kind, const char *id,
     const nas_plugin *plugin;
     int rc = nas_registry_load(registry, kind, id, &plugin, err);
     if (rc) return rc;
-    return nas_instance_start(nas_registry_services(registry), plugin, path_of(registry, id),
-                              options, place, instance, err);
+    return start(nas_registry_services(registry), registry, plugin, path_of(registry, id), options,
+                 place, instance, err);
 }
 
 int nas_instance_validate(nas_registry *registry, nas_kind kind, const char *id,
@@ -139,13 +168,17 @@ int nas_instance_validate(nas_registry *registry, nas_kind kind, const char *id,
                         path_of(registry, id), id);
     rc = nas_options_parse(plugin->options, plugin->option_size, options, NULL, place, config,
                            resolved, err);
+    if (!rc) nas_options_free(plugin->options, plugin->option_size, config);
     free(config);
     return rc;
 }
 
 void nas_instance_destroy(nas_instance *instance) {
     if (!instance) return;
-    if (instance->plugin) instance->plugin->destroy(instance->self);
+    const nas_plugin *plugin = instance->plugin;
+    if (plugin && instance->self) plugin->destroy(instance->self);
+    if (instance->resolved)
+        nas_options_free(plugin->options, plugin->option_size, instance->config);
     json_decref(instance->resolved);
     free(instance->config);
     free(instance->host);

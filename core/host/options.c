@@ -13,8 +13,8 @@ const nas_option *nas_option_at(const nas_option *options, size_t option_size, s
 }
 
 const char *nas_type_name(nas_type type) {
-    static const char *const names[] = {"unknown", "bool", "int", "float",
-                                        "string",  "path", "enum"};
+    static const char *const names[] = {"unknown", "bool", "int",  "float",
+                                        "string",  "path", "enum", "strings"};
     return (size_t)type < sizeof names / sizeof *names ? names[type] : names[0];
 }
 
@@ -109,6 +109,9 @@ char *nas_option_expected(const nas_option *option, char *buffer, size_t size) {
                                      option->choices[i]);
         break;
     }
+    case NAS_TYPE_STRINGS:
+        snprintf(buffer, size, "a list of strings");
+        break;
     }
     return buffer;
 }
@@ -125,6 +128,12 @@ static bool in_range(const nas_option *option, double value) {
     return value >= option->min && value <= option->max;
 }
 
+static bool is_string_list(const json_t *value) {
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (!json_is_string(json_array_get(value, i))) return false;
+    return json_is_array(value);
+}
+
 static bool accepts(const nas_option *option, const json_t *value) {
     switch (option->type) {
     case NAS_TYPE_BOOL:
@@ -138,6 +147,8 @@ static bool accepts(const nas_option *option, const json_t *value) {
         return json_is_string(value);
     case NAS_TYPE_ENUM:
         return choice_index(option, json_string_value(value)) >= 0;
+    case NAS_TYPE_STRINGS:
+        return is_string_list(value);
     }
     return false;
 }
@@ -153,8 +164,18 @@ static json_t *canonical(const nas_option *option, const json_t *value, const ch
     return absolute;
 }
 
-/* Writes a canonical value, or the absence of one (NULL), to the option's field. */
-static void store(const nas_option *option, const json_t *value, void *config) {
+/* The strings of an array, which own them, and a NULL; NULL: out of memory. */
+static const char **list_strings(const json_t *array) {
+    size_t n = json_array_size(array);
+    const char **list = malloc((n + 1) * sizeof *list);
+    for (size_t i = 0; list && i < n; i++) list[i] = json_string_value(json_array_get(array, i));
+    if (list) list[n] = NULL;
+    return list;
+}
+
+/* Writes a canonical value, or the absence of one (NULL), to the option's field; false: out of
+ * memory. */
+static bool store(const nas_option *option, const json_t *value, void *config) {
     void *field = (char *)config + option->offset;
     switch (option->type) {
     case NAS_TYPE_BOOL:
@@ -173,7 +194,11 @@ static void store(const nas_option *option, const json_t *value, void *config) {
     case NAS_TYPE_ENUM:
         *(int *)field = choice_index(option, json_string_value(value));
         break;
+    case NAS_TYPE_STRINGS:
+        *(const char ***)field = value ? list_strings(value) : NULL;
+        return !value || *(const char ***)field;
     }
+    return true;
 }
 
 static int refuse(const nas_option *option, const json_t *value, const nas_place *place,
@@ -222,9 +247,8 @@ static int parse_one(const nas_option *option, const json_t *object, const nas_p
     }
     json_t *kept = canonical(option, value, place->folder);
     json_decref(fallback);
-    if (json_object_set_new(resolved, option->name, kept))
+    if (json_object_set_new(resolved, option->name, kept) || !store(option, kept, config))
         return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
-    store(option, kept, config);
     return NAS_OK;
 }
 
@@ -241,10 +265,36 @@ static int check_known(const nas_option *options, size_t option_size, const json
     return nas_check_keys(place, object, names, n, err);
 }
 
+/* The lists of strings in config. */
+typedef void (*list_fn)(const char ***list);
+
+static void each_list(const nas_option *options, size_t option_size, void *config, list_fn fn) {
+    for (size_t i = 0; options && i < NAS_MAX_OPTIONS; i++) {
+        const nas_option *option = nas_option_at(options, option_size, i);
+        if (!option->name) break;
+        if (option->type == NAS_TYPE_STRINGS)
+            fn((const char ***)(void *)((char *)config + option->offset));
+    }
+}
+
+static void empty_list(const char ***list) {
+    *list = NULL;
+}
+
+static void free_list(const char ***list) {
+    free(*list);
+    *list = NULL;
+}
+
+void nas_options_free(const nas_option *options, size_t option_size, void *config) {
+    each_list(options, option_size, config, free_list);
+}
+
 int nas_options_parse(const nas_option *options, size_t option_size, const json_t *object,
                       const char *const *nested, const nas_place *place, void *config,
                       json_t **resolved, nas_error *err) {
     *resolved = NULL;
+    each_list(options, option_size, config, empty_list);
     if (object && !json_is_object(object)) {
         char found[100];
         return nas_fail_at(place, NULL, err, "expected an object, found %s",
@@ -259,10 +309,12 @@ int nas_options_parse(const nas_option *options, size_t option_size, const json_
         if (!option->name) break;
         rc = parse_one(option, object, place, config, result, err);
     }
-    if (rc)
+    if (rc) {
+        nas_options_free(options, option_size, config);
         json_decref(result);
-    else
+    } else {
         *resolved = result;
+    }
     return rc;
 }
 
@@ -280,6 +332,8 @@ static size_t field_size(nas_type type) {
         return sizeof(const char *);
     case NAS_TYPE_ENUM:
         return sizeof(int);
+    case NAS_TYPE_STRINGS:
+        return sizeof(const char *const *);
     }
     return 0;
 }
@@ -329,7 +383,7 @@ static int check_entry(const nas_option *o, size_t config_size, const char *who,
                         who, o->name);
     if (!field_size(o->type))
         return nas_fail(err, NAS_ERR_PLUGIN, "%s: option \"%s\": type: expected %d to %d, got %d",
-                        who, o->name, NAS_TYPE_BOOL, NAS_TYPE_ENUM, (int)o->type);
+                        who, o->name, NAS_TYPE_BOOL, NAS_TYPE_STRINGS, (int)o->type);
     if (!o->help)
         return nas_fail(err, NAS_ERR_PLUGIN, "%s: option \"%s\": help: expected a line, got NULL",
                         who, o->name);

@@ -18,10 +18,14 @@ typedef struct nas_place {
  * the nearest known name. nested: further keys that the caller reads itself (NULL-terminated, or
  * NULL). *resolved gets a new object with every option in table order, defaults and absolute paths
  * included; strings in config point into it, so it must outlive config. An option whose default is
- * null is left out of it while it has no value. On failure *resolved is NULL. [main] */
+ * null is left out of it while it has no value. Lists of strings are freed with nas_options_free.
+ * On failure *resolved is NULL and nothing is to be freed. [main] */
 int nas_options_parse(const nas_option *options, size_t option_size, const json_t *object,
                       const char *const *nested, const nas_place *place, void *config,
                       json_t **resolved, nas_error *err);
+
+/* Frees what NAS_TYPE_STRINGS options hold in config and sets them to NULL. [main] */
+void nas_options_free(const nas_option *options, size_t option_size, void *config);
 
 #define NAS_MAX_OPTIONS 128 /* in one table */
 
@@ -31,7 +35,7 @@ int nas_options_parse(const nas_option *options, size_t option_size, const json_
 int nas_options_check(const nas_option *options, size_t option_size, size_t config_size,
                       const char *who, nas_error *err);
 
-/* "bool", "int", "float", "string", "path", "enum"; "unknown" for any other value. */
+/* "bool", "int", "float", "string", "path", "enum", "strings"; "unknown" for any other value. */
 const char *nas_type_name(nas_type type);
 
 /* Entry i of a table whose entries are option_size bytes long. */

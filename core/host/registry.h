@@ -75,7 +75,8 @@ int nas_instance_create(nas_registry *registry, nas_kind kind, const char *id,
                         const json_t *options, const struct nas_place *place,
                         nas_instance *instance, nas_error *err);
 
-/* The same for a plugin that is loaded already from the file `path`. [main] */
+/* The same for a plugin that is loaded already from the file `path`; it is offered no services that
+ * need other plugins. [main] */
 int nas_instance_start(const nas_services *services, const nas_plugin *plugin, const char *path,
                        const json_t *options, const struct nas_place *place, nas_instance *instance,
                        nas_error *err);

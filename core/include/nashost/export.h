@@ -13,4 +13,20 @@ typedef struct nas_export_api {
     int (*write)(void *self, const nas_network *network, const char *path, nas_error *err);
 } nas_export_api;
 
+/* An extension of the host (nas_host's), "nas.export/1": files of networks for a plugin that has to
+ * hand them to another program. */
+#define NAS_EXT_EXPORT "nas.export/1"
+typedef struct nas_export_service {
+    uint32_t size;
+    /* Makes an instance of the export plugin `id` with its default options; the caller closes it.
+     * [main] */
+    int (*open)(const nas_host *host, const char *id, void **exporter, nas_error *err);
+    /* The extension of its files, without the dot. */
+    const char *(*extension)(void *exporter);
+    /* Writes a network to path. Weights that are missing are drawn at random, the same each time; a
+     * missing mean is 0, a missing deviation 1: good enough to time the network. [worker] */
+    int (*write)(void *exporter, const nas_network *network, const char *path, nas_error *err);
+    void (*close)(void *exporter); /* NULL-safe [main] */
+} nas_export_service;
+
 #endif

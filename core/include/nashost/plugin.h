@@ -80,12 +80,13 @@ typedef enum nas_kind {
 
 /* The C type of an option's field in the plugin's configuration structure. */
 typedef enum nas_type {
-    NAS_TYPE_BOOL = 1,   /* bool */
-    NAS_TYPE_INT = 2,    /* int64_t */
-    NAS_TYPE_FLOAT = 3,  /* double */
-    NAS_TYPE_STRING = 4, /* const char *; the host owns it and keeps it until after destroy */
-    NAS_TYPE_PATH = 5,   /* const char *; made absolute against the pipeline file's folder */
-    NAS_TYPE_ENUM = 6,   /* int; the index into choices */
+    NAS_TYPE_BOOL = 1,    /* bool */
+    NAS_TYPE_INT = 2,     /* int64_t */
+    NAS_TYPE_FLOAT = 3,   /* double */
+    NAS_TYPE_STRING = 4,  /* const char *; the host owns it and keeps it until after destroy */
+    NAS_TYPE_PATH = 5,    /* const char *; made absolute against the pipeline file's folder */
+    NAS_TYPE_ENUM = 6,    /* int; the index into choices */
+    NAS_TYPE_STRINGS = 7, /* const char *const *; NULL-terminated, the host's as with strings */
 } nas_type;
 
 /* One option. The table ends with an entry whose name is NULL. */

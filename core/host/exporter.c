@@ -1,0 +1,101 @@
+#include "host/exporter.h"
+
+#include "base/rng.h"
+#include "host/options.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct nas_exporter {
+    nas_instance instance;
+};
+
+int nas_exporter_open(nas_registry *registry, const char *id, nas_exporter **exporter,
+                      nas_error *err) {
+    const nas_place place = {"export", "", "."};
+    *exporter = calloc(1, sizeof **exporter);
+    if (!*exporter) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    int rc = nas_instance_create(registry, NAS_KIND_EXPORT, id, NULL, &place,
+                                 &(*exporter)->instance, err);
+    if (!rc) return NAS_OK;
+    free(*exporter);
+    *exporter = NULL;
+    return rc;
+}
+
+void nas_exporter_close(nas_exporter *exporter) {
+    if (!exporter) return;
+    nas_instance_destroy(&exporter->instance);
+    free(exporter);
+}
+
+const char *nas_exporter_extension(const nas_exporter *exporter) {
+    return ((const nas_export_api *)exporter->instance.plugin->vtable)->extension;
+}
+
+/* A network that has everything: what it was given, and what stands for the rest. */
+typedef struct filled {
+    nas_network network;
+    nas_layer *layers; /* copies */
+    float *weights;    /* drawn weights, then zero biases */
+    float mean[4], std[4];
+} filled;
+
+static void free_filled(filled *f) {
+    free(f->layers);
+    free(f->weights);
+}
+
+/* Draws a layer's weights with the variance that keeps activations from growing or vanishing (He et
+ * al., arXiv 1502.01852). */
+static void draw_weights(nas_layer *layer, uint32_t index, float *to) {
+    nas_rng rng = nas_rng_open(0, NAS_RNG_INIT, 0, index);
+    uint64_t fan_in = layer->weights / layer->out.c;
+    double deviation = sqrt(2 / (double)(fan_in ? fan_in : 1));
+    for (uint64_t i = 0; i < layer->weights; i++) to[i] = (float)(deviation * nas_rng_normal(&rng));
+    layer->weight = to;
+}
+
+/* Numbers that layers lack; with `to`, gives it to them. */
+static uint64_t fill_layers(filled *f, float *to) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < f->network.n_layers; i++) {
+        nas_layer *layer = &f->layers[i];
+        uint64_t weights = layer->weight ? 0 : layer->weights;
+        uint64_t biases = layer->bias ? 0 : layer->biases;
+        if (to && weights) draw_weights(layer, i, to + n);
+        if (to && biases) layer->bias = to + n + weights;
+        n += weights + biases;
+    }
+    return n;
+}
+
+static int fill(const nas_network *network, filled *f, nas_error *err) {
+    *f = (filled){.network = *network, .std = {1, 1, 1, 1}};
+    f->layers = calloc((size_t)network->n_layers + 1, sizeof *f->layers);
+    for (uint32_t i = 0; f->layers && i < network->n_layers; i++)
+        f->layers[i] = *nas_network_layer(network, i);
+    f->network.layers = f->layers;
+    f->network.layer_size = sizeof *f->layers;
+    if (!network->mean) f->network.mean = f->mean;
+    if (!network->std) f->network.std = f->std;
+    if (f->layers) f->weights = calloc(fill_layers(f, NULL) + 1, sizeof *f->weights);
+    if (f->weights) {
+        fill_layers(f, f->weights);
+        return NAS_OK;
+    }
+    free_filled(f);
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+}
+
+int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const char *path,
+                       nas_error *err) {
+    const nas_export_api *api = exporter->instance.plugin->vtable;
+    filled f;
+    int rc = fill(network, &f, err);
+    if (rc) return rc;
+    rc = api->write(exporter->instance.self, &f.network, path, err);
+    free_filled(&f);
+    return rc;
+}

@@ -1,0 +1,23 @@
+/* Export plugins for the use of other plugins: the host's extension NAS_EXT_EXPORT. */
+#ifndef NAS_HOST_EXPORTER_H
+#define NAS_HOST_EXPORTER_H
+
+#include "host/registry.h"
+
+#include <nashost/export.h>
+
+/* An export plugin with its default options. */
+typedef struct nas_exporter nas_exporter;
+
+/* An id that no manifest has, or that needs options, is NAS_ERR_INPUT. [main] */
+int nas_exporter_open(nas_registry *registry, const char *id, nas_exporter **exporter,
+                      nas_error *err);
+void nas_exporter_close(nas_exporter *exporter); /* NULL-safe [main] */
+
+const char *nas_exporter_extension(const nas_exporter *exporter);
+
+/* As nas_export_service's write. The network itself is not changed. [worker] */
+int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const char *path,
+                       nas_error *err);
+
+#endif

@@ -1,0 +1,142 @@
+/* Export plugins as a service to other plugins: what is missing is filled in, what is there is
+ * kept. */
+#include "host/exporter.h"
+
+#include "base/file.h"
+#include "host/options.h"
+#include "samples.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+typedef struct fixture {
+    char folder[FIXTURE_PATH], file[FIXTURE_PATH + 32];
+    nas_services services;
+    nas_registry *registry;
+} fixture;
+
+static int setup(void **state) {
+    fixture *f = calloc(1, sizeof *f);
+    char one[2 * SAMPLES_PATH], two[2 * SAMPLES_PATH], text[5 * SAMPLES_PATH];
+    char manifest[FIXTURE_PATH + 32];
+    nas_error err = {0};
+    if (!f || fixture_folder(f->folder)) return -1;
+    samples_line(one, sizeof one, "toy-export", "export", "toy_export");
+    samples_line(two, sizeof two, "sample", "ssl", "good");
+    snprintf(text, sizeof text, "{\"plugins\": [%s, %s]}", one, two);
+    snprintf(manifest, sizeof manifest, "%s/plugins.json", f->folder);
+    snprintf(f->file, sizeof f->file, "%s/network.txt", f->folder);
+    const char *manifests[] = {manifest};
+    if (samples_write(f->folder, "plugins.json", text) ||
+        nas_registry_open(manifests, 1, &f->services, &f->registry, &err))
+        return -1;
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state) {
+    fixture *f = *state;
+    nas_registry_close(f->registry);
+    fixture_remove(f->folder);
+    free(f);
+    return 0;
+}
+
+/* The sum of all weights and biases, which the toy writes on the third line. */
+static double exported_sum(const fixture *f, nas_exporter *exporter, const nas_network *network) {
+    nas_error err = {0};
+    char *text;
+    size_t bytes;
+    if (nas_exporter_write(exporter, network, f->file, &err)) fail_msg("%s", err.message);
+    if (nas_file_read(f->file, 1000, &text, &bytes, &err)) fail_msg("%s", err.message);
+    double sum = 0;
+    assert_int_equal(sscanf(text, "{}\na\n%lf\n", &sum), 1);
+    free(text);
+    return sum;
+}
+
+static void test_fills(void **state) {
+    const fixture *f = *state;
+    static const char *const names[] = {"a", "b"};
+    static const float given[6] = {1, 2, 3, 4, 5, 6}, bias[2] = {10, 20};
+    nas_error err = {0};
+    nas_exporter *exporter;
+    nas_layer layers[3] = {{.op = NAS_OP_LINEAR,
+                            .in = {1, 1, 3},
+                            .out = {1, 1, 2},
+                            .kernel = 1,
+                            .weights = 6,
+                            .biases = 2},
+                           {.op = NAS_OP_POOL, .in = {1, 1, 2}, .out = {1, 1, 2}, .kernel = 1}};
+    layers[2] = layers[0];
+    nas_network network = {.size = sizeof network,
+                           .layer_size = sizeof *layers,
+                           .n_layers = 3,
+                           .classes = 2,
+                           .layers = layers,
+                           .image = {1, 1, 3},
+                           .genome = "{}",
+                           .class_names = names};
+    if (nas_exporter_open(f->registry, "toy-export", &exporter, &err)) fail_msg("%s", err.message);
+    assert_string_equal(nas_exporter_extension(exporter), "txt");
+    double sum = exported_sum(f, exporter, &network);
+    assert_true(sum != 0.0 && fabs(sum) < 100);
+    assert_true(sum == exported_sum(f, exporter, &network));
+    layers[0].weight = layers[2].weight = given;
+    assert_true(exported_sum(f, exporter, &network) == 42.0); /* missing biases are 0 */
+    layers[0].bias = layers[2].bias = bias;
+    assert_true(exported_sum(f, exporter, &network) == 102.0);
+    layers[2].weight = NULL;
+    double half = exported_sum(f, exporter, &network) - 81;
+    assert_true(half != 0.0 && fabs(half) < 100);
+    nas_exporter_close(exporter);
+    nas_exporter_close(NULL);
+}
+
+static void test_refusals(void **state) {
+    const fixture *f = *state;
+    nas_error err = {0};
+    nas_exporter *exporter;
+    assert_int_equal(nas_exporter_open(f->registry, "toy-exprt", &exporter, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "toy-export"));
+    assert_null(exporter);
+    assert_int_equal(nas_exporter_open(f->registry, "sample", &exporter, &err), NAS_ERR_INPUT);
+}
+
+/* A plugin that came from a manifest may export; one that was loaded by its file alone may not. */
+static void test_service(void **state) {
+    const fixture *f = *state;
+    nas_error err = {0};
+    nas_instance instance;
+    const nas_place place = {"p.json", "", "/"};
+    if (nas_instance_create(f->registry, NAS_KIND_SSL, "sample", NULL, &place, &instance, &err))
+        fail_msg("%s", err.message);
+    const nas_host *host = (const nas_host *)(const void *)instance.host;
+    const nas_export_service *service = host->extension(host, NAS_EXT_EXPORT);
+    assert_non_null(service);
+    assert_null(host->extension(host, "nas.export/2"));
+    void *exporter;
+    assert_int_equal(service->open(host, "toy-export", &exporter, &err), NAS_OK);
+    assert_string_equal(service->extension(exporter), "txt");
+    service->close(exporter);
+    assert_int_equal(service->open(host, "none", &exporter, &err), NAS_ERR_INPUT);
+    const nas_plugin *plugin = instance.plugin;
+    nas_instance_destroy(&instance);
+    assert_int_equal(
+        nas_instance_start(&f->services, plugin, "x.so", NULL, &place, &instance, &err), NAS_OK);
+    host = (const nas_host *)(const void *)instance.host;
+    assert_null(host->extension(host, NAS_EXT_EXPORT));
+    nas_instance_destroy(&instance);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_fills, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_service, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
