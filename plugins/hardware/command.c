@@ -1,0 +1,477 @@
+/* Costs from the user's own program: a script around adb or ssh, a board's runner. It is started
+ * with an argument vector and never through a shell, gets the network as files, and answers with
+ * one line of JSON on its standard output. */
+#include <nashost/export.h>
+#include <nashost/hardware.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MOST_OUTPUT (1u << 20) /* bytes of standard output */
+#define TAIL 400               /* bytes of standard error that an error quotes */
+#define POLL_MS 20
+
+typedef struct command_config {
+    const char *const *command;
+    const char *export;
+    double timeout_s;
+    int64_t retries;
+} command_config;
+
+static const nas_option options[] = {
+    {"command", NAS_TYPE_STRINGS, NULL, offsetof(command_config, command), 0, 0, NULL,
+     "program and arguments; {network} in them is the path of a JSON description of the network, "
+     "{file} that of the exported network",
+     NULL},
+    {"export", NAS_TYPE_STRING, "null", offsetof(command_config, export), 0, 0, NULL,
+     "export plugin that writes {file}", NULL},
+    {"timeout_s", NAS_TYPE_FLOAT, "60", offsetof(command_config, timeout_s), 0.001, 1e6, "s",
+     "after which the program and its children are killed", NULL},
+    {"retries", NAS_TYPE_INT, "2", offsetof(command_config, retries), 0, 100, NULL,
+     "further tries after a failure", NULL},
+    {0},
+};
+
+typedef struct runner {
+    const nas_host *host;
+    command_config config;
+    const nas_export_service *service;
+    void *exporter; /* NULL: none */
+} runner;
+
+static bool mentions(const runner *r, const char *placeholder) {
+    for (size_t i = 0; r->config.command[i]; i++)
+        if (strstr(r->config.command[i], placeholder)) return true;
+    return false;
+}
+
+/* ---- The network as files ---- */
+
+static json_t *shape_json(nas_shape shape) {
+    return json_pack("[I, I, I]", (json_int_t)shape.h, (json_int_t)shape.w, (json_int_t)shape.c);
+}
+
+static json_t *layer_json(const nas_layer *l) {
+    json_t *inputs = l->input[1] == NAS_INPUT_NONE ? json_pack("[i]", l->input[0])
+                                                   : json_pack("[i, i]", l->input[0], l->input[1]);
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:I, s:I, s:I}", "name",
+                     l->name, "op", nas_op_name(l->op), "activation",
+                     nas_activation_name(l->activation), "inputs", inputs, "in", shape_json(l->in),
+                     "out", shape_json(l->out), "kernel", (json_int_t)l->kernel, "stride",
+                     (json_int_t)l->stride, "expand", (json_int_t)l->expand, "squeeze_excite",
+                     (int)l->squeeze_excite, "macs", (json_int_t)l->macs, "weights",
+                     (json_int_t)l->weights, "biases", (json_int_t)l->biases);
+}
+
+/* NULL: out of memory. */
+static json_t *network_json(const nas_network *network) {
+    json_t *layers = json_array();
+    for (uint32_t i = 0; i < network->n_layers; i++)
+        json_array_append_new(layers, layer_json(nas_network_layer(network, i)));
+    if (json_array_size(layers) != network->n_layers) {
+        json_decref(layers);
+        return NULL;
+    }
+    json_t *genome = network->genome ? json_loads(network->genome, 0, NULL) : NULL;
+    return json_pack("{s:o*, s:o, s:I, s:I, s:I, s:I, s:o}", "genome", genome, "image",
+                     shape_json(network->image), "classes", (json_int_t)network->classes, "macs",
+                     (json_int_t)network->macs, "params", (json_int_t)network->params,
+                     "peak_elements", (json_int_t)network->peak_elements, "layers", layers);
+}
+
+typedef struct scratch {
+    char folder[256], network[300], file[400];
+} scratch;
+
+static void remove_scratch(const scratch *s) {
+    unlink(s->network);
+    unlink(s->file);
+    rmdir(s->folder);
+}
+
+static int write_files(const runner *r, const nas_network *network, const scratch *s,
+                       nas_error *err) {
+    json_t *json = network_json(network);
+    if (!json) return nas_fail(err, NAS_ERR_MEMORY, "command: out of memory");
+    int failed = json_dump_file(json, s->network, JSON_INDENT(1));
+    json_decref(json);
+    if (failed) return nas_fail(err, NAS_ERR_IO, "command: cannot write %s", s->network);
+    return r->exporter ? r->service->write(r->exporter, network, s->file, err) : NAS_OK;
+}
+
+/* A fresh folder with the files. On failure nothing is left. */
+static int make_scratch(const runner *r, const nas_network *network, scratch *s, nas_error *err) {
+    const char *base = getenv("TMPDIR");
+    int n =
+        snprintf(s->folder, sizeof s->folder, "%s/nashost-XXXXXX", base && *base ? base : "/tmp");
+    if (n < 0 || (size_t)n >= sizeof s->folder || !mkdtemp(s->folder))
+        return nas_fail(err, NAS_ERR_IO, "command: cannot make a folder in %.200s: %s",
+                        base && *base ? base : "/tmp", strerror(errno));
+    const char *extension = r->exporter ? r->service->extension(r->exporter) : "none";
+    snprintf(s->network, sizeof s->network, "%s/network.json", s->folder);
+    snprintf(s->file, sizeof s->file, "%s/network.%.64s", s->folder, extension);
+    int rc = write_files(r, network, s, err);
+    if (rc) remove_scratch(s);
+    return rc;
+}
+
+/* ---- The argument vector ---- */
+
+/* word with every {network} and {file} replaced; the caller frees. NULL: out of memory. */
+static char *fill_word(const char *word, const scratch *s) {
+    size_t bytes = 0;
+    char *out = NULL;
+    FILE *stream = open_memstream(&out, &bytes);
+    if (!stream) return NULL;
+    while (*word) {
+        const char *value = NULL;
+        size_t n = 1;
+        if (strncmp(word, "{network}", 9) == 0) value = s->network, n = 9;
+        if (strncmp(word, "{file}", 6) == 0) value = s->file, n = 6;
+        fprintf(stream, "%.*s", value ? (int)strlen(value) : 1, value ? value : word);
+        word += n;
+    }
+    if (fclose(stream) == 0) return out;
+    free(out);
+    return NULL;
+}
+
+static void free_words(char **words) {
+    for (size_t i = 0; words && words[i]; i++) free(words[i]);
+    free(words);
+}
+
+static char **fill_words(const char *const *command, const scratch *s) {
+    size_t n = 0;
+    while (command[n]) n++;
+    char **words = calloc(n + 1, sizeof *words);
+    for (size_t i = 0; words && i < n; i++) {
+        words[i] = fill_word(command[i], s);
+        if (words[i]) continue;
+        free_words(words);
+        return NULL;
+    }
+    return words;
+}
+
+/* ---- One run of the program ---- */
+
+typedef struct child {
+    pid_t pid;
+    int out, err; /* ends of pipes to read from; -1: closed */
+    bool ended;
+    int status; /* of waitpid, once it has ended */
+    size_t n_out, n_tail;
+    char *output; /* [MOST_OUTPUT + 1] */
+    char tail[TAIL + 1];
+} child;
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void close_end(int *fd) {
+    if (*fd >= 0) close(*fd);
+    *fd = -1;
+}
+
+/* A process group of its own, so that a time-out reaches its children; signals as a program expects
+ * them, since the host ignores SIGPIPE. Returns an errno. */
+static int spawn(char **words, int out, int err, pid_t *pid) {
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, pipe_only;
+    sigemptyset(&none);
+    sigemptyset(&pipe_only);
+    sigaddset(&pipe_only, SIGPIPE);
+    int rc = posix_spawn_file_actions_init(&actions);
+    if (rc) return rc;
+    rc = posix_spawnattr_init(&attributes);
+    if (!rc) {
+        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+                                                  POSIX_SPAWN_SETSIGMASK);
+        posix_spawnattr_setpgroup(&attributes, 0);
+        posix_spawnattr_setsigdefault(&attributes, &pipe_only);
+        posix_spawnattr_setsigmask(&attributes, &none);
+        rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+        if (!rc) rc = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+        if (!rc) rc = posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
+        if (!rc) rc = posix_spawnp(pid, words[0], &actions, &attributes, words, environ);
+        posix_spawnattr_destroy(&attributes);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return rc;
+}
+
+static int start(char **words, child *c, nas_error *err) {
+    int out[2] = {-1, -1}, errors[2] = {-1, -1};
+    int rc = pipe2(out, O_CLOEXEC) || pipe2(errors, O_CLOEXEC) ? errno : 0;
+    if (!rc) rc = spawn(words, out[1], errors[1], &c->pid);
+    close_end(&out[1]);
+    close_end(&errors[1]);
+    c->out = out[0];
+    c->err = errors[0];
+    if (!rc) {
+        fcntl(c->out, F_SETFL, O_NONBLOCK);
+        fcntl(c->err, F_SETFL, O_NONBLOCK);
+        return NAS_OK;
+    }
+    close_end(&c->out);
+    close_end(&c->err);
+    return nas_fail(err, rc == ENOMEM ? NAS_ERR_MEMORY : NAS_ERR_INPUT,
+                    "cannot start \"%.200s\": %s", words[0], strerror(rc));
+}
+
+/* Keeps the last TAIL bytes. */
+static void keep_tail(child *c, const char *data, size_t n) {
+    if (n > TAIL) data += n - TAIL, n = TAIL;
+    size_t drop = c->n_tail + n > TAIL ? c->n_tail + n - TAIL : 0;
+    memmove(c->tail, c->tail + drop, c->n_tail - drop);
+    memcpy(c->tail + c->n_tail - drop, data, n);
+    c->n_tail += n - drop;
+    c->tail[c->n_tail] = 0;
+}
+
+/* Reads what is there; at the end, closes. False: too much output. */
+static bool drain_output(child *c) {
+    ssize_t n = 1;
+    while (c->out >= 0 && c->n_out < MOST_OUTPUT && n > 0) {
+        n = read(c->out, c->output + c->n_out, MOST_OUTPUT - c->n_out);
+        if (n > 0) c->n_out += (size_t)n;
+    }
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&c->out);
+    c->output[c->n_out] = 0;
+    return c->n_out < MOST_OUTPUT;
+}
+
+static void drain_errors(child *c) {
+    char data[4096];
+    ssize_t n = 1;
+    /* A program may write faster than this reads: not for ever. */
+    for (int i = 0; c->err >= 0 && i < 64 && n > 0; i++) {
+        n = read(c->err, data, sizeof data);
+        if (n > 0) keep_tail(c, data, (size_t)n);
+    }
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&c->err);
+}
+
+/* Reads until the program has ended; what its children still hold open is not waited for. */
+static int collect(child *c, double timeout_s, nas_error *err) {
+    double deadline = seconds() + timeout_s;
+    bool fits = true;
+    while (fits && !c->ended && seconds() < deadline) {
+        struct pollfd ends[2] = {{c->out, POLLIN, 0}, {c->err, POLLIN, 0}};
+        poll(ends, 2, POLL_MS);
+        c->ended = waitpid(c->pid, &c->status, WNOHANG) != 0;
+        fits = drain_output(c);
+        drain_errors(c);
+    }
+    if (!c->ended) {
+        kill(-c->pid, SIGKILL);
+        while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR) continue;
+    }
+    close_end(&c->out);
+    close_end(&c->err);
+    if (!fits)
+        return nas_fail(err, NAS_ERR_INPUT, "it printed more than %u bytes", MOST_OUTPUT - 1);
+    if (!c->ended) return nas_fail(err, NAS_ERR_IO, "it took longer than %g s", timeout_s);
+    if (WIFSIGNALED(c->status))
+        return nas_fail(err, NAS_ERR_IO, "signal %d ended it", WTERMSIG(c->status));
+    if (WEXITSTATUS(c->status))
+        return nas_fail(err, NAS_ERR_IO, "it ended with exit status %d", WEXITSTATUS(c->status));
+    return NAS_OK;
+}
+
+/* ---- Its answer ---- */
+
+/* A number of at least 0, or nothing (absent or null): `unknown`. */
+static int read_number(const json_t *json, const char *key, bool whole, double *value,
+                       nas_error *err) {
+    const json_t *item = json_object_get(json, key);
+    *value = NAN;
+    if (!item || json_is_null(item)) return NAS_OK;
+    double number = json_number_value(item);
+    if ((whole ? json_is_integer(item) : json_is_number(item)) && number >= 0) {
+        *value = number;
+        return NAS_OK;
+    }
+    char *text = json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
+    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: expected %s of at least 0, found %.60s", key,
+                      whole ? "an integer" : "a number", text ? text : "?");
+    free(text);
+    return rc;
+}
+
+static uint64_t count_of(double value) {
+    return isnan(value) ? UINT64_MAX : (uint64_t)value;
+}
+
+static int read_costs(const json_t *json, nas_cost *cost, nas_error *err) {
+    const char *reason = json_string_value(json_object_get(json, "infeasible"));
+    double peak, flash;
+    if (reason)
+        return nas_fail(err, NAS_ERR_INFEASIBLE, "the device cannot run it: %.400s", reason);
+    int rc = read_number(json, "latency_ms", false, &cost->latency_ms, err);
+    if (!rc && !(cost->latency_ms > 0))
+        rc = nas_fail(err, NAS_ERR_INPUT, "latency_ms: expected a number above 0");
+    if (!rc) rc = read_number(json, "energy_mj", false, &cost->energy_mj, err);
+    if (!rc) rc = read_number(json, "peak_bytes", true, &peak, err);
+    if (!rc) rc = read_number(json, "flash_bytes", true, &flash, err);
+    if (rc) return rc;
+    cost->peak_bytes = count_of(peak);
+    cost->flash_bytes = count_of(flash);
+    cost->known_share = 1;
+    return NAS_OK;
+}
+
+/* The last line that is not blank; cuts off what follows it. */
+static char *last_line(char *text) {
+    size_t n = strlen(text);
+    while (n && strchr(" \t\r\n", text[n - 1])) n--;
+    text[n] = 0;
+    char *newline = strrchr(text, '\n');
+    return newline ? newline + 1 : text;
+}
+
+static int read_answer(char *output, nas_cost *cost, nas_error *err) {
+    json_error_t why;
+    char *line = last_line(output);
+    if (!*line) return nas_fail(err, NAS_ERR_INPUT, "it printed nothing");
+    json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, &why);
+    int rc = json_is_object(json)
+                 ? read_costs(json, cost, err)
+                 : nas_fail(err, NAS_ERR_INPUT,
+                            "expected a JSON object as the last line, such as {\"latency_ms\": "
+                            "1.5}, found \"%.100s\"",
+                            line);
+    json_decref(json);
+    return rc;
+}
+
+/* ---- Costs ---- */
+
+/* Makes text one line: what is not printable becomes a space. */
+static const char *one_line(char *text) {
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
+    return text + strspn(text, " ");
+}
+
+/* One try. *fatal: another one is of no use. */
+static int try_once(const runner *r, char **words, nas_cost *cost, bool *fatal, nas_error *err) {
+    child c = {.out = -1, .err = -1, .output = malloc(MOST_OUTPUT + 1)};
+    nas_error why = {0};
+    *fatal = true;
+    if (!c.output) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    int rc = start(words, &c, err);
+    if (!rc) {
+        rc = collect(&c, r->config.timeout_s, &why);
+        if (!rc) rc = read_answer(c.output, cost, &why);
+        *fatal = rc == NAS_ERR_INFEASIBLE;
+        if (rc)
+            nas_fail(err, rc, "\"%.100s\": %.450s%s%s", words[0], one_line(why.message),
+                     c.n_tail ? "; its standard error ends with: " : "", one_line(c.tail));
+    }
+    free(c.output);
+    return rc;
+}
+
+static int run_program(const runner *r, char **words, nas_cost *cost, nas_error *err) {
+    bool fatal = false;
+    int rc = try_once(r, words, cost, &fatal, err);
+    for (int64_t i = 0; rc && !fatal && i < r->config.retries; i++) {
+        if (r->host) r->host->log(r->host, NAS_WARNING, err->message);
+        rc = try_once(r, words, cost, &fatal, err);
+    }
+    return rc;
+}
+
+static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
+    const runner *r = self;
+    scratch s;
+    int rc = make_scratch(r, network, &s, err);
+    if (rc) return rc;
+    char **words = fill_words(r->config.command, &s);
+    nas_error why = {0};
+    rc = words ? run_program(r, words, result, &why)
+               : nas_fail(&why, NAS_ERR_MEMORY, "out of memory");
+    if (rc) nas_fail(err, rc, "command: %.1000s", why.message);
+    free_words(words);
+    remove_scratch(&s);
+    return rc;
+}
+
+/* ---- Life ---- */
+
+static void destroy(void *self) {
+    runner *r = self;
+    if (r && r->exporter) r->service->close(r->exporter);
+    free(r);
+}
+
+static int open_exporter(runner *r, nas_error *err) {
+    if (!r->config.export) return NAS_OK;
+    r->service = r->host ? r->host->extension(r->host, NAS_EXT_EXPORT) : NULL;
+    if (!r->service)
+        return nas_fail(err, NAS_ERR_INPUT, "command: export: this host cannot export from here");
+    return r->service->open(r->host, r->config.export, &r->exporter, err);
+}
+
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    runner *r = calloc(1, sizeof *r);
+    if (!r) return nas_fail(err, NAS_ERR_MEMORY, "command: out of memory");
+    r->host = host;
+    r->config = *(const command_config *)config;
+    int rc = NAS_OK;
+    if (!r->config.command[0] || !r->config.command[0][0])
+        rc = nas_fail(err, NAS_ERR_INPUT, "command: command: expected a program, found none");
+    else if (mentions(r, "{file}") != (r->config.export != NULL))
+        rc = nas_fail(
+            err, NAS_ERR_INPUT,
+            "command: expected {file} in the command and the option export together, found "
+            "%s alone",
+            r->config.export ? "export" : "{file}");
+    if (!rc) rc = open_exporter(r, err);
+    if (rc)
+        destroy(r);
+    else
+        *self = r;
+    return rc;
+}
+
+static const nas_hardware_api api = {sizeof api, cost};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_HARDWARE,
+    .id = "command",
+    .version = "0.1.0",
+    .summary = "costs from your own program, such as a script that measures on a board",
+    .license = "Apache-2.0",
+    .source = "docs/hardware.md",
+    .options = options,
+    .option_size = sizeof(nas_option),
+    .config_size = sizeof(command_config),
+    .create = create,
+    .destroy = destroy,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}
