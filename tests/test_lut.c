@@ -140,8 +140,11 @@ static void test_estimates(void **state) {
 /* The nearest entry is the one whose work has the smallest ratio. */
 static void test_nearest(void **state) {
     (void)state;
-    const entry list[] = {{NAS_OP_POOL, 100, 1}, {NAS_OP_POOL, 1000, 2}, {NAS_OP_ADD, 300, 50}};
-    const table t = {.n = 3, .list = (entry *)(uintptr_t)list};
+    /* Works of 100, 1000 and 300. */
+    nas_lut_entry list[] = {{{.op = NAS_OP_POOL, .in = {1, 1, 99}, .out = {1, 1, 1}}, 1},
+                            {{.op = NAS_OP_POOL, .in = {1, 1, 999}, .out = {1, 1, 1}}, 2},
+                            {{.op = NAS_OP_ADD, .in = {1, 1, 100}, .out = {1, 1, 100}}, 50}};
+    const nas_lut t = {.n = 3, .list = list};
     nas_layer layer = {.op = NAS_OP_POOL, .in = {1, 1, 299}, .out = {1, 1, 1}, .kernel = 1};
     assert_near(estimate(&t, &layer), 3);
     layer.in.c = 399;
@@ -167,7 +170,7 @@ static void test_bad_tables(void **state) {
         const char *from, *to, *message;
     } cases[] = {
         {"nashost latency table", "x", "format: expected \"nashost latency table\", found \"x\""},
-        {"\"version\": 1", "\"version\": 2", "version: expected 1, the one that this plugin reads"},
+        {"\"version\": 1", "\"version\": 2", "version: expected 1, the one that is read here"},
         {"\"version\": 1", "\"version\": \"1\"", "version: expected 1"},
         {"\"device\": \"toy\"", "\"device\": 3", "device: expected a string, found 3"},
         {"\"runtime\"", "\"runtmie\"", "runtime: expected a string, found nothing"},
@@ -205,6 +208,44 @@ static void test_bad_tables(void **state) {
     nas_plugin_entry()->destroy(NULL);
 }
 
+/* Measured networks correct the sums: ratios 2, 1.1 and 4, and one that cannot be summed. */
+static void test_networks(void **state) {
+    (void)state;
+    static const char networks[] =
+        ", \"networks\": ["
+        "{\"median_ms\": 1.0, \"layers\": {\"" CONV "\": 1}},"
+        "{\"median_ms\": 1.1, \"layers\": {\"" CONV "\": 1, \"" BLOCK "\": 2}},"
+        "{\"median_ms\": 8, \"layers\": {\"" ADD "\": 1}},"
+        "{\"median_ms\": 1, \"layers\": {\"" CONV "\": 1, \"other\": 1}}]}";
+    char text[4096];
+    nas_error err = {0};
+    nas_cost result = {.size = sizeof result};
+    void *self;
+    snprintf(text, sizeof text, "%.*s%s", (int)strlen(plain) - 1, plain, networks);
+    if (open_text(text, false, &self, &err)) fail_msg("%s", err.message);
+    const nas_layer layer = layer_of(BLOCK, "a");
+    nas_network net = network_of(&layer, 1);
+    if (api.cost(self, &net, &result, &err)) fail_msg("%s", err.message);
+    assert_near(result.latency_ms, 2 * 0.25);
+    nas_plugin_entry()->destroy(self);
+    static const struct {
+        const char *networks, *message;
+    } cases[] = {
+        {"{}", "networks: expected an array, found {}"},
+        {"[1]", "networks[0]: expected a \"median_ms\" above 0, found 1"},
+        {"[{\"median_ms\": 1}]", "networks[0]: expected an object \"layers\""},
+        {"[{\"median_ms\": 1, \"layers\": {\"x\": 0}}]",
+         "layers with counts of at least 1, found 0"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "%.*s, \"networks\": %s}", (int)strlen(plain) - 1, plain,
+                 cases[i].networks);
+        assert_int_equal(open_text(text, false, &self, &err), NAS_ERR_INPUT);
+        if (!strstr(err.message, cases[i].message))
+            fail_msg("said: %s\n  not: %s", err.message, cases[i].message);
+    }
+}
+
 static void test_int8(void **state) {
     (void)state;
     char text[4096];
@@ -226,7 +267,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sum),        cmocka_unit_test(test_missing),
         cmocka_unit_test(test_estimates),  cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_int8),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -42,6 +42,7 @@ typedef struct fake {
     size_t calls, most; /* calls of layer(); after `most` it fails */
     double scale;
     const char *device;
+    bool networks_fail;
 } fake;
 
 static int fake_target(void *self, nas_target *target, nas_error *err) {
@@ -67,19 +68,35 @@ static const void *fake_extension(void *self, const char *id) {
     return strcmp(id, NAS_EXT_MEASURE) == 0 ? &measure : NULL;
 }
 
-static const nas_plugin plugin = {.id = "fake", .version = "1.2", .extension = fake_extension};
+/* A network takes as long as its MACs, in ns. */
+static int fake_cost(void *self, const nas_network *network, nas_cost *cost, nas_error *err) {
+    const fake *f = self;
+    if (f->networks_fail) return nas_fail(err, NAS_ERR_IO, "the board is hot");
+    cost->latency_ms = f->scale * (double)network->macs / 1e6;
+    return NAS_OK;
+}
+
+static const nas_hardware_api fake_api = {sizeof fake_api, fake_cost};
+static const nas_plugin plugin = {
+    .id = "fake", .version = "1.2", .extension = fake_extension, .vtable = &fake_api};
 static const nas_plugin mute = {.id = "mute", .version = "1"};
 
-static int build(fake *f, const nas_space *space, size_t limit, nas_lut_result *result,
-                 nas_error *err) {
+static int build_with(fake *f, const nas_space *space, size_t limit, size_t networks,
+                      nas_lut_result *result, nas_error *err) {
     nas_instance hardware = {.plugin = &plugin, .self = f};
     const nas_lut_request request = {.space = space,
                                      .hardware = &hardware,
                                      .out = path,
                                      .seed = 5,
                                      .limit = limit,
+                                     .networks = networks,
                                      .quiet = true};
     return nas_lut_build(&request, result, err);
+}
+
+static int build(fake *f, const nas_space *space, size_t limit, nas_lut_result *result,
+                 nas_error *err) {
+    return build_with(f, space, limit, 0, result, err);
 }
 
 /* ---- Which layers ---- */
@@ -233,7 +250,9 @@ static void test_build(void **state) {
         assert_true(json_real_value(json_object_get(value, "spread_ms")) == 0.5);
         assert_int_equal(json_integer_value(json_object_get(value, "count")), 7);
     }
+    assert_int_equal(json_array_size(json_object_get(table, "networks")), 0);
     json_object_del(table, "entries");
+    json_object_del(table, "networks");
     json_t *header =
         json_loads("{\"format\": \"nashost latency table\", \"version\": 1, "
                    "\"device\": \"toy\", \"runtime\": \"Fake\", \"dtype\": \"float32\","
@@ -284,12 +303,59 @@ static void test_limit(void **state) {
     assert_int_equal(f.calls, result.layers);
 }
 
+/* Networks come last, differ, and are those that a longer build begins with. */
+static void test_networks(void **state) {
+    (void)state;
+    nas_error err = {0};
+    nas_lut_result result;
+    nas_space space = small_quickstart();
+    fake f = {.most = SIZE_MAX, .scale = 1, .device = "toy", .networks_fail = true};
+    assert_int_equal(build_with(&f, &space, 5, 3, &result, &err), NAS_ERR_IO);
+    assert_string_equal(err.message, "the board is hot");
+    f.networks_fail = false;
+    if (build_with(&f, &space, 5, 3, &result, &err)) fail_msg("%s", err.message);
+    assert_int_equal(result.kept, 5);
+    assert_int_equal(result.networks, 3);
+    if (build_with(&f, &space, 5, 8, &result, &err)) fail_msg("%s", err.message);
+    assert_int_equal(result.networks, 5);
+    json_t *table = read_table(), *cover = cover_keys(&space), *count;
+    const json_t *networks = json_object_get(table, "networks");
+    assert_int_equal(json_array_size(networks), 8);
+    for (size_t i = 0; i < 8; i++) {
+        const json_t *network = json_array_get(networks, i);
+        double total = 0;
+        const char *key;
+        assert_false(i && json_equal(network, json_array_get(networks, i - 1)));
+        json_object_foreach(json_object_get(network, "layers"), key, count) {
+            nas_layer layer;
+            double macs, elements;
+            assert_non_null(json_object_get(cover, key));
+            assert_true(nas_layer_from_key(key, &layer));
+            nas_layer_work(&layer, &macs, &elements);
+            total += (double)json_integer_value(count) * macs;
+        }
+        assert_true(fabs(json_number_value(json_object_get(network, "median_ms")) - total / 1e6) <
+                    1e-9);
+    }
+    json_decref(table);
+    json_decref(cover);
+}
+
 static void refuse(fake *f, const char *message, int code) {
     nas_error err = {0};
     nas_lut_result result;
     nas_space space = small_space("");
     assert_int_equal(build(f, &space, 3, &result, &err), code);
     if (!strstr(err.message, message)) fail_msg("expected \"%s\", found: %s", message, err.message);
+}
+
+#define HEADER                                                                                     \
+    "{\"format\": \"nashost latency table\", \"version\": 1, \"device\": \"toy\", "                \
+    "\"runtime\": \"Fake\", \"dtype\": \"float32\", \"threads\": 2, \"batch\": 1, "                \
+    "\"measured_with\": \"fake 1.2\""
+
+static int write_table(const char *text) {
+    return fixture_write(folder, "table.json", text, strlen(text), false);
 }
 
 static void test_refusals(void **state) {
@@ -308,16 +374,13 @@ static void test_refusals(void **state) {
     refuse(&f, "table.json: device: expected \"another\", as it is measured now, found \"toy\"",
            NAS_ERR_INPUT);
     f.device = "toy";
-    static const char no_entries[] =
-        "{\"format\": \"nashost latency table\", \"version\": 1, \"device\": \"toy\", "
-        "\"runtime\": \"Fake\", \"dtype\": \"float32\", \"threads\": 2, \"batch\": 1, "
-        "\"measured_with\": \"fake 1.2\", \"entries\": []}";
-    assert_int_equal(fixture_write(folder, "table.json", no_entries, sizeof no_entries - 1, false),
-                     0);
+    assert_int_equal(write_table(HEADER ", \"entries\": []}"), 0);
     refuse(&f, "table.json: entries: expected an object, found array", NAS_ERR_INPUT);
-    assert_int_equal(fixture_write(folder, "table.json", "{", 1, false), 0);
+    assert_int_equal(write_table(HEADER ", \"entries\": {}}"), 0);
+    refuse(&f, "table.json: networks: expected an array, found nothing", NAS_ERR_INPUT);
+    assert_int_equal(write_table("{"), 0);
     refuse(&f, "table.json", NAS_ERR_INPUT);
-    assert_int_equal(fixture_write(folder, "table.json", "{}", 2, false), 0);
+    assert_int_equal(write_table("{}"), 0);
     refuse(&f, "table.json: format: expected \"nashost latency table\"", NAS_ERR_INPUT);
     nas_instance hardware = {.plugin = &mute};
     const nas_lut_request request = {.space = &space, .hardware = &hardware, .out = path};
@@ -335,6 +398,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_build, remove_table),
         cmocka_unit_test_teardown(test_resume, remove_table),
         cmocka_unit_test_teardown(test_limit, remove_table),
+        cmocka_unit_test_teardown(test_networks, remove_table),
         cmocka_unit_test_teardown(test_refusals, remove_table),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -25,7 +25,7 @@ typedef struct builder {
     const nas_lut_request *request;
     const nas_measure_api *api;
     layer_list list;
-    json_t *table, *entries; /* entries is borrowed from table */
+    json_t *table, *entries, *networks; /* the latter two are borrowed from table */
     nas_lut_result *result;
 } builder;
 
@@ -95,9 +95,15 @@ static int check_header(const char *file, const json_t *header, const json_t *ta
         free(have);
         return rc;
     }
-    if (json_is_object(json_object_get(table, "entries"))) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: entries: expected an object, found %s", file,
-                    nas_json_kind(json_object_get(table, "entries")));
+    const json_t *entries = json_object_get(table, "entries");
+    const json_t *networks = json_object_get(table, "networks");
+    if (!json_is_object(entries))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: entries: expected an object, found %s", file,
+                        nas_json_kind(entries));
+    if (!json_is_array(networks))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: networks: expected an array, found %s", file,
+                        nas_json_kind(networks));
+    return NAS_OK;
 }
 
 /* The table in the file, or a new one. */
@@ -113,10 +119,13 @@ static int open_table(builder *b, nas_error *err) {
         if (!rc) rc = check_header(b->request->out, header, b->table, err);
     } else {
         b->table = json_deep_copy(header);
-        if (json_object_set_new(b->table, "entries", json_object())) rc = no_memory(err);
+        if (json_object_set_new(b->table, "entries", json_object()) ||
+            json_object_set_new(b->table, "networks", json_array()))
+            rc = no_memory(err);
     }
     json_decref(header);
     b->entries = json_object_get(b->table, "entries");
+    b->networks = json_object_get(b->table, "networks");
     return rc;
 }
 
@@ -168,6 +177,62 @@ static int measure_layers(builder *b, const uint64_t *order, size_t n, nas_error
     return rc;
 }
 
+/* How often each layer occurs. NULL: out of memory. */
+static json_t *count_layers(const nas_network *network) {
+    json_t *counts = json_object();
+    for (uint32_t i = 0; i < network->n_layers; i++) {
+        char key[NAS_LAYER_KEY];
+        nas_layer_key(nas_network_layer(network, i), key);
+        json_int_t n = json_integer_value(json_object_get(counts, key));
+        if (json_object_set_new(counts, key, json_integer(n + 1))) {
+            json_decref(counts);
+            return NULL;
+        }
+    }
+    return counts;
+}
+
+static int measure_network(builder *b, const nas_network *network, nas_error *err) {
+    const nas_instance *hardware = b->request->hardware;
+    const nas_hardware_api *api = hardware->plugin->vtable;
+    nas_cost cost = {.size = sizeof cost, .latency_ms = NAN};
+    int rc = api->cost(hardware->self, network, &cost, err);
+    if (rc) return rc;
+    if (!(cost.latency_ms > 0) || !isfinite(cost.latency_ms))
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "plugin '%s' measured %g ms for a network; expected a time above 0",
+                        hardware->plugin->id, cost.latency_ms);
+    json_t *counts = count_layers(network);
+    json_t *entry =
+        counts ? json_pack("{s:f, s:o}", "median_ms", cost.latency_ms, "layers", counts) : NULL;
+    if (json_array_append_new(b->networks, entry)) return no_memory(err);
+    b->result->networks++;
+    return NAS_OK;
+}
+
+static uint32_t below(void *rng, uint32_t n) {
+    return nas_rng_below(rng, n);
+}
+
+/* Measures random subnets until the table has as many as it should. */
+static int measure_networks(builder *b, nas_error *err) {
+    const nas_lut_request *request = b->request;
+    nas_progress progress =
+        nas_progress_open(request->log, "measure networks", 0, request->networks, request->quiet);
+    int rc = NAS_OK;
+    for (size_t i = json_array_size(b->networks); i < request->networks && !rc; i++) {
+        nas_rng rng = nas_rng_open(request->seed, NAS_RNG_SUBNETS, 1, i);
+        nas_genome genome = nas_genome_random(request->space, below, &rng);
+        nas_lowered *lowered;
+        if (nas_progress_due(&progress)) nas_progress_show(&progress, i, "");
+        rc = nas_lower(request->space, &genome, &lowered, err);
+        if (!rc) rc = measure_network(b, &lowered->network, err);
+        nas_lowered_free(lowered);
+    }
+    nas_progress_clear(&progress);
+    return rc;
+}
+
 /* What was measured before an error is kept. */
 static int measure_and_save(builder *b, nas_error *err) {
     size_t n = b->list.n, limit = b->request->limit;
@@ -179,7 +244,8 @@ static int measure_and_save(builder *b, nas_error *err) {
     nas_error ignored;
     int rc = measure_layers(b, order, limit && limit < n ? limit : n, err);
     free(order);
-    if (rc && !b->result->measured) return rc;
+    if (!rc) rc = measure_networks(b, err);
+    if (rc && !b->result->measured && !b->result->networks) return rc;
     int saved = nas_json_save(b->request->out, b->table, rc ? &ignored : err);
     return rc ? rc : saved;
 }

@@ -1,0 +1,181 @@
+/* nashost plugin SDK: reading a latency table (see nashost/lut.h), for plugins that use Jansson. */
+#ifndef NASHOST_LUT_FILE_H
+#define NASHOST_LUT_FILE_H
+
+#include <nashost/lut.h>
+#include <nashost/plugin.h>
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct nas_lut_entry {
+    nas_layer layer; /* as nas_layer_from_key fills it */
+    double ms;       /* median */
+} nas_lut_entry;
+
+/* A table in memory. Zeroed, it is empty. */
+typedef struct nas_lut {
+    const char *file;       /* borrowed */
+    uint32_t element_bytes; /* of its dtype */
+    json_t *root;
+    json_t *entries;  /* borrowed from root: by key */
+    json_t *networks; /* borrowed from root; NULL: none */
+    size_t n;
+    nas_lut_entry *list; /* [n], as they stand in the file */
+} nas_lut;
+
+/* Fails with "FILE: KEY: expected ..., found ...". [any] */
+static inline int nas_lut_fail(const char *file, const char *key, const json_t *found,
+                               const char *expected, nas_error *err) {
+    char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: %.200s: expected %s, found %.60s", file, key,
+                      expected, found ? text ? text : "?" : "nothing");
+    free(text);
+    return rc;
+}
+
+static inline int nas_lut_read_header(nas_lut *t, nas_error *err) {
+    static const char *const texts[] = {"device", "runtime", "dtype"};
+    const json_t *format = json_object_get(t->root, "format");
+    const json_t *version = json_object_get(t->root, "version");
+    const json_t *threads = json_object_get(t->root, "threads");
+    const json_t *batch = json_object_get(t->root, "batch");
+    if (!json_is_string(format) || strcmp(json_string_value(format), NAS_LUT_FORMAT) != 0)
+        return nas_lut_fail(t->file, "format", format, "\"" NAS_LUT_FORMAT "\"", err);
+    if (json_integer_value(version) != NAS_LUT_VERSION)
+        return nas_lut_fail(t->file, "version", version, "1, the one that is read here", err);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const json_t *text = json_object_get(t->root, texts[i]);
+        if (!json_string_length(text))
+            return nas_lut_fail(t->file, texts[i], text, "a string", err);
+    }
+    if (json_integer_value(threads) < 1)
+        return nas_lut_fail(t->file, "threads", threads, "1 or more", err);
+    if (json_integer_value(batch) != 1)
+        return nas_lut_fail(t->file, "batch", batch, "1, as costs are those of one image", err);
+    const json_t *dtype = json_object_get(t->root, "dtype");
+    const char *name = json_string_value(dtype);
+    t->element_bytes = strcmp(name, "float32") == 0 ? 4 : strcmp(name, "int8") == 0 ? 1 : 0;
+    if (t->element_bytes) return NAS_OK;
+    return nas_lut_fail(t->file, "dtype", dtype, "\"float32\" or \"int8\"", err);
+}
+
+static inline int nas_lut_read_entry(nas_lut *t, const char *key, const json_t *value,
+                                     nas_error *err) {
+    char where[NAS_LAYER_KEY + 32];
+    nas_lut_entry *entry = &t->list[t->n];
+    snprintf(where, sizeof where, "entries: %.199s", key);
+    if (!nas_layer_from_key(key, &entry->layer))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: entries: expected keys such as \"conv in=28x28x1 out=28x28x16 "
+                        "kernel=3 stride=1 expand=0 act=relu se=0\", found \"%.199s\"",
+                        t->file, key);
+    entry->ms = json_number_value(json_object_get(value, "median_ms"));
+    if (!(entry->ms > 0))
+        return nas_lut_fail(t->file, where, value, "a \"median_ms\" above 0", err);
+    if (json_integer_value(json_object_get(value, "count")) < 1)
+        return nas_lut_fail(t->file, where, value, "a \"count\" of at least 1", err);
+    const json_t *spread = json_object_get(value, "spread_ms");
+    if (!json_is_number(spread) || json_number_value(spread) < 0)
+        return nas_lut_fail(t->file, where, value, "a \"spread_ms\" of at least 0", err);
+    t->n++;
+    return NAS_OK;
+}
+
+static inline int nas_lut_read_entries(nas_lut *t, nas_error *err) {
+    const char *key;
+    json_t *value;
+    t->entries = json_object_get(t->root, "entries");
+    if (!json_object_size(t->entries))
+        return nas_lut_fail(t->file, "entries", t->entries, "an object with entries", err);
+    t->list = malloc(json_object_size(t->entries) * sizeof *t->list);
+    if (!t->list) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", t->file);
+    json_object_foreach(t->entries, key, value) {
+        int rc = nas_lut_read_entry(t, key, value, err);
+        if (rc) return rc;
+    }
+    return NAS_OK;
+}
+
+static inline int nas_lut_read_networks(nas_lut *t, nas_error *err) {
+    t->networks = json_object_get(t->root, "networks");
+    if (t->networks && !json_is_array(t->networks))
+        return nas_lut_fail(t->file, "networks", t->networks, "an array", err);
+    for (size_t i = 0; i < json_array_size(t->networks); i++) {
+        const json_t *network = json_array_get(t->networks, i);
+        json_t *layers = json_object_get(network, "layers"), *value;
+        const char *key;
+        char where[48];
+        snprintf(where, sizeof where, "networks[%zu]", i);
+        if (!(json_number_value(json_object_get(network, "median_ms")) > 0))
+            return nas_lut_fail(t->file, where, network, "a \"median_ms\" above 0", err);
+        if (!json_object_size(layers))
+            return nas_lut_fail(t->file, where, network, "an object \"layers\"", err);
+        json_object_foreach(
+            layers, key, value) if (json_integer_value(value) <
+                                    1) return nas_lut_fail(t->file, where, value,
+                                                           "layers with counts of at least 1", err);
+    }
+    return NAS_OK;
+}
+
+/* NULL-safe, empty is fine. [any] */
+static inline void nas_lut_free(nas_lut *t) {
+    if (!t) return;
+    json_decref(t->root);
+    free(t->list);
+    *t = (nas_lut){0};
+}
+
+/* Reads a table and checks every entry; file must outlive it. On failure *t is empty. [any] */
+static inline int nas_lut_load(const char *file, nas_lut *t, nas_error *err) {
+    json_error_t where;
+    *t = (nas_lut){.file = file, .root = json_load_file(file, JSON_REJECT_DUPLICATES, &where)};
+    int rc = NAS_OK;
+    if (!t->root)
+        rc = nas_fail(err, NAS_ERR_INPUT, "%s: line %d, column %d: %s", file, where.line,
+                      where.column, where.text);
+    else if (!json_is_object(t->root))
+        rc = nas_fail(err, NAS_ERR_INPUT, "%s: expected an object", file);
+    if (!rc) rc = nas_lut_read_header(t, err);
+    if (!rc) rc = nas_lut_read_entries(t, err);
+    if (!rc) rc = nas_lut_read_networks(t, err);
+    if (rc) nas_lut_free(t);
+    return rc;
+}
+
+static inline int nas_lut_ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The median over the table's networks of measured time over the sum of layer_ms(context, key) of
+ * its layers: what a sum of layers is to be multiplied with. Networks with a layer whose time is
+ * NaN do not count; *used is how many do. NaN: out of memory; 1: there are none. [any] */
+static inline double nas_lut_factor(const nas_lut *t,
+                                    double (*layer_ms)(void *context, const char *key),
+                                    void *context, size_t *used) {
+    size_t n = json_array_size(t->networks);
+    double *ratios = malloc((n + 1) * sizeof *ratios);
+    *used = 0;
+    if (!ratios) return NAN;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *network = json_array_get(t->networks, i);
+        const char *key;
+        json_t *count;
+        double sum = 0;
+        json_object_foreach(json_object_get(network, "layers"), key, count) {
+            sum += (double)json_integer_value(count) * layer_ms(context, key);
+        }
+        double ratio = json_number_value(json_object_get(network, "median_ms")) / sum;
+        if (isfinite(ratio)) ratios[(*used)++] = ratio;
+    }
+    qsort(ratios, *used, sizeof *ratios, nas_lut_ascending);
+    n = *used;
+    double factor = n == 0 ? 1 : n % 2 ? ratios[n / 2] : (ratios[n / 2 - 1] + ratios[n / 2]) / 2;
+    free(ratios);
+    return factor;
+}
+
+#endif
