@@ -5,6 +5,7 @@
 #include "space/lower.h"
 #include "stages/candidate.h"
 #include "stages/metrics.h"
+#include "stages/step.h"
 
 #include <math.h>
 #include <nashost/logits.h>
@@ -47,17 +48,47 @@ static int draw(const nas_context *context, uint64_t wanted, uint64_t **order, n
                     context->pipeline->file, (ull)wanted, (ull)n);
 }
 
+/* How the student sees image i in training: a step's labelled images, then its views. */
+static nas_augment augmentation(const nas_context *context, uint64_t i) {
+    uint64_t labelled = (uint64_t)context->pipeline->train.batch;
+    uint64_t unlabelled = nas_step_unlabelled(context), rows = labelled;
+    for (uint32_t v = 0; v < context->plan.n_views; v++)
+        if (context->plan.views[v].student) rows += unlabelled;
+    i %= rows;
+    if (i < labelled) return NAS_AUGMENT_WEAK;
+    i -= labelled;
+    for (uint32_t v = 0; v < context->plan.n_views; v++) {
+        if (!context->plan.views[v].student) continue;
+        if (i < unlabelled) return (nas_augment)context->plan.views[v].augment;
+        i -= unlabelled;
+    }
+    return NAS_AUGMENT_WEAK;
+}
+
+static void augment(const nas_context *context, uint64_t i, const uint8_t *image, uint8_t *out,
+                    uint8_t *scratch) {
+    const nas_dataset_info *info = &context->source.info;
+    uint8_t fill[3];
+    for (int c = 0; c < 3; c++) fill[c] = (uint8_t)lroundf(255 * context->source.mean[c]);
+    nas_rng rng = nas_rng_open(context->seed, NAS_RNG_CALIBRATE, STREAM_AUGMENT, i);
+    if (augmentation(context, i) == NAS_AUGMENT_WEAK)
+        nas_augment_weak(&context->augment, &rng, image, out, info->height, info->width,
+                         info->channels);
+    else
+        nas_augment_strong(&context->augment, &rng, image, out, scratch, info->height, info->width,
+                           info->channels, fill);
+}
+
+/* Augmented in the shares of training, since the weights are used to the statistics of that. */
 static int calibration_images(nas_evaluator *evaluator, nas_error *err) {
     const nas_context *context = evaluator->context;
-    const nas_dataset_info *info = &context->source.info;
     size_t area = area_of(context);
     uint64_t *order = NULL, n = evaluator->n_calibration;
     int rc = draw(context, n, &order, err);
     for (uint64_t i = 0; i < n && !rc; i++) {
-        nas_rng rng = nas_rng_open(context->seed, NAS_RNG_CALIBRATE, STREAM_AUGMENT, i);
-        nas_augment_weak(&context->augment, &rng, context->source.train.pixels + order[i] * area,
-                         evaluator->pixels, info->height, info->width, info->channels);
-        nas_normalise(&context->source, evaluator->pixels, 1, evaluator->calibration + i * area);
+        uint8_t *pixels = evaluator->pixels, *scratch = pixels + area;
+        augment(context, i, context->source.train.pixels + order[i] * area, pixels, scratch);
+        nas_normalise(&context->source, pixels, 1, evaluator->calibration + i * area);
     }
     free(order);
     return rc;

@@ -13,7 +13,7 @@ typedef struct nas_evaluator {
     nas_engine *engine;
     nas_bn_stats stats;     /* of the subnet that was calibrated last */
     uint64_t n_calibration; /* images */
-    nas_real *calibration;  /* [n_calibration][h][w][c], normalised, weakly augmented */
+    nas_real *calibration;  /* [n_calibration][h][w][c], normalised, augmented as in training */
     uint8_t *pixels;        /* room for a batch */
     nas_real *images;       /* room for a batch */
     nas_genome calibrated;  /* the subnet that stats belong to, if ready */
@@ -21,7 +21,8 @@ typedef struct nas_evaluator {
 } nas_evaluator;
 
 /* Draws search.calibration_images training images (not from validation or heldout) by (seed,
- * NAS_RNG_CALIBRATE), augments them weakly, and keeps them. The context must have its split. On
+ * NAS_RNG_CALIBRATE), augments them as the student sees images in training (labelled ones and views
+ * in the same shares), and keeps them. The context must have its split. On
  * failure nothing is left. [main] */
 int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas_error *err);
 void nas_evaluator_close(nas_evaluator *evaluator); /* zeroed is fine */

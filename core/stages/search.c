@@ -303,8 +303,8 @@ static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_
     const nas_candidate *best = best_of(&s.seen);
     if (!rc && !best) rc = infeasible(&s, err);
     if (!rc && !there) rc = nas_search_file_write(path, &context->space, &s.seen, err);
-    if (!rc) *chosen = *best;
-    if (!rc && !there)
+    if (!rc && best) *chosen = *best;
+    if (!rc && best && !there)
         nas_log_line(context->request->log, NAS_INFO,
                      "searched '%s': %zu candidates, best score %.4f", s.platform->name, s.asked,
                      best->score);
