@@ -23,7 +23,7 @@ static const nas_option options[] = {
      NULL},
     {"extra", NAS_TYPE_INT, "0", offsetof(synthetic, extra), 0, 10000000, "images",
      "further images, without labels", NULL},
-    {"noise", NAS_TYPE_FLOAT, "0.25", offsetof(synthetic, noise), 0, 1, NULL,
+    {"noise", NAS_TYPE_FLOAT, "0.5", offsetof(synthetic, noise), 0, 1, NULL,
      "share of noise in a pixel: at 0 the classes are plain, at 1 there is nothing else", NULL},
     {"seed", NAS_TYPE_INT, "1", offsetof(synthetic, seed), 0, 9007199254740992.0, NULL,
      "makes another data set; independent of the run's seed", NULL},
