@@ -46,6 +46,7 @@ LIBS_tests/test_npy = $(LIBS_plugins/datasets/npy)
 LIBS_tests/fuzz_npy = $(LIBS_plugins/datasets/npy)
 LIBS_plugins/datasets/image_folder = -lpng -ljpeg
 LIBS_tests/test_image_folder = $(LIBS_plugins/datasets/image_folder)
+LIBS_tests/test_image_faults = $(LIBS_plugins/datasets/image_folder)
 LIBS_tests/fuzz_image = $(LIBS_plugins/datasets/image_folder)
 
 # ---- what is built -----------------------------------------------------------------------------

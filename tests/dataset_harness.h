@@ -118,7 +118,7 @@ static inline void assert_unreadable(const char *text, nas_split split, size_t n
     close_instance(&in);
 }
 
-static void test_table_is_sound(void **state) {
+static inline void test_table_is_sound(void **state) {
     (void)state;
     nas_error err = {0};
     if (nas_options_check(plugin.options, plugin.option_size, plugin.config_size, plugin.id, &err))

@@ -59,14 +59,14 @@ typedef struct item_list {
     size_t n;
 } item_list;
 
-typedef struct folder {
+typedef struct image_folder {
     const folder_config *config;
     item_list lists[NAS_SPLITS];
     char *classes[MAX_CLASSES];
     size_t n_classes;
     size_t skipped; /* files that are no images by their names */
     char first_skipped[PATH_MAX];
-} folder;
+} image_folder;
 
 /* ---- Decoding ---- */
 
@@ -345,9 +345,8 @@ static int resize(const picture *p, uint32_t side, uint8_t *out, nas_error *err)
     uint32_t square = p->h < p->w ? p->h : p->w;
     size_t width = (size_t)side * p->channels;
     size_t top = (p->h - square) / 2, left = (p->w - square) / 2;
-    bool made = make_filter(&f, square, side);
     float *rows = malloc(square * width * sizeof *rows);
-    made = made && rows;
+    bool made = make_filter(&f, square, side) && rows;
     for (size_t y = 0; y < square && made; y++)
         resize_row(&f, p->channels, p->pixels + ((top + y) * p->w + left) * p->channels,
                    rows + y * width);
@@ -394,7 +393,7 @@ static bool named_as_image(const char *name) {
            (!strcasecmp(dot, ".png") || !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg"));
 }
 
-static void skip(folder *self, const char *path) {
+static void skip(image_folder *self, const char *path) {
     if (!self->skipped++) snprintf(self->first_skipped, sizeof self->first_skipped, "%s", path);
 }
 
@@ -404,15 +403,16 @@ static int append(item_list *list, const char *path, int32_t label, nas_error *e
         if (!items) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
         list->items = items;
     }
-    char *copy = strdup(path);
-    if (!copy) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    list->items[list->n++] = (item){copy, label};
+    list->items[list->n].label = label;
+    list->items[list->n].path = strdup(path);
+    if (!list->items[list->n].path) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    list->n++;
     return NAS_OK;
 }
 
 /* Whether an image of train goes to test, by a hash of its path in train (FNV-1a, mixed once more):
  * adding or removing other images does not move it. */
-static bool set_apart(const folder *self, const char *path) {
+static bool set_apart(const image_folder *self, const char *path) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (const char *at = path + strlen(self->config->train); *at; at++)
         hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
@@ -421,7 +421,7 @@ static bool set_apart(const folder *self, const char *path) {
 }
 
 /* Appends the images of one folder; those set apart go to the test split. */
-static int list_images(folder *self, nas_split split, const char *path, int32_t label,
+static int list_images(image_folder *self, nas_split split, const char *path, int32_t label,
                        nas_error *err) {
     struct dirent **names;
     char image[PATH_MAX];
@@ -441,7 +441,7 @@ static int list_images(folder *self, nas_split split, const char *path, int32_t 
 }
 
 /* Finds the label of a class folder; one of train that is not known yet becomes a class. */
-static int find_class(folder *self, nas_split split, const char *name, const char *path,
+static int find_class(image_folder *self, nas_split split, const char *name, const char *path,
                       int32_t *label, nas_error *err) {
     size_t c = 0;
     while (c < self->n_classes && strcmp(self->classes[c], name) != 0) c++;
@@ -458,7 +458,7 @@ static int find_class(folder *self, nas_split split, const char *name, const cha
     return NAS_OK;
 }
 
-static int list_class(folder *self, nas_split split, const char *name, const char *path,
+static int list_class(image_folder *self, nas_split split, const char *name, const char *path,
                       nas_error *err) {
     struct stat status;
     if (stat(path, &status) || !S_ISDIR(status.st_mode)) {
@@ -477,7 +477,7 @@ static int list_class(folder *self, nas_split split, const char *name, const cha
 }
 
 /* Lists a folder of class folders. */
-static int list_classes(folder *self, nas_split split, const char *path, nas_error *err) {
+static int list_classes(image_folder *self, nas_split split, const char *path, nas_error *err) {
     struct dirent **names;
     char inner[PATH_MAX];
     int n, rc = list_names(path, split, &names, &n, err);
@@ -490,7 +490,7 @@ static int list_classes(folder *self, nas_split split, const char *path, nas_err
     return rc;
 }
 
-static int list_all(folder *self, nas_error *err) {
+static int list_all(image_folder *self, nas_error *err) {
     const folder_config *config = self->config;
     if (config->channels == 2)
         return nas_fail(err, NAS_ERR_INPUT, "option \"channels\": expected 1 or 3, found 2");
@@ -515,7 +515,7 @@ static int list_all(folder *self, nas_error *err) {
 /* ---- The plugin ---- */
 
 static void folder_destroy(void *instance) {
-    folder *self = instance;
+    image_folder *self = instance;
     if (!self) return;
     for (int s = 0; s < NAS_SPLITS; s++) {
         for (size_t i = 0; i < self->lists[s].n; i++) free(self->lists[s].items[i].path);
@@ -528,7 +528,7 @@ static void folder_destroy(void *instance) {
 static int folder_create(const nas_host *host, const void *config, void **instance,
                          nas_error *err) {
     char line[PATH_MAX + 100];
-    folder *self = calloc(1, sizeof *self);
+    image_folder *self = calloc(1, sizeof *self);
     if (!self) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     self->config = config;
     int rc = list_all(self, err);
@@ -545,7 +545,7 @@ static int folder_create(const nas_host *host, const void *config, void **instan
 
 static int folder_info(void *instance, nas_dataset_info *info, nas_error *err) {
     (void)err;
-    const folder *self = instance;
+    const image_folder *self = instance;
     info->height = info->width = (uint32_t)self->config->side;
     info->channels = (uint32_t)self->config->channels;
     info->classes = (uint32_t)self->n_classes;
@@ -557,7 +557,7 @@ static int folder_info(void *instance, nas_dataset_info *info, nas_error *err) {
 
 static int folder_read(void *instance, nas_split split, const uint64_t *indices, size_t n,
                        uint8_t *images, int32_t *labels, nas_error *err) {
-    const folder *self = instance;
+    const image_folder *self = instance;
     const item_list *list = &self->lists[split];
     uint32_t side = (uint32_t)self->config->side;
     picture p = {.channels = (uint32_t)self->config->channels};

@@ -57,6 +57,7 @@ typedef struct array {
     uint64_t size;      /* bytes of the array, header included, as the file or archive has it */
     uint64_t at;        /* where the stream stands */
     char type[16];      /* such as "|u1" */
+    uint32_t width;     /* bytes of a number */
     uint32_t ndim;
     uint64_t shape[MAX_DIMS];
     char shape_text[96]; /* for messages */
@@ -111,12 +112,10 @@ static int bad_archive(const array *a, int code, nas_error *err) {
     return rc;
 }
 
-static int open_zip(array *a, const char *member, uint64_t file_size, nas_error *err) {
-    int code;
+/* Opens a member of the open archive. */
+static int pick_member(array *a, const char *member, uint64_t file_size, nas_error *err) {
     char members[400];
     zip_stat_t status;
-    a->zip = zip_open(a->path, ZIP_RDONLY, &code);
-    if (!a->zip) return bad_archive(a, code, err);
     zip_int64_t index = find_member(a->zip, member);
     if (index < 0)
         return nas_fail(err, NAS_ERR_INPUT,
@@ -151,7 +150,7 @@ static int split_name(array *a, const char *text, const char **member, nas_error
 static int open_stream(array *a, const char *text, nas_error *err) {
     const char *member;
     struct stat status;
-    int rc = split_name(a, text, &member, err);
+    int code, rc = split_name(a, text, &member, err);
     if (rc) return rc;
     if (stat(a->path, &status))
         return nas_fail(err, errno == ENOENT ? NAS_ERR_INPUT : NAS_ERR_IO,
@@ -159,8 +158,11 @@ static int open_stream(array *a, const char *text, nas_error *err) {
     if (!S_ISREG(status.st_mode))
         return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", a->path);
     size_t length = strlen(a->path);
-    if (length > 4 && !strcmp(a->path + length - 4, ".npz"))
-        return open_zip(a, member, (uint64_t)status.st_size, err);
+    if (length > 4 && !strcmp(a->path + length - 4, ".npz")) {
+        a->zip = zip_open(a->path, ZIP_RDONLY, &code);
+        return a->zip ? pick_member(a, member, (uint64_t)status.st_size, err)
+                      : bad_archive(a, code, err);
+    }
     a->file = fopen(a->path, "rb");
     if (!a->file) return nas_fail(err, NAS_ERR_IO, "%s: %s", a->path, strerror(errno));
     a->size = (uint64_t)status.st_size;
@@ -303,8 +305,7 @@ static int read_header(array *a, nas_error *err) {
                         "%s: offset 6: format version %u.%u; expected 1.0, 2.0 or 3.0", a->name,
                         b[6], b[7]);
     uint32_t length = (uint32_t)b[8] | (uint32_t)b[9] << 8;
-    if (b[6] > 1) rc = take(a, b + 10, 2, err);
-    if (rc) return rc;
+    if (b[6] > 1 && (rc = take(a, b + 10, 2, err))) return rc;
     if (b[6] > 1) length |= (uint32_t)b[10] << 16 | (uint32_t)b[11] << 24;
     if (length > MAX_HEADER)
         return nas_fail(err, NAS_ERR_INPUT,
@@ -328,9 +329,9 @@ static uint32_t integer_width(const char *type) {
     return number ? (uint32_t)(type[2] - '0') : 0;
 }
 
-static int check_type(const array *a, bool images, nas_error *err) {
-    uint32_t width = integer_width(a->type);
-    if (images ? width == 1 && a->type[1] == 'u' : width > 0) return NAS_OK;
+static int check_type(array *a, bool images, nas_error *err) {
+    a->width = integer_width(a->type);
+    if (images ? a->width == 1 && a->type[1] == 'u' : a->width > 0) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->name,
                     images ? "images of unsigned bytes ('|u1')" : "integer labels such as '<i8'",
                     a->type,
@@ -371,7 +372,7 @@ static int check_shape(array *a, bool images, int layout, nas_error *err) {
 }
 
 static uint64_t item_bytes(const array *a) {
-    return (uint64_t)a->h * a->w * a->c * integer_width(a->type);
+    return (uint64_t)a->h * a->w * a->c * a->width;
 }
 
 static int check_size(const array *a, nas_error *err) {
@@ -403,13 +404,13 @@ static int open_array(npy *self, int which, nas_error *err) {
 /* ---- Labels ---- */
 
 /* A label of any integer type; what no class can be comes out negative or too large. */
-static int64_t decode_label(const uint8_t *bytes, const char *type) {
-    uint32_t width = integer_width(type);
-    uint64_t value = 0;
-    for (uint32_t i = 0; i < width; i++)
+static int64_t decode_label(const uint8_t *bytes, const char *type, uint32_t width) {
+    uint64_t value = 0, top = 0; /* top: the sign's bit */
+    for (uint32_t i = 0; i < width; i++) {
         value = value << 8 | bytes[type[0] == '>' ? i : width - 1 - i];
+        top = i ? top << 8 : 0x80;
+    }
     if (type[1] == 'u') return value > INT64_MAX ? INT64_MAX : (int64_t)value;
-    uint64_t top = 1ull << (8 * width - 1);
     return (int64_t)((value ^ top) - top); /* carries the sign up */
 }
 
@@ -417,14 +418,14 @@ static int64_t decode_label(const uint8_t *bytes, const char *type) {
 static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     array *a = &self->arrays[split ? TEST_LABELS : TRAIN_LABELS];
     uint8_t bytes[CHUNK];
-    uint32_t width = integer_width(a->type), step = CHUNK / width;
+    uint32_t width = a->width, step = CHUNK / 8;
     int32_t *labels = malloc(a->n * sizeof *labels);
     if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", a->name);
     int rc = seek(a, a->begin, err);
     for (uint32_t i = 0; i < a->n && !rc; i++) {
         if (i % step == 0)
             rc = take(a, bytes, (uint64_t)width * (a->n - i < step ? a->n - i : step), err);
-        int64_t label = rc ? 0 : decode_label(bytes + i % step * width, a->type);
+        int64_t label = rc ? 0 : decode_label(bytes + i % step * width, a->type, width);
         if (label < 0 || label >= classes)
             rc = nas_fail(
                 err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",

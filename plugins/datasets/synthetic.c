@@ -72,7 +72,7 @@ static void draw(const synthetic *self, nas_split split, uint64_t index, uint8_t
     int32_t side = (int32_t)self->side, channels = (int32_t)self->channels;
     uint8_t knots[KNOTS * KNOTS * 3];
     uint64_t pattern = stream(self, NAS_SPLITS, index % (uint64_t)self->classes);
-    for (int i = 0; i < KNOTS * KNOTS * channels; i++) knots[i] = (uint8_t)(next(&pattern) >> 56);
+    for (int i = 0; i < KNOTS * KNOTS * 3; i++) knots[i] = (uint8_t)(next(&pattern) >> 56);
     uint64_t own = stream(self, (uint64_t)split, index);
     int32_t dy = uniform(&own, -ONE / 2, ONE / 2), dx = uniform(&own, -ONE / 2, ONE / 2);
     int32_t contrast = uniform(&own, ONE / 2, ONE), brightness = uniform(&own, -32, 32);
