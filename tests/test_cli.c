@@ -91,15 +91,9 @@ static void fails(fixture *f, int code, const char *message, const char *argumen
 
 static void test_help(void **state) {
     fixture *f = *state;
-    static const char *const commands[] = {"",
-                                           "run",
-                                           "eval",
-                                           "validate",
-                                           "version",
-                                           "plugins",
-                                           "plugins list",
-                                           "plugins describe",
-                                           "plugins check"};
+    static const char *const commands[] = {
+        "",          "run",     "eval",         "validate",         "version",      "lut",
+        "lut build", "plugins", "plugins list", "plugins describe", "plugins check"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         assert_int_equal(run(f, "%s --help", commands[i]), 0);
         contains(f->out, "usage: nashost");
@@ -132,6 +126,11 @@ static void test_wrong_usage(void **state) {
     fails(f, 2, "--until: expected train or search, found \"trian\"", "run p.json --until trian");
     fails(f, 2, "eval: DIR is missing", "eval --genome g.json");
     fails(f, 2, "nowhere holds no pipeline.json: expected a run directory", "eval nowhere");
+    fails(f, 2, "unknown command \"biuld\"; did you mean \"nashost lut build\"?", "lut biuld");
+    fails(f, 2, "lut build: --hardware is missing", "lut build p.json --out t.json");
+    fails(f, 2, "lut build: --out is missing", "lut build p.json --hardware t-hardware");
+    fails(f, 2, "--limit: expected an integer from 1 to 1000000, found \"0\"",
+          "lut build p.json --limit 0");
     fails(f, 2, "--kind: expected dataset, ssl", "plugins check x.so --kind loss");
 }
 
@@ -318,21 +317,48 @@ static void test_default_manifest(void **state) {
     assert_int_equal(run(f, "plugins list --plugins plugins.json"), 0);
 }
 
+static void test_lut_build(void **state) {
+    fixture *f = *state;
+    char one[2 * SAMPLES_PATH], two[2 * SAMPLES_PATH], text[5 * SAMPLES_PATH];
+    samples_line(one, sizeof one, "toy-dataset", "dataset", "toy_dataset");
+    samples_line(two, sizeof two, "toy-hardware", "hardware", "toy_hardware");
+    snprintf(text, sizeof text, "{\"plugins\": [%s, %s]}", one, two);
+    assert_int_equal(samples_write(f->folder, "toys.json", text), 0);
+#define BUILD "lut build p.json --set dataset.plugin=toy-dataset --plugins toys.json --out t.json "
+    assert_int_equal(run(f, BUILD "--hardware toy-hardware --limit 5 --networks 0"), 0);
+    contains(f->out, "5 measured now, 0 before; 0 networks");
+    assert_int_equal(run(f, BUILD "--hardware toy-hardware --json"), 0);
+    json_t *json = json_loads(f->out, 0, NULL), *table;
+    /* Stem; depthwise and projection at expansion 1 and 2, one to expand, one addition for each;
+     * head, pool, classifier. */
+    json_t *expected = json_pack("{s:s, s:i, s:i, s:i, s:i}", "file", "t.json", "layers", 11,
+                                 "kept", 5, "measured", 6, "networks", 20);
+    if (!json_equal(json, expected)) fail_msg("%s", f->out);
+    read_text(f->folder, "t.json", f->out, sizeof f->out);
+    table = json_loads(f->out, 0, NULL);
+    assert_int_equal(json_object_size(json_object_get(table, "entries")), 11);
+    assert_string_equal(json_string_value(json_object_get(table, "device")), "toy board");
+    json_decref(table);
+    json_decref(expected);
+    json_decref(json);
+    fails(f, 2, "plugin 't-hardware' cannot time single layers",
+          BUILD "--hardware t-hardware --quiet");
+    fails(f, 2, "--options: no_macs: unknown key",
+          BUILD "--hardware toy-hardware --options '{\"no_macs\": 1}'");
+    fails(f, 2, "--options: not valid JSON", BUILD "--hardware toy-hardware --options '{'");
+#undef BUILD
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_help),
-        TEST(test_wrong_usage),
-        TEST(test_validate),
-        TEST(test_wrong_pipelines),
-        TEST(test_errors_as_json),
-        TEST(test_lost_output),
-        TEST(test_plugins_list),
-        TEST(test_plugins_describe),
-        TEST(test_plugins_check),
-        TEST(test_needy_plugin),
-        TEST(test_default_manifest),
+        TEST(test_help),           TEST(test_wrong_usage),
+        TEST(test_validate),       TEST(test_wrong_pipelines),
+        TEST(test_errors_as_json), TEST(test_lost_output),
+        TEST(test_plugins_list),   TEST(test_plugins_describe),
+        TEST(test_plugins_check),  TEST(test_needy_plugin),
+        TEST(test_lut_build),      TEST(test_default_manifest),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

@@ -24,6 +24,9 @@ static const struct known {
     {"options", required_argument, NAS_FLAG_OPTIONS},
     {"genome", required_argument, NAS_FLAG_GENOME},
     {"until", required_argument, NAS_FLAG_UNTIL},
+    {"hardware", required_argument, NAS_FLAG_HARDWARE},
+    {"limit", required_argument, NAS_FLAG_LIMIT},
+    {"networks", required_argument, NAS_FLAG_NETWORKS},
     {"json", no_argument, JSON},
     {"help", no_argument, HELP},
 };
@@ -51,13 +54,15 @@ static int unknown_option(const char *command, const char *word, unsigned flags,
                     command, word, command);
 }
 
-static int read_threads(const char *text, nas_args *args, nas_error *err) {
+static int read_number(const char *name, const char *text, int min, int max, int *value,
+                       nas_error *err) {
     char *end;
     long n = strtol(text, &end, 10);
-    if (end == text || *end || n < 1 || n > 1024)
+    if (end == text || *end || n < min || n > max)
         return nas_fail(err, NAS_ERR_INPUT,
-                        "--threads: expected an integer from 1 to 1024, found \"%.60s\"", text);
-    args->threads = (int)n;
+                        "--%s: expected an integer from %d to %d, found \"%.60s\"", name, min, max,
+                        text);
+    *value = (int)n;
     return NAS_OK;
 }
 
@@ -84,7 +89,14 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         args->out = optarg;
         break;
     case NAS_FLAG_THREADS:
-        return read_threads(optarg, args, err);
+        return read_number("threads", optarg, 1, 1024, &args->threads, err);
+    case NAS_FLAG_LIMIT:
+        return read_number("limit", optarg, 1, 1000000, &args->limit, err);
+    case NAS_FLAG_NETWORKS:
+        return read_number("networks", optarg, 0, 10000, &args->networks, err);
+    case NAS_FLAG_HARDWARE:
+        args->hardware = optarg;
+        break;
     case NAS_FLAG_DRY_RUN:
         args->dry_run = true;
         break;
@@ -163,7 +175,8 @@ int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, c
     size_t n = (size_t)argc + 1;
     *args = (nas_args){.overrides = calloc(n, sizeof(char *)),
                        .manifests = calloc(n, sizeof(char *)),
-                       .genomes = calloc(n, sizeof(char *))};
+                       .genomes = calloc(n, sizeof(char *)),
+                       .networks = -1};
     int rc = NAS_OK;
     if (!args->overrides || !args->manifests || !args->genomes)
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
@@ -178,6 +191,13 @@ void nas_args_free(nas_args *args) {
     free(args->manifests);
     free(args->genomes);
     *args = (nas_args){0};
+}
+
+int nas_args_options(const nas_args *args, json_t **options, nas_error *err) {
+    json_error_t why;
+    *options = args->options ? json_loads(args->options, JSON_REJECT_DUPLICATES, &why) : NULL;
+    if (*options || !args->options) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "--options: not valid JSON: %.200s", why.text);
 }
 
 int nas_args_command(const char *command, const char *const *names, size_t n, const char *prefix,

@@ -30,6 +30,9 @@ typedef enum nas_flag {
     NAS_FLAG_OPTIONS = 1 << 8,
     NAS_FLAG_GENOME = 1 << 9,
     NAS_FLAG_UNTIL = 1 << 10,
+    NAS_FLAG_HARDWARE = 1 << 11,
+    NAS_FLAG_LIMIT = 1 << 12,
+    NAS_FLAG_NETWORKS = 1 << 13,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -39,8 +42,9 @@ typedef struct nas_args {
     const char **manifests; /* --plugins [n_manifests] */
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
-    const char *out, *id, *kind, *options, *until;
-    int threads; /* 0: not given */
+    const char *out, *id, *kind, *options, *until, *hardware;
+    int threads, limit; /* 0: not given */
+    int networks;       /* -1: not given */
     bool dry_run, quiet, json, help;
 } nas_args;
 
@@ -55,6 +59,9 @@ void nas_args_free(nas_args *args);
 
 /* True if --json stands in argv: how errors are told even where the rest cannot be read. */
 bool nas_args_want_json(int argc, char **argv);
+
+/* Reads --options, JSON text, into a new reference; NULL if it was not given. */
+int nas_args_options(const nas_args *args, json_t **options, nas_error *err);
 
 /* Finds command among names [n]: its index, or -1 and an error with the nearest name. prefix stands
  * before the names in messages, such as "nashost plugins". */
@@ -89,6 +96,7 @@ int nas_session_pipeline(nas_session *session, const char *file, const nas_args 
 int nas_cli_run(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
+int nas_cli_lut(int argc, char **argv);
 int nas_cli_plugins(int argc, char **argv);
 int nas_cli_plugins_list(int argc, char **argv);
 int nas_cli_plugins_describe(int argc, char **argv);

@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <string.h>
 
-static const char *const names[] = {"run", "eval", "validate", "plugins", "version"};
-static const nas_command_fn commands[] = {nas_cli_run, nas_cli_eval, nas_cli_validate,
-                                          nas_cli_plugins, nas_cli_version};
+static const char *const names[] = {"run", "eval", "validate", "lut", "plugins", "version"};
+static const nas_command_fn commands[] = {nas_cli_run, nas_cli_eval,    nas_cli_validate,
+                                          nas_cli_lut, nas_cli_plugins, nas_cli_version};
 
 static const char help[] =
     "usage: nashost COMMAND ...\n"
@@ -20,6 +20,7 @@ static const char help[] =
     "  run PIPELINE        train, search, export and report, as the pipeline says\n"
     "  eval DIR            test chosen subnets of a run\n"
     "  validate PIPELINE   check a pipeline without running it\n"
+    "  lut build PIPELINE  time a space's layers on a device, for a latency table\n"
     "  plugins             list, describe and check plugins\n"
     "  version             print the version\n"
     "\n"

@@ -14,13 +14,6 @@ static const char *required_option(const nas_plugin *plugin) {
     return NULL;
 }
 
-static int parse_options(const char *text, json_t **options, nas_error *err) {
-    json_error_t why;
-    *options = json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    if (*options) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "--options: not valid JSON: %.200s", why.text);
-}
-
 /* Makes an instance. Whatever code the plugin fails with, here it is the plugin that fails. */
 static int try_create(const nas_args *args, const nas_session *session, const nas_plugin *plugin,
                       nas_error *err) {
@@ -28,7 +21,7 @@ static int try_create(const nas_args *args, const nas_session *session, const na
     nas_instance instance;
     char *folder = realpath(".", NULL);
     const nas_place place = {"--options", "", folder ? folder : "."};
-    int rc = args->options ? parse_options(args->options, &options, err) : NAS_OK;
+    int rc = nas_args_options(args, &options, err);
     if (!rc)
         rc = nas_instance_start(&session->services, plugin, args->positional, options, &place,
                                 &instance, err);

@@ -108,6 +108,7 @@ static bool solve(double a[LAW][LAW], const double b[LAW], unsigned mask, double
 /* The least sum of squared relative errors among the laws without a negative coefficient: the best
  * of the unconstrained ones over every choice of terms. */
 static void fit_law(const sample *samples, size_t n, double law[LAW]) {
+    law[0] = law[1] = law[2] = 0;
     double a[LAW][LAW] = {{0}}, b[LAW] = {0}, scale[LAW] = {1, 0, 0}, least = INFINITY;
     for (size_t s = 0; s < n; s++) {
         scale[1] = fmax(scale[1], samples[s].x[MACS]);
@@ -391,7 +392,7 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
         int feature = 0;
         double ratio = distance(&p->ops[layer->op], layer, &feature);
         if (ratio > 1) tell_outside(p, layer, ratio, feature);
-        inside += !(ratio > 1);
+        if (!(ratio > 1)) inside++;
         sum += ms;
         /* Biases stay 32 bits wide in int8 networks. */
         flash += layer->weights * p->lut.element_bytes + 4 * layer->biases;

@@ -2,6 +2,7 @@
  * Networks of more than "most_macs" are refused. */
 #include <nashost/hardware.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct toy_config {
     int64_t most_macs;
@@ -21,6 +22,26 @@ static int cost(void *self, const nas_network *network, nas_cost *out, nas_error
     if (me->most_macs && network->macs > (uint64_t)me->most_macs)
         return nas_fail(err, NAS_ERR_INFEASIBLE, "toy-hardware runs nothing that big");
     return NAS_OK;
+}
+
+static int target(void *self, nas_target *out, nas_error *err) {
+    (void)self, (void)err;
+    *out = (nas_target){out->size, 1, 1, "toy board", "toy", "float32"};
+    return NAS_OK;
+}
+
+static int layer(void *self, const nas_layer *one, nas_measurement *out, nas_error *err) {
+    (void)self, (void)err;
+    out->count = 9;
+    out->median_ms = 1e-6 * (double)(one->macs + 1);
+    out->spread_ms = 0;
+    return NAS_OK;
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_measure_api measure = {sizeof measure, target, layer};
+    (void)self;
+    return strcmp(id, NAS_EXT_MEASURE) == 0 ? &measure : NULL;
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
@@ -51,6 +72,7 @@ static const nas_plugin plugin = {
     .create = create,
     .destroy = free,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -39,21 +39,20 @@ static inline char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_
 
 /* The inverse: fills op, activation, shapes, kernel, stride, expand and squeeze_excite, and zeroes
  * the rest. False if key is not exactly what nas_layer_key writes for a known layer. [any] */
-static inline bool nas_layer_from_key(const char *key, nas_layer *layer) {
+static inline bool nas_layer_from_key(const char *key, nas_layer *l) {
     char op[16], activation[16], again[NAS_LAYER_KEY];
-    nas_layer l = {.op = 0};
+    *l = (nas_layer){.op = 0};
     int n =
         sscanf(key, "%15s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%15s se=%u",
-               op, &l.in.h, &l.in.w, &l.in.c, &l.out.h, &l.out.w, &l.out.c, &l.kernel, &l.stride,
-               &l.expand, activation, &l.squeeze_excite);
+               op, &l->in.h, &l->in.w, &l->in.c, &l->out.h, &l->out.w, &l->out.c, &l->kernel,
+               &l->stride, &l->expand, activation, &l->squeeze_excite);
     if (n != 12) return false;
     for (uint32_t i = NAS_OP_CONV; i <= NAS_OP_ADD; i++)
-        if (strcmp(op, nas_op_name(i)) == 0) l.op = i;
+        if (strcmp(op, nas_op_name(i)) == 0) l->op = i;
     for (uint32_t i = NAS_ACT_NONE; i <= NAS_ACT_HSIGMOID; i++)
-        if (strcmp(activation, nas_activation_name(i)) == 0) l.activation = i;
-    *layer = l;
-    bool empty = !l.in.h || !l.in.w || !l.in.c || !l.out.h || !l.out.w || !l.out.c || !l.kernel;
-    return l.op && l.stride && !empty && strcmp(key, nas_layer_key(&l, again)) == 0;
+        if (strcmp(activation, nas_activation_name(i)) == 0) l->activation = i;
+    bool full = l->in.h && l->in.w && l->in.c && l->out.h && l->out.w && l->out.c && l->kernel;
+    return l->op && l->stride && full && strcmp(key, nas_layer_key(l, again)) == 0;
 }
 
 /* What a layer computes and moves: multiply-accumulates, and elements read and written. Counted

@@ -1,0 +1,135 @@
+#include "stages/lut.h"
+
+#include "cli/cli.h"
+
+#include <nashost/dataset.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "usage: nashost lut build PIPELINE --hardware ID --out FILE [options]\n"
+    "\n"
+    "Times every layer that a subnet of the pipeline's space can have, and some whole subnets, "
+    "and\n"
+    "writes a latency table. A build that was interrupted goes on where it stopped; a second one\n"
+    "adds another space's layers to the same file.\n"
+    "\n"
+    "  --hardware ID        a hardware plugin that can time single layers\n"
+    "  --options JSON       its options, such as {\"threads\": 1}\n"
+    "  --out FILE           the table\n"
+    "  --limit N            N layers drawn at random rather than all, as samples\n"
+    "  --networks N         subnets to time as a whole, which correct the sums of layers (20)\n"
+    "  --set KEY=VALUE ...  change a key of the pipeline first\n"
+    "  --plugins FILE       a further manifest of plugins; may be given again\n"
+    "  --json               print the result as JSON\n"
+    "  --quiet              no progress\n";
+
+/* The pipeline's space, which depends on the data set's channels and classes. */
+static int read_space(const nas_pipeline *pipeline, nas_registry *registry, nas_space *space,
+                      nas_error *err) {
+    const nas_place place = {pipeline->file, "dataset.options", pipeline->folder};
+    nas_dataset_info info = {.size = sizeof info};
+    nas_instance dataset;
+    char where[1024];
+    int rc = nas_instance_create(registry, NAS_KIND_DATASET, pipeline->dataset.id,
+                                 pipeline->dataset.options, &place, &dataset, err);
+    if (rc) return rc;
+    const nas_dataset_api *api = dataset.plugin->vtable;
+    rc = api->info(dataset.self, &info, err);
+    snprintf(where, sizeof where, "%s: space", pipeline->file);
+    if (!rc) rc = nas_space_parse(pipeline->space, where, info.channels, info.classes, space, err);
+    nas_instance_destroy(&dataset);
+    return rc;
+}
+
+static int open_hardware(const nas_args *args, nas_registry *registry, nas_instance *hardware,
+                         nas_error *err) {
+    json_t *options;
+    char *folder = realpath(".", NULL);
+    const nas_place place = {"--options", "", folder ? folder : "."};
+    int rc = nas_args_options(args, &options, err);
+    if (!rc)
+        rc = nas_instance_create(registry, NAS_KIND_HARDWARE, args->hardware, options, &place,
+                                 hardware, err);
+    json_decref(options);
+    free(folder);
+    return rc;
+}
+
+static int report(const nas_args *args, const nas_lut_result *result) {
+    if (args->json)
+        return nas_cli_print_json(
+            json_pack("{s:s, s:I, s:I, s:I, s:I}", "file", args->out, "layers",
+                      (json_int_t)result->layers, "kept", (json_int_t)result->kept, "measured",
+                      (json_int_t)result->measured, "networks", (json_int_t)result->networks));
+    printf("%s: %zu layers in the space; %zu measured now, %zu before; %zu networks measured\n",
+           args->out, result->layers, result->measured, result->kept, result->networks);
+    return NAS_EXIT_OK;
+}
+
+static int build_table(const nas_args *args, nas_session *session, const nas_pipeline *pipeline,
+                       nas_error *err) {
+    nas_space space;
+    nas_instance hardware = {0};
+    nas_lut_result result;
+    int rc = read_space(pipeline, session->registry, &space, err);
+    if (!rc) rc = open_hardware(args, session->registry, &hardware, err);
+    if (rc) return rc;
+    const nas_lut_request request = {.space = &space,
+                                     .hardware = &hardware,
+                                     .out = args->out,
+                                     .seed = (uint64_t)pipeline->seed,
+                                     .limit = (size_t)args->limit,
+                                     .networks = args->networks < 0 ? 20 : (size_t)args->networks,
+                                     .log = &session->log,
+                                     .quiet = args->quiet};
+    rc = nas_lut_build(&request, &result, err);
+    nas_instance_destroy(&hardware);
+    if (!rc && report(args, &result)) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    return rc;
+}
+
+static int build(const nas_args *args, nas_error *err) {
+    nas_session session = {0};
+    nas_pipeline pipeline = {0};
+    int rc = NAS_OK;
+    if (!args->hardware || !args->out)
+        rc = nas_fail(err, NAS_ERR_INPUT, "lut build: --%s is missing; see `nashost lut --help`",
+                      args->hardware ? "out" : "hardware");
+    if (!rc) rc = nas_session_open(args, true, &session, err);
+    if (!rc) rc = nas_session_pipeline(&session, args->positional, args, &pipeline, err);
+    if (!rc) rc = build_table(args, &session, &pipeline, err);
+    nas_pipeline_free(&pipeline);
+    nas_session_close(&session);
+    return rc;
+}
+
+static int build_command(int argc, char **argv) {
+    const unsigned flags = NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS | NAS_FLAG_OUT | NAS_FLAG_LIMIT |
+                           NAS_FLAG_NETWORKS | NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET;
+    nas_args args;
+    nas_error err;
+    bool json = nas_args_want_json(argc, argv);
+    if (nas_args_parse("lut build", argc, argv, flags, "PIPELINE", &args, &err))
+        return nas_cli_fail(&err, json);
+    int status = NAS_EXIT_OK;
+    if (args.help)
+        fputs(help, stdout);
+    else if (build(&args, &err))
+        status = nas_cli_fail(&err, json);
+    nas_args_free(&args);
+    return status;
+}
+
+int nas_cli_lut(int argc, char **argv) {
+    static const char *const names[] = {"build"};
+    nas_error err;
+    if (argc < 2 || argv[1][0] == '-') {
+        bool asked = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
+        fputs(help, asked ? stdout : stderr);
+        return asked ? NAS_EXIT_OK : NAS_EXIT_USAGE;
+    }
+    if (nas_args_command(argv[1], names, 1, "nashost lut", &err) < 0)
+        return nas_cli_fail(&err, nas_args_want_json(argc, argv));
+    return build_command(argc - 1, argv + 1);
+}
