@@ -159,7 +159,7 @@ static void test_uniform(void **state) {
     double share[3] = {0};
     uint16_t genes[GENES];
     for (int i = 0; i < RUNS; i++) {
-        draw(self, genes);
+        nas_draw_genome(self, genes);
         share[genes[1]] += 1.0 / RUNS;
     }
     for (int i = 0; i < 3; i++) assert_true(fabs(share[i] - 1.0 / 3) < 5 * sqrt(2.0 / 9 / RUNS));
@@ -236,9 +236,9 @@ static void test_bad_state(void **state) {
     assert_int_equal(saver->load(self, buffer, bytes + 1, &err), NAS_ERR_INPUT);
     assert_int_equal(saver->load(self, buffer, 3, &err), NAS_ERR_INPUT);
     nas_state_header *header = (nas_state_header *)(void *)buffer;
-    header->lengths[0] = 2, header->lengths[1] = 10; /* as many bytes, another space */
+    header->lengths[0] = 6, header->lengths[1] = 4; /* as many bytes, another space */
     assert_int_equal(saver->load(self, buffer, bytes, &err), NAS_ERR_INPUT);
-    assert_non_null(strstr(err.message, "expected genomes of 4 genes, found 2"));
+    assert_non_null(strstr(err.message, "expected genomes of 4 genes and 0 objectives, found 6"));
     header->lengths[0] = 0, header->lengths[1] = 5;
     assert_int_equal(saver->load(self, buffer, bytes, &err), NAS_ERR_INPUT);
     header->lengths[0] = bytes, header->lengths[1] = bytes;
@@ -263,7 +263,7 @@ static void test_misuse(void **state) {
     open_problem(&fake, 0);
     fake.problem.n_genes = 0;
     assert_int_equal(api.start(self, &fake.problem, &err), NAS_ERR_INPUT);
-    assert_null(extension(self, "nas.other/1"));
+    assert_null(nas_strategy_extension(self, "nas.other/1"));
     destroy(self);
     destroy(NULL);
 }
