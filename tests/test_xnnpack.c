@@ -12,7 +12,7 @@
 static const xnnpack_config quick = {
     .threads = 1, .warmup = 1, .samples = 5, .sample_us = 20, .outliers = 3};
 
-static void *open_engine(const xnnpack_config *config) {
+static void *open_runner(const xnnpack_config *config) {
     nas_error err = {0};
     void *self = NULL;
     if (nas_plugin_entry()->create(NULL, config, &self, &err)) fail_msg("%s", err.message);
@@ -66,7 +66,7 @@ static void test_same_results(void **state) {
     static const char *const hidden[] = {"", "9, 17"};
     xnnpack_config config = quick;
     for (config.threads = 1; config.threads <= 2; config.threads++) {
-        void *self = open_engine(&config);
+        void *self = open_runner(&config);
         for (size_t h = 0; h < 2; h++) {
             nas_space space = small_space(hidden[h]);
             for (uint32_t which = 0; which < 12; which++) {
@@ -85,7 +85,7 @@ static void test_activations(void **state) {
     (void)state;
     static const float weight[12] = {1, -2, 0.5f, 3, 0, 1, 2, -1, -4, 0.25f, 2, 5};
     static const float bias[4] = {0.5f, -1, 2, 0};
-    void *self = open_engine(&quick);
+    void *self = open_runner(&quick);
     for (uint32_t activation = NAS_ACT_NONE; activation <= NAS_ACT_HSIGMOID; activation++) {
         nas_layer layer = {.op = NAS_OP_LINEAR,
                            .activation = activation,
@@ -113,7 +113,7 @@ static void test_costs(void **state) {
     (void)state;
     nas_error err = {0};
     nas_space space = small_quickstart();
-    void *self = open_engine(&quick);
+    void *self = open_runner(&quick);
     double latency[2];
     for (uint32_t which = 0; which < 2; which++) {
         nas_lowered *lowered;
@@ -143,7 +143,7 @@ static void test_single_layers(void **state) {
     nas_space space = small_quickstart();
     xnnpack_config config = quick;
     config.device = "bench-7";
-    void *self = open_engine(&config);
+    void *self = open_runner(&config);
     const nas_measure_api *measure = nas_plugin_entry()->extension(self, NAS_EXT_MEASURE);
     nas_lowered *lowered;
     nas_genome genome = nas_genome_largest(&space);
@@ -198,6 +198,37 @@ static void test_statistics(void **state) {
     assert_near(m.median_ms, 0.002);
 }
 
+/* The processor's time is that of the runs: it grows with the work, and needs one thread. */
+static void test_cpu_clock(void **state) {
+    (void)state;
+    xnnpack_config config = quick;
+    config.clock = 1;
+    nas_error err = {0};
+    nas_layer layer = {.op = NAS_OP_CONV,
+                       .in = {16, 16, 64},
+                       .out = {16, 16, 64},
+                       .kernel = 3,
+                       .stride = 1,
+                       .weights = 9 * 64 * 64,
+                       .biases = 64};
+    nas_measurement large = {.size = sizeof large}, small = large;
+    void *self = open_runner(&config);
+    const nas_measure_api *measure = nas_plugin_entry()->extension(self, NAS_EXT_MEASURE);
+    assert_int_equal(measure->layer(self, &layer, &large, &err), NAS_OK);
+    layer.in.h = layer.in.w = layer.out.h = layer.out.w = 2;
+    assert_int_equal(measure->layer(self, &layer, &small, &err), NAS_OK);
+    assert_true(small.median_ms > 0 && large.median_ms > 4 * small.median_ms);
+    nas_target where = {.size = sizeof where};
+    assert_int_equal(measure->target(self, &where, &err), NAS_OK);
+    assert_string_equal(where.runtime, "XNNPACK, CPU time");
+    nas_plugin_entry()->destroy(self);
+    config.threads = 2;
+    self = NULL;
+    assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_null(self);
+    assert_non_null(strstr(err.message, "expected threads 1, found 2"));
+}
+
 static void refuse(void *self, const nas_network *net, const char *message) {
     nas_error err = {0};
     nas_cost result = {.size = sizeof result};
@@ -214,7 +245,7 @@ static void test_refusals(void **state) {
     nas_lowered *lowered;
     assert_int_equal(nas_lower(&space, &genome, &lowered, &err), NAS_OK);
     nas_network *net = &lowered->network;
-    void *self = open_engine(&quick);
+    void *self = open_runner(&quick);
     const nas_execute_api *execute_api = nas_plugin_entry()->extension(self, NAS_EXT_EXECUTE);
     assert_int_equal(execute_api->run(self, net, &image, 1, logits, &err), NAS_ERR_INPUT);
     assert_string_equal(err.message, "xnnpack: layer stem: expected weights, found none");
@@ -244,7 +275,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_results), cmocka_unit_test(test_activations),
         cmocka_unit_test(test_costs),        cmocka_unit_test(test_single_layers),
-        cmocka_unit_test(test_statistics),   cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_cpu_clock),    cmocka_unit_test(test_statistics),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
