@@ -177,7 +177,7 @@ void nas_instance_destroy(nas_instance *instance) {
     if (!instance) return;
     const nas_plugin *plugin = instance->plugin;
     if (plugin && instance->self) plugin->destroy(instance->self);
-    if (instance->resolved)
+    if (plugin && instance->resolved)
         nas_options_free(plugin->options, plugin->option_size, instance->config);
     json_decref(instance->resolved);
     free(instance->config);

@@ -42,10 +42,11 @@ static inline char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_
 static inline bool nas_layer_from_key(const char *key, nas_layer *l) {
     char op[16], activation[16], again[NAS_LAYER_KEY];
     *l = (nas_layer){.op = 0};
-    int n =
-        sscanf(key, "%15s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%15s se=%u",
-               op, &l->in.h, &l->in.w, &l->in.c, &l->out.h, &l->out.w, &l->out.c, &l->kernel,
-               &l->stride, &l->expand, activation, &l->squeeze_excite);
+    /* Overflow is caught below: the key is written again and compared. */
+    int n = sscanf(/* NOLINT(cert-err34-c) */ key,
+                   "%15s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%15s se=%u", op,
+                   &l->in.h, &l->in.w, &l->in.c, &l->out.h, &l->out.w, &l->out.c, &l->kernel,
+                   &l->stride, &l->expand, activation, &l->squeeze_excite);
     if (n != 12) return false;
     for (uint32_t i = NAS_OP_CONV; i <= NAS_OP_ADD; i++)
         if (strcmp(op, nas_op_name(i)) == 0) l->op = i;
