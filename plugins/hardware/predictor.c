@@ -168,8 +168,8 @@ static int by_value(const void *a, const void *b) {
 }
 
 static bool sort_feature(fit *f, int feature) {
-    ranked *list = malloc(f->n * sizeof *list);
-    f->order[feature] = malloc(f->n * sizeof *f->order[feature]);
+    ranked *list = malloc((f->n ? f->n : 1) * sizeof *list);
+    f->order[feature] = malloc((f->n ? f->n : 1) * sizeof *f->order[feature]);
     bool good = list && f->order[feature];
     for (size_t i = 0; good && i < f->n; i++) list[i] = (ranked){f->samples[i].x[feature], i};
     if (good) qsort(list, f->n, sizeof *list, by_value);
