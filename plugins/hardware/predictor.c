@@ -256,7 +256,7 @@ static bool fit_regressor(const sample *samples, size_t n, const predictor_confi
     fit f = {.samples = samples,
              .n = n,
              .rest = malloc((n ? n : 1) * sizeof *f.rest),
-             .at = malloc((n ? n : 1) * sizeof *f.at)};
+             .at = calloc(n ? n : 1, sizeof *f.at)};
     *r = (regressor){.n = n,
                      .trees = (size_t)config->trees,
                      .tree_nodes = (2u << config->depth) - 1,
