@@ -262,7 +262,7 @@ static bool fit_regressor(const sample *samples, size_t n, const predictor_confi
                      .tree_nodes = (2u << config->depth) - 1,
                      .rate = config->rate};
     r->nodes = malloc((r->trees * r->tree_nodes + 1) * sizeof *r->nodes);
-    bool good = f.rest && f.at && r->nodes;
+    bool good = n > 0 && f.rest && f.at && r->nodes;
     for (int i = 0; good && i < FEATURES; i++) {
         good = sort_feature(&f, i);
         if (!good) break;
