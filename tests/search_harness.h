@@ -294,7 +294,7 @@ static inline void tell_about(search *s, size_t n, const uint16_t *genomes) {
         else
             s->scored++;
         s->best = fmin(s->best, of[0]);
-        size_t number;
+        size_t number = NAS_NO_GENOME;
         assert_int_equal(nas_genomes_add(&s->all, genes, &number, &err), NAS_OK);
         nas_genomes_tell(&s->all, number, of, violation[i]);
     }
