@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "stages/distil.h"
 #include "stages/step.h"
 #include "toy_run.h"
 
@@ -338,6 +339,31 @@ static void test_distillation(void **state) {
     assert_true(fabs(metrics.loss - (SUBNETS + sum)) < 1e-5);
 }
 
+static void test_alpha_divergence(void **state) {
+    fixture *f = *state;
+    f->pipeline.train.distill = 0.5;
+    f->pipeline.train.distill_loss = NAS_DISTIL_ALPHA;
+    nas_metrics metrics = run(f);
+    nas_input inputs[3];
+    student_inputs(f, inputs);
+    expect_subnet(f, 0, inputs, 3, NULL);
+    double sum = 0;
+    for (uint32_t i = 1; i < SUBNETS; i++) {
+        nas_real extra[LABELLED * CLASSES] = {0};
+        for (size_t r = 0; r < LABELLED; r++) {
+            float target[CLASSES];
+            nas_softmax(f->fake.student[0] + r * CLASSES, CLASSES, 1, target);
+            sum += 0.5 / LABELLED *
+                   nas_alpha_divergence(f->fake.student[i] + r * CLASSES, CLASSES, target,
+                                        0.5 / LABELLED, extra + r * CLASSES);
+        }
+        expect_subnet(f, i, inputs, 3, extra);
+    }
+    check_gradient(f);
+    assert_true(sum > 0);
+    assert_true(fabs(metrics.loss - (SUBNETS + sum)) < 1e-5);
+}
+
 static void test_mixing(void **state) {
     fixture *f = *state;
     f->fake.mixes = true;
@@ -362,6 +388,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_suggested_teacher, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_distillation, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alpha_divergence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mixing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,11 @@ typedef enum nas_teacher {
     NAS_TEACHER_EMA = 3,     /* the step's first subnet with averaged weights */
 } nas_teacher;
 
+typedef enum nas_distil_loss {
+    NAS_DISTIL_CROSS_ENTROPY = 0,
+    NAS_DISTIL_ALPHA = 1, /* AlphaNet's divergence (arXiv 2102.07954) */
+} nas_distil_loss;
+
 typedef enum nas_schedule { NAS_SCHEDULE_COSINE = 0, NAS_SCHEDULE_CONSTANT = 1 } nas_schedule;
 
 typedef struct nas_train_config {
@@ -36,8 +41,9 @@ typedef struct nas_train_config {
     double mu; /* unlabelled images for each labelled one */
     int shape; /* nas_step_shape, key "subnet_sampling" */
     int64_t subnets;
-    int teacher;    /* nas_teacher */
-    double distill; /* weight of soft cross-entropy from the largest subnet on labelled images */
+    int teacher;          /* nas_teacher */
+    double distill;       /* weight of learning from the largest subnet on labelled images */
+    int distill_loss;     /* nas_distil_loss */
     double lr, momentum;  /* Nesterov */
     double weight_decay;  /* on convolution and linear weights, not on biases and batch norm */
     int schedule;         /* nas_schedule */

@@ -45,6 +45,7 @@ const nas_option nas_augment_options[] = {
 
 static const char *const shapes[] = {"sandwich", "largest", "fixed", NULL};
 static const char *const teachers[] = {"auto", "self", "largest", "ema", NULL};
+static const char *const distil_losses[] = {"cross_entropy", "alpha", NULL};
 static const char *const schedules[] = {"cosine", "constant", NULL};
 
 const nas_option nas_train_options[] = {
@@ -58,7 +59,9 @@ const nas_option nas_train_options[] = {
     ENUM(nas_train_config, teacher, "teacher", "\"auto\"", teachers,
          "network that makes the pseudo-labels; auto: what the loss suggests"),
     FLOAT(nas_train_config, distill, "distill", "0", 0, 100, NULL,
-          "weight of soft cross-entropy from the largest subnet on labelled images"),
+          "weight of learning from the largest subnet on labelled images"),
+    ENUM(nas_train_config, distill_loss, "distill_loss", "\"cross_entropy\"", distil_losses,
+         "from its softmax: cross-entropy, or AlphaNet's alpha-divergence"),
     FLOAT(nas_train_config, lr, "lr", "0.03", 0, 100, NULL, "learning rate at its highest"),
     FLOAT(nas_train_config, momentum, "momentum", "0.9", 0, 0.9999, NULL, "Nesterov's"),
     FLOAT(nas_train_config, weight_decay, "weight_decay", "5e-4", 0, 1, NULL,

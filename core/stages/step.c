@@ -1,6 +1,7 @@
 #include "stages/step.h"
 
 #include "base/memory.h"
+#include "stages/distil.h"
 
 #include <nashost/logits.h>
 #include <stdlib.h>
@@ -260,16 +261,19 @@ static void show_logits(turn *t) {
  * from them to the loss. */
 static void distil(turn *t) {
     nas_step *step = t->step;
-    double weight = step->context->pipeline->train.distill, sum = 0;
+    const nas_train_config *train = &step->context->pipeline->train;
+    double weight = train->distill, sum = 0;
     size_t n = t->given.classes;
     if (weight <= 0) return;
+    double (*distance)(const float *, size_t, const float *, double, float *) =
+        train->distill_loss == NAS_DISTIL_ALPHA ? nas_alpha_divergence : nas_soft_cross_entropy;
     for (size_t i = 0; i < step->labelled; i++) {
         float *target = step->distilled + i * n;
         if (t->subnet == 0)
             nas_softmax(step->logits + i * n, n, 1, target);
         else
-            sum += nas_soft_cross_entropy(step->logits + i * n, n, target, weight / step->labelled,
-                                          step->logits_grad + i * n);
+            sum += distance(step->logits + i * n, n, target, weight / step->labelled,
+                            step->logits_grad + i * n);
     }
     t->result.loss += weight * sum / step->labelled;
 }

@@ -1,8 +1,8 @@
 /* The gradient of one training step: sampled subnets, their teacher, the loss (arXiv 2402.13525).
  *
  * sum over the step's subnets a_i of L(a_i), each L the loss plugin's, plus train.distill times the
- * mean cross-entropy with the largest subnet's softmax on the labelled images, for every subnet but
- * the largest. */
+ * mean of train.distill_loss from the largest subnet's softmax on the labelled images, for every
+ * subnet but the largest. */
 #ifndef NAS_STAGES_STEP_H
 #define NAS_STAGES_STEP_H
 
