@@ -92,7 +92,8 @@ static void fails(fixture *f, int code, const char *message, const char *argumen
 static void test_help(void **state) {
     fixture *f = *state;
     static const char *const commands[] = {
-        "",          "run",     "eval",         "validate",         "version",      "lut",
+        "",          "run",     "train",        "search",           "report",
+        "eval",      "compare", "validate",     "version",          "lut",
         "lut build", "plugins", "plugins list", "plugins describe", "plugins check"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         assert_int_equal(run(f, "%s --help", commands[i]), 0);
@@ -125,6 +126,13 @@ static void test_wrong_usage(void **state) {
           "run p.json --threads 2x");
     fails(f, 2, "--until: expected train or search, found \"trian\"", "run p.json --until trian");
     fails(f, 2, "eval: DIR is missing", "eval --genome g.json");
+    fails(f, 2,
+          "nowhere holds no pipeline.json: expected a run directory in which `nashost run "
+          "PIPELINE --out nowhere` has ended",
+          "search nowhere");
+    fails(f, 2, "compare: DIR is missing", "compare");
+    fails(f, 2, "report: unexpected \"b\"", "report a b");
+    fails(f, 2, "nowhere holds no pipeline.json", "compare nowhere elsewhere");
     fails(f, 2, "nowhere holds no pipeline.json: expected a run directory", "eval nowhere");
     fails(f, 2, "unknown command \"biuld\"; did you mean \"nashost lut build\"?", "lut biuld");
     fails(f, 2, "lut build: --hardware is missing", "lut build p.json --out t.json");

@@ -256,11 +256,11 @@ static void test_until(void **state) {
     toys *t = *state;
     toys_good(t, toys_run_plain(t, "a", plain));
     toys_good(t, toys_run_plain(t, "b", (toys_how){.until = NAS_UNTIL_TRAIN}));
-    assert_string_equal(t->output, "");
+    assert_null(strstr(t->output, "test top-1"));
     assert_true(toys_exist(t, "b/supernet.safetensors"));
     assert_false(toys_exist(t, "b/search"));
     toys_good(t, toys_run_plain(t, "b", (toys_how){.until = NAS_UNTIL_SEARCH}));
-    assert_string_equal(t->output, "");
+    assert_null(strstr(t->output, "test top-1"));
     assert_true(toys_exist(t, "b/search/small.jsonl"));
     assert_false(toys_exist(t, "b/family.json"));
     char *reads = toys_read(t, "reads.txt", NULL);

@@ -157,20 +157,41 @@ static int read_options(const char *command, int argc, char **argv, unsigned fla
     return rc;
 }
 
-static int read_operand(const char *command, int argc, char **argv, const char *operand,
-                        nas_args *args, nas_error *err) {
-    int most = operand ? 1 : 0;
-    if (argc - optind > most)
+/* What the operands' pattern, such as "KIND NAME" or "[FOLDER]", asks for. */
+typedef struct pattern {
+    size_t least, most;
+    char missing[32]; /* the first word that is asked for and not there */
+} pattern;
+
+static pattern read_pattern(const char *operands, size_t given) {
+    pattern p = {0, 0, ""};
+    while (operands && *operands) {
+        size_t n = strcspn(operands, " ");
+        bool many = n > 3 && strncmp(operands + n - 3, "...", 3) == 0;
+        if (operands[0] != '[' && p.least++ == given)
+            snprintf(p.missing, sizeof p.missing, "%.*s", (int)(many ? n - 3 : n), operands);
+        p.most = many ? SIZE_MAX : p.most + 1;
+        operands += n + strspn(operands + n, " ");
+    }
+    return p;
+}
+
+static int read_operands(const char *command, int argc, char **argv, const char *operands,
+                         nas_args *args, nas_error *err) {
+    args->operands = (const char *const *)argv + optind;
+    args->n_operands = (size_t)(argc - optind);
+    pattern p = read_pattern(operands, args->n_operands);
+    if (args->n_operands > p.most)
         return nas_fail(err, NAS_ERR_INPUT, "%s: unexpected \"%.60s\"; see `nashost %s --help`",
-                        command, argv[optind + most], command);
-    args->positional = optind < argc ? argv[optind] : NULL;
-    if (operand && !args->positional && !args->help)
+                        command, args->operands[p.most], command);
+    if (args->n_operands < p.least && !args->help)
         return nas_fail(err, NAS_ERR_INPUT, "%s: %s is missing; see `nashost %s --help`", command,
-                        operand, command);
+                        p.missing, command);
+    args->positional = args->n_operands ? args->operands[0] : NULL;
     return NAS_OK;
 }
 
-int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operand,
+int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operands,
                    nas_args *args, nas_error *err) {
     size_t n = (size_t)argc + 1;
     *args = (nas_args){.overrides = calloc(n, sizeof(char *)),
@@ -181,7 +202,7 @@ int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, c
     if (!args->overrides || !args->manifests || !args->genomes)
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     if (!rc) rc = read_options(command, argc, argv, flags | JSON | HELP, args, err);
-    if (!rc) rc = read_operand(command, argc, argv, operand, args, err);
+    if (!rc) rc = read_operands(command, argc, argv, operands, args, err);
     if (rc) nas_args_free(args);
     return rc;
 }

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "host/pipeline.h"
 
+#include <signal.h>
+
 #define NASHOST_VERSION "0.1.0"
 
 /* Exit codes; `nashost --help` tells them. */
@@ -37,7 +39,9 @@ typedef enum nas_flag {
 
 /* Strings are borrowed from argv. */
 typedef struct nas_args {
-    const char *positional; /* the one operand; NULL: none */
+    const char *positional;      /* the first operand; NULL: none */
+    const char *const *operands; /* [n_operands], of argv */
+    size_t n_operands;
     const char **overrides; /* --set [n_overrides] */
     const char **manifests; /* --plugins [n_manifests] */
     const char **genomes;   /* --genome [n_genomes]: files */
@@ -51,9 +55,11 @@ typedef struct nas_args {
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */
 typedef int (*nas_command_fn)(int argc, char **argv);
 
-/* Reads the options in flags (of nas_flag) and at most one operand, called operand in messages
- * (NULL: none is taken; without --help it must be there). command is the subcommand's words. */
-int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operand,
+/* Reads the options in flags (of nas_flag) and the operands that the pattern tells: words such as
+ * "KIND NAME", of which "[FOLDER]" may be left out, and "DIR..." is one or more; NULL: none.
+ * Without
+ * --help they must be there. command is the subcommand's words. */
+int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, const char *operands,
                    nas_args *args, nas_error *err);
 void nas_args_free(nas_args *args);
 
@@ -93,7 +99,15 @@ void nas_session_close(nas_session *session);
 int nas_session_pipeline(nas_session *session, const char *file, const nas_args *args,
                          nas_pipeline *pipeline, nas_error *err);
 
+/* Has SIGINT and SIGTERM set what it returns, for a run to stop by; the second one ends the
+ * process. */
+const volatile sig_atomic_t *nas_cli_catch_signals(void);
+
 int nas_cli_run(int argc, char **argv);
+int nas_cli_train(int argc, char **argv);
+int nas_cli_search(int argc, char **argv);
+int nas_cli_report(int argc, char **argv);
+int nas_cli_compare(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_lut(int argc, char **argv);

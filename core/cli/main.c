@@ -6,9 +6,17 @@
 #include <signal.h>
 #include <string.h>
 
-static const char *const names[] = {"run", "eval", "validate", "lut", "plugins", "version"};
-static const nas_command_fn commands[] = {nas_cli_run, nas_cli_eval,    nas_cli_validate,
-                                          nas_cli_lut, nas_cli_plugins, nas_cli_version};
+static const struct command {
+    const char *name;
+    nas_command_fn call;
+} commands[] = {
+    {"run", nas_cli_run},           {"train", nas_cli_train}, {"search", nas_cli_search},
+    {"report", nas_cli_report},     {"eval", nas_cli_eval},   {"compare", nas_cli_compare},
+    {"validate", nas_cli_validate}, {"lut", nas_cli_lut},     {"plugins", nas_cli_plugins},
+    {"version", nas_cli_version},
+};
+
+enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static const char help[] =
     "usage: nashost COMMAND ...\n"
@@ -18,7 +26,11 @@ static const char help[] =
     "\n"
     "commands:\n"
     "  run PIPELINE        train, search, export and report, as the pipeline says\n"
+    "  train DIR           one stage alone, by what a run directory holds: train,\n"
+    "  search DIR          search a subnet for each platform,\n"
+    "  report DIR          test and export them\n"
     "  eval DIR            test chosen subnets of a run\n"
+    "  compare DIR...      several runs side by side\n"
     "  validate PIPELINE   check a pipeline without running it\n"
     "  lut build PIPELINE  time a space's layers on a device, for a latency table\n"
     "  plugins             list, describe and check plugins\n"
@@ -50,6 +62,8 @@ static void keep_standard_streams(void) {
 
 static int dispatch(int argc, char **argv) {
     nas_error err;
+    const char *names[COMMANDS];
+    for (size_t i = 0; i < COMMANDS; i++) names[i] = commands[i].name;
     if (argc < 2) {
         fputs(help, stderr);
         return NAS_EXIT_USAGE;
@@ -59,9 +73,9 @@ static int dispatch(int argc, char **argv) {
         return NAS_EXIT_OK;
     }
     const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
-    int i = nas_args_command(name, names, sizeof names / sizeof *names, "nashost", &err);
+    int i = nas_args_command(name, names, COMMANDS, "nashost", &err);
     if (i < 0) return nas_cli_fail(&err, nas_args_want_json(argc, argv));
-    return commands[i](argc - 1, argv + 1);
+    return commands[i].call(argc - 1, argv + 1);
 }
 
 int main(int argc, char **argv) {

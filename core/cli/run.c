@@ -3,10 +3,8 @@
 #include "base/threads.h"
 #include "cli/cli.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char help[] =
     "usage: nashost run PIPELINE [options]\n"
@@ -26,27 +24,6 @@ static const char help[] =
     "  --quiet              no progress\n"
     "\n"
     "Ctrl-C (or SIGTERM) saves and stops; a second one stops at once.\n";
-
-/* A signal handler can be told nothing but by a global. */
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int number) {
-    static const char note[] = "\nnashost: stopping; the same signal again ends it at once\n";
-    (void)number;
-    if (stop_requested) _exit(NAS_EXIT_INTERRUPTED);
-    stop_requested = 1;
-    if (write(STDERR_FILENO, note, sizeof note - 1) < 0) return; /* nobody is there to read it */
-}
-
-/* A signal that was ignored from the start, as nohup does, stays so. */
-static void catch_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM};
-    struct sigaction action = {.sa_handler = request_stop, .sa_flags = SA_RESTART}, before;
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &action, NULL);
-}
 
 /* runs/NAME for FOLDER/NAME.json; the caller frees. NULL: out of memory. */
 static char *default_out(const char *pipeline) {
@@ -88,9 +65,8 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
         .json = args->json,
         .quiet = args->quiet,
         .log = &session->log,
-        .stop = &stop_requested,
+        .stop = nas_cli_catch_signals(),
     };
-    catch_signals();
     rc = nas_run(&request, err);
     nas_pipeline_free(&pipeline);
     return rc;

@@ -1,8 +1,8 @@
 #include "stages/plan.h"
 
 #include "space/lower.h"
+#include "stages/chosen.h"
 #include "stages/evaluate.h"
-#include "stages/report.h"
 #include "stages/search.h"
 #include "stages/step.h"
 
@@ -161,7 +161,7 @@ static int print_text(const plan *p, nas_error *err) {
     nas_table_head(&table, titles);
     for (size_t i = 0; i < pipeline->n_platforms; i++) {
         const nas_platform *platform = &pipeline->platforms[i];
-        nas_cell limits = nas_report_limits(&platform->constraints);
+        nas_cell limits = nas_limits_text(&platform->constraints);
         fill_row(&table, 2 * i + 1, platform->name, "largest", limits.text, &p->largest[i]);
         fill_row(&table, 2 * i + 2, "", "smallest", "", &p->smallest[i]);
     }

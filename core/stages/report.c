@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "space/lower.h"
+#include "stages/chosen.h"
 #include "stages/rundir.h"
 #include "supernet/fold.h"
 
@@ -88,40 +89,9 @@ static int test(const report *r, const nas_genome *genome, double *top1, nas_err
 
 /* ---- Platforms ---- */
 
-nas_cell nas_report_limits(const nas_constraints *c) {
-    const nas_cell parts[NAS_MAX_LIMITS] = {
-        nas_text_value(c->latency_ms, "ms"),     nas_text_value(c->energy_mj, "mJ"),
-        nas_text_bytes((uint64_t)c->peak_bytes), nas_text_bytes((uint64_t)c->flash_bytes),
-        nas_text_count((uint64_t)c->macs),       nas_text_count((uint64_t)c->params)};
-    static const char *const words[NAS_MAX_LIMITS] = {"",       "",      " peak",
-                                                      " flash", " MACs", " parameters"};
-    const bool there[NAS_MAX_LIMITS] = {c->latency_ms > 0,  c->energy_mj > 0, c->peak_bytes > 0,
-                                        c->flash_bytes > 0, c->macs > 0,      c->params > 0};
-    nas_cell cell = {""};
-    size_t used = 0;
-    for (size_t i = 0; i < NAS_MAX_LIMITS && used < sizeof cell.text; i++)
-        if (there[i])
-            used += (size_t)snprintf(cell.text + used, sizeof cell.text - used, "%s%.20s%s",
-                                     used ? ", " : "", parts[i].text, words[i]);
-    return used ? cell : (nas_cell){"-"};
-}
-
-static json_t *limits_json(const nas_platform *platform, const nas_candidate *candidate) {
-    nas_limit limits[NAS_MAX_LIMITS];
-    size_t n = nas_candidate_limits(&platform->constraints, candidate, limits);
-    json_t *json = json_object();
-    for (size_t i = 0; json && i < n; i++) {
-        bool whole = strstr(limits[i].name, "_m") == NULL; /* all but ms and mJ are counts */
-        json_t *value =
-            whole ? json_integer((json_int_t)limits[i].limit) : nas_number_json(limits[i].limit);
-        json_object_set_new(json, limits[i].name, value);
-    }
-    return json;
-}
-
 static void fill_row(report *r, size_t row, const nas_platform *platform,
                      const nas_candidate *candidate, double top1) {
-    const nas_cell cells[] = {nas_report_limits(&platform->constraints),
+    const nas_cell cells[] = {nas_limits_text(&platform->constraints),
                               nas_text_value(candidate->cost.latency_ms, "ms"),
                               nas_text_count(candidate->macs),
                               nas_text_count(candidate->params),
@@ -145,14 +115,13 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
         return rc;
     }
     fill_row(r, index + 1, platform, candidate, top1);
-    json_t *json = json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", platform->name, "genome",
-        nas_genome_to_json(&r->context->space, &candidate->genome), "score",
-        nas_number_json(candidate->score), "constraints", limits_json(platform, candidate),
-        "predicted", nas_cost_json(&candidate->cost), "macs", nas_count_json(candidate->macs),
-        "params", nas_count_json(candidate->params), "test_top1", nas_number_json(top1), "files",
-        files);
-    if (!json_array_append_new(r->platforms, json)) return NAS_OK;
+    json_t *json = nas_chosen_json(&r->context->space, platform, candidate);
+    int failed = json_object_set_new(json, "test_top1", nas_number_json(top1));
+    failed |= json_object_set_new(json, "files", files);
+    if (failed)
+        json_decref(json);
+    else if (!json_array_append_new(r->platforms, json))
+        return NAS_OK;
     return nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
 }
 

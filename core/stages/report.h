@@ -22,7 +22,4 @@
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
                nas_error *err);
 
-/* A platform's constraints for a table: "2 ms, 96 KiB peak", or "-". */
-nas_cell nas_report_limits(const nas_constraints *constraints);
-
 #endif

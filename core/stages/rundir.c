@@ -180,13 +180,26 @@ int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log,
     return rc ? rc : nas_json_save(path, resolved, err);
 }
 
+int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err) {
+    if (holds(out, name)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s holds no %s: expected a run directory in which `nashost %s %s%s` has ended",
+                    out, name, command, strcmp(command, "run") == 0 ? "PIPELINE --out " : "", out);
+}
+
 int nas_rundir_trained(const char *out, nas_error *err) {
-    static const char *const names[] = {"pipeline.json", "split.json", "supernet.safetensors"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!holds(out, names[i]))
-            return nas_fail(err, NAS_ERR_INPUT,
-                            "%s holds no %s: expected a run directory whose training is finished; "
-                            "`nashost run PIPELINE --out %s` makes one",
-                            out, names[i], out);
-    return NAS_OK;
+    int rc = nas_rundir_needs(out, "pipeline.json", "run", err);
+    if (!rc) rc = nas_rundir_needs(out, "split.json", "train", err);
+    return rc ? rc : nas_rundir_needs(out, "supernet.safetensors", "train", err);
+}
+
+int nas_rundir_ready(const nas_run_request *request, nas_error *err) {
+    const nas_pipeline *pipeline = request->pipeline;
+    int rc = request->from > NAS_FROM_TRAIN ? nas_rundir_trained(request->out, err) : NAS_OK;
+    for (size_t i = 0; i < pipeline->n_platforms && request->from == NAS_FROM_REPORT && !rc; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "search/%.32s.jsonl", pipeline->platforms[i].name);
+        rc = nas_rundir_needs(request->out, name, "search", err);
+    }
+    return rc;
 }

@@ -11,12 +11,16 @@
 #ifndef NAS_STAGES_RUNDIR_H
 #define NAS_STAGES_RUNDIR_H
 
-#include "base/log.h"
+#include "stages/run.h"
 
 #include <jansson.h>
 
 /* out/name into path, which holds size bytes; too long a path is an error. [any] */
 int nas_rundir_path(const char *out, const char *name, char *path, size_t size, nas_error *err);
+
+/* Fails unless out holds the file; command is the subcommand that makes it, for the message. [any]
+ */
+int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err);
 
 #define NAS_RUNDIR_PATH 4096 /* what the stages give a path */
 
@@ -32,6 +36,11 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
  *  - Any other key belongs to the training. If it differs and there is a supernet or a checkpoint,
  *    the error names the key and both values, and nothing is changed. [main] */
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err);
+
+/* Fails unless the run directory holds what the stages before request->from leave: a finished
+ * training, and each platform's search. The message names the file that is missing and the command
+ * that makes it. [any] */
+int nas_rundir_ready(const nas_run_request *request, nas_error *err);
 
 /* Fails unless out holds what a finished training leaves: pipeline.json, split.json and
  * supernet.safetensors. [any] */

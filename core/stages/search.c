@@ -273,7 +273,7 @@ static int reuse(search *s, const char *path, nas_error *err) {
                         "%s: expected a candidate that meets the constraints, found none; remove "
                         "the file to search again",
                         path);
-    if (!rc)
+    if (!rc && s->context->request->from < NAS_FROM_REPORT)
         nas_log_line(s->context->request->log, NAS_INFO,
                      "%s is there already: '%s' is not searched again", path, s->platform->name);
     return rc;

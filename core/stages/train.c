@@ -241,8 +241,9 @@ int nas_train(nas_context *context, bool *trained, nas_error *err) {
     int rc = nas_rundir_path(context->request->out, "supernet.safetensors", path, sizeof path, err);
     if (rc) return rc;
     if (nas_file_exists(path)) {
-        nas_log_line(context->request->log, NAS_INFO,
-                     "%s is there already: its weights are used, nothing is trained", path);
+        if (context->request->from == NAS_FROM_TRAIN)
+            nas_log_line(context->request->log, NAS_INFO,
+                         "%s is there already: its weights are used, nothing is trained", path);
         return nas_supernet_load(context->supernet, path, err);
     }
     training *t = nas_alloc(1, sizeof *t);
