@@ -91,10 +91,22 @@ static void fails(fixture *f, int code, const char *message, const char *argumen
 
 static void test_help(void **state) {
     fixture *f = *state;
-    static const char *const commands[] = {
-        "",          "run",     "train",        "search",           "report",
-        "eval",      "compare", "validate",     "version",          "lut",
-        "lut build", "plugins", "plugins list", "plugins describe", "plugins check"};
+    static const char *const commands[] = {"",
+                                           "run",
+                                           "train",
+                                           "search",
+                                           "report",
+                                           "eval",
+                                           "compare",
+                                           "validate",
+                                           "schema",
+                                           "version",
+                                           "lut",
+                                           "lut build",
+                                           "plugins",
+                                           "plugins list",
+                                           "plugins describe",
+                                           "plugins check"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         assert_int_equal(run(f, "%s --help", commands[i]), 0);
         contains(f->out, "usage: nashost");

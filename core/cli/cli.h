@@ -110,6 +110,7 @@ int nas_cli_report(int argc, char **argv);
 int nas_cli_compare(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
+int nas_cli_schema(int argc, char **argv);
 int nas_cli_lut(int argc, char **argv);
 int nas_cli_plugins(int argc, char **argv);
 int nas_cli_plugins_list(int argc, char **argv);

@@ -33,15 +33,18 @@ static nas_place place_of(const reader *r, const node *at) {
     return (nas_place){r->pipeline->file, at->path, r->pipeline->folder};
 }
 
-/* Parses at->json by a table and puts what it resolves to into parent, an array if key is NULL. */
-static int parse(const reader *r, node *at, json_t *parent, const char *key,
-                 const nas_option *options, const char *const *nested, void *config) {
+/* Parses at->json by a section's table and puts what it resolves to into parent, under the
+ * section's key or at an array's end. */
+static int parse(const reader *r, node *at, json_t *parent, nas_section_id id, void *config) {
+    const nas_section *section = &nas_sections[id];
+    const char *nested[NAS_MAX_NESTED];
     nas_place place = place_of(r, at);
-    int rc = nas_options_parse(options, sizeof *options, at->json, nested, &place, config,
-                               &at->resolved, r->err);
+    nas_section_nested(id, nested);
+    int rc = nas_options_parse(section->options, sizeof *section->options, at->json, nested, &place,
+                               config, &at->resolved, r->err);
     if (rc) return rc;
-    int failed = key ? json_object_set_new(parent, key, at->resolved)
-                     : json_array_append_new(parent, at->resolved);
+    int failed = section->max ? json_array_append_new(parent, at->resolved)
+                              : json_object_set_new(parent, section->key, at->resolved);
     return failed ? no_memory(r) : NAS_OK;
 }
 
@@ -53,15 +56,16 @@ static node child(const node *parent, const char *key) {
     return at;
 }
 
-static int parse_child(const reader *r, const node *parent, const char *key, node *at,
-                       const nas_option *options, const char *const *nested, void *config) {
-    *at = child(parent, key);
-    return parse(r, at, parent->resolved, key, options, nested, config);
+static int parse_child(const reader *r, const node *parent, nas_section_id id, node *at,
+                       void *config) {
+    *at = child(parent, nas_sections[id].key);
+    return parse(r, at, parent->resolved, id, config);
 }
 
-/* Loads the plugin that the object `at` names and checks its options. */
-static int read_plugin(const reader *r, const node *at, nas_kind kind, const char *id,
+/* Loads the plugin `id` that the object `at` names and checks its options. */
+static int read_plugin(const reader *r, const node *at, nas_section_id section, const char *id,
                        nas_use *use) {
+    const nas_kind kind = nas_sections[section].plugin;
     const nas_plugin *plugin;
     nas_place place = place_of(r, at);
     nas_error why;
@@ -80,21 +84,18 @@ static int read_plugin(const reader *r, const node *at, nas_kind kind, const cha
     return NAS_OK;
 }
 
-static const char *const nested_options[] = {"options", NULL};
-
 /* {"plugin": ..., "options": {...}} */
-static int read_use(const reader *r, const node *parent, const char *key, nas_kind kind,
-                    nas_use *use) {
+static int read_use(const reader *r, const node *parent, nas_section_id id, nas_use *use) {
     node at;
     nas_use_section section;
-    int rc = parse_child(r, parent, key, &at, nas_use_options, nested_options, &section);
-    return rc ? rc : read_plugin(r, &at, kind, section.plugin, use);
+    int rc = parse_child(r, parent, id, &at, &section);
+    return rc ? rc : read_plugin(r, &at, id, section.plugin, use);
 }
 
 static int read_split(const reader *r, const node *root) {
     node at;
     nas_split_section section;
-    int rc = parse_child(r, root, "split", &at, nas_split_options, NULL, &section);
+    int rc = parse_child(r, root, NAS_AT_SPLIT, &at, &section);
     if (rc) return rc;
     r->pipeline->labelled = section.labelled;
     r->pipeline->validation = section.validation;
@@ -137,22 +138,20 @@ static int read_genome(const reader *r, const node *train, const nas_space *spac
 }
 
 static int read_train(const reader *r, const node *root, const nas_space *space) {
-    static const char *const nested[] = {"ssl", "genome", NULL};
     node at;
-    int rc = parse_child(r, root, "train", &at, nas_train_options, nested, &r->pipeline->train);
+    int rc = parse_child(r, root, NAS_AT_TRAIN, &at, &r->pipeline->train);
     if (!rc) rc = read_genome(r, &at, space);
-    return rc ? rc : read_use(r, &at, "ssl", NAS_KIND_SSL, &r->pipeline->ssl);
+    return rc ? rc : read_use(r, &at, NAS_AT_SSL, &r->pipeline->ssl);
 }
 
 static int read_search(const reader *r, const node *root) {
-    static const char *const nested[] = {"options", "score", NULL};
     node at;
     nas_search_section section;
-    int rc = parse_child(r, root, "search", &at, nas_search_options, nested, &section);
+    int rc = parse_child(r, root, NAS_AT_SEARCH, &at, &section);
     if (rc) return rc;
     r->pipeline->search_config = section.config;
-    rc = read_plugin(r, &at, NAS_KIND_SEARCH, section.plugin, &r->pipeline->search);
-    return rc ? rc : read_use(r, &at, "score", NAS_KIND_SCORE, &r->pipeline->score);
+    rc = read_plugin(r, &at, NAS_AT_SEARCH, section.plugin, &r->pipeline->search);
+    return rc ? rc : read_use(r, &at, NAS_AT_SCORE, &r->pipeline->score);
 }
 
 /* A platform's name becomes part of file names. */
@@ -175,18 +174,15 @@ static int check_name(const reader *r, const node *at, const char *name) {
 }
 
 static int read_platform(const reader *r, node *at, json_t *list) {
-    static const char *const nested[] = {"hardware", "constraints", NULL};
     nas_platform_section section;
     nas_platform platform = {0};
     node constraints;
-    int rc = parse(r, at, list, NULL, nas_platform_options, nested, &section);
+    int rc = parse(r, at, list, NAS_AT_PLATFORMS, &section);
     if (!rc) rc = check_name(r, at, section.name);
     if (rc) return rc;
     snprintf(platform.name, sizeof platform.name, "%s", section.name);
-    rc = read_use(r, at, "hardware", NAS_KIND_HARDWARE, &platform.hardware);
-    if (!rc)
-        rc = parse_child(r, at, "constraints", &constraints, nas_constraints_options, NULL,
-                         &platform.constraints);
+    rc = read_use(r, at, NAS_AT_HARDWARE, &platform.hardware);
+    if (!rc) rc = parse_child(r, at, NAS_AT_CONSTRAINTS, &constraints, &platform.constraints);
     if (!rc) r->pipeline->platforms[r->pipeline->n_platforms++] = platform;
     return rc;
 }
@@ -194,15 +190,17 @@ static int read_platform(const reader *r, node *at, json_t *list) {
 static int read_export(const reader *r, node *at, json_t *list) {
     nas_use_section section;
     nas_use *use = &r->pipeline->exports[r->pipeline->n_exports];
-    int rc = parse(r, at, list, NULL, nas_use_options, nested_options, &section);
-    if (!rc) rc = read_plugin(r, at, NAS_KIND_EXPORT, section.plugin, use);
+    int rc = parse(r, at, list, NAS_AT_EXPORT, &section);
+    if (!rc) rc = read_plugin(r, at, NAS_AT_EXPORT, section.plugin, use);
     if (!rc) r->pipeline->n_exports++;
     return rc;
 }
 
-/* Reads each element of an array of min to max objects; a missing one is empty. */
-static int read_list(const reader *r, const node *root, const char *key, size_t min, size_t max,
+/* Reads each element of an array of objects; a missing array is empty. */
+static int read_list(const reader *r, const node *root, nas_section_id id,
                      int (*read_item)(const reader *, node *, json_t *)) {
+    const char *key = nas_sections[id].key;
+    size_t min = nas_sections[id].min, max = nas_sections[id].max;
     const json_t *json = json_object_get(root->json, key);
     nas_place place = place_of(r, root);
     size_t n = json_array_size(json);
@@ -227,28 +225,27 @@ static int read_list(const reader *r, const node *root, const char *key, size_t 
 }
 
 static int read_root(const reader *r, const json_t *json) {
-    static const char *const nested[] = {"$schema", "dataset", "split",     "space",  "augment",
-                                         "train",   "search",  "platforms", "export", NULL};
+    const nas_option *options = nas_sections[NAS_AT_ROOT].options;
+    const char *nested[NAS_MAX_NESTED];
     nas_pipeline *pipeline = r->pipeline;
     node root = {.json = json}, augment;
     nas_place place = place_of(r, &root);
     nas_root_section section;
     nas_space space;
-    int rc = nas_options_parse(nas_root_options, sizeof *nas_root_options, json, nested, &place,
-                               &section, &pipeline->resolved, r->err);
+    nas_section_nested(NAS_AT_ROOT, nested);
+    int rc = nas_options_parse(options, sizeof *options, json, nested, &place, &section,
+                               &pipeline->resolved, r->err);
     if (rc) return rc;
     root.resolved = pipeline->resolved;
     pipeline->seed = section.seed;
-    rc = read_use(r, &root, "dataset", NAS_KIND_DATASET, &pipeline->dataset);
+    rc = read_use(r, &root, NAS_AT_DATASET, &pipeline->dataset);
     if (!rc) rc = read_split(r, &root);
     if (!rc) rc = read_space(r, &root, &space);
-    if (!rc)
-        rc = parse_child(r, &root, "augment", &augment, nas_augment_options, NULL,
-                         &pipeline->augment);
+    if (!rc) rc = parse_child(r, &root, NAS_AT_AUGMENT, &augment, &pipeline->augment);
     if (!rc) rc = read_train(r, &root, &space);
     if (!rc) rc = read_search(r, &root);
-    if (!rc) rc = read_list(r, &root, "platforms", 1, NAS_MAX_PLATFORMS, read_platform);
-    return rc ? rc : read_list(r, &root, "export", 0, NAS_MAX_EXPORTS, read_export);
+    if (!rc) rc = read_list(r, &root, NAS_AT_PLATFORMS, read_platform);
+    return rc ? rc : read_list(r, &root, NAS_AT_EXPORT, read_export);
 }
 
 /* Notes the file and its absolute folder. */

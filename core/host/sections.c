@@ -13,12 +13,12 @@
 #define STRING(type, field, key, help)                                                             \
     { key, NAS_TYPE_STRING, NULL, offsetof(type, field), 0, 0, NULL, help, NULL }
 
-const nas_option nas_root_options[] = {
+static const nas_option root_options[] = {
     INT(nas_root_section, seed, "seed", "1", 0, MOST, NULL, "of every random number of the run"),
     {0},
 };
 
-const nas_option nas_split_options[] = {
+static const nas_option split_options[] = {
     INT(nas_split_section, labelled, "labelled", "250", 1, MOST, "images",
         "training images whose label is used, as many of each class"),
     INT(nas_split_section, validation, "validation", "0", 0, MOST, "images",
@@ -28,7 +28,7 @@ const nas_option nas_split_options[] = {
     {0},
 };
 
-const nas_option nas_augment_options[] = {
+static const nas_option augment_options[] = {
     {"flip", NAS_TYPE_BOOL, "true", offsetof(nas_augment_config, flip), 0, 0, NULL,
      "mirror half of the images, where the data set says that a mirrored image keeps its class",
      NULL},
@@ -48,7 +48,7 @@ static const char *const teachers[] = {"auto", "self", "largest", "ema", NULL};
 static const char *const distil_losses[] = {"cross_entropy", "alpha", NULL};
 static const char *const schedules[] = {"cosine", "constant", NULL};
 
-const nas_option nas_train_options[] = {
+static const nas_option train_options[] = {
     INT(nas_train_config, steps, "steps", "1500", 1, 10000000, "steps", "length of the training"),
     INT(nas_train_config, batch, "batch", "32", 1, 65536, "images", "labelled images in a step"),
     FLOAT(nas_train_config, mu, "mu", "2", 0, 64, NULL, "unlabelled images for each labelled one"),
@@ -86,12 +86,12 @@ const nas_option nas_train_options[] = {
     {0},
 };
 
-const nas_option nas_use_options[] = {
+static const nas_option use_options[] = {
     STRING(nas_use_section, plugin, "plugin", "id of the plugin"),
     {0},
 };
 
-const nas_option nas_search_options[] = {
+static const nas_option search_options[] = {
     STRING(nas_search_section, plugin, "plugin", "id of the plugin"),
     INT(nas_search_section, config.evaluations, "evaluations", "200", 1, 10000000, "subnets",
         "scored for each platform"),
@@ -101,7 +101,7 @@ const nas_option nas_search_options[] = {
     {0},
 };
 
-const nas_option nas_platform_options[] = {
+static const nas_option platform_options[] = {
     STRING(nas_platform_section, name, "name", "names the platform and its files"),
     {0},
 };
@@ -120,3 +120,46 @@ const nas_option nas_constraints_options[] = {
     INT(nas_constraints, params, "params", "null", 1, MOST, NULL, "most parameters"),
     {0},
 };
+
+#define USE(kind_, key_, parent_, help_)                                                           \
+    { .key = key_, .parent = parent_, .help = help_, .options = use_options, .plugin = kind_ }
+
+const nas_section nas_sections[NAS_SECTIONS] = {
+    [NAS_AT_ROOT] = {NULL, NAS_SECTIONS, "what a run of nashost does", .options = root_options},
+    [NAS_AT_SCHEMA] = {"$schema", NAS_AT_ROOT, "for editors: what `nashost schema` prints",
+                       .form = "{\"type\": \"string\"}"},
+    [NAS_AT_DATASET] = USE(NAS_KIND_DATASET, "dataset", NAS_AT_ROOT, "what reads the images"),
+    [NAS_AT_SPLIT] = {"split", NAS_AT_ROOT, "which training images are used for what",
+                      .options = split_options},
+    [NAS_AT_SPACE] = {"space", NAS_AT_ROOT,
+                      "the family of networks: a preset's name, a file, or an object as in "
+                      "spaces/README.md",
+                      .form = "{\"type\": [\"string\", \"object\"]}", .required = true},
+    [NAS_AT_AUGMENT] = {"augment", NAS_AT_ROOT, "how training images are varied",
+                        .options = augment_options},
+    [NAS_AT_TRAIN] = {"train", NAS_AT_ROOT, "the training of the supernet",
+                      .options = train_options},
+    [NAS_AT_GENOME] = {"genome", NAS_AT_TRAIN,
+                       "the subnet of subnet_sampling \"fixed\": {\"resolution\", \"stages\"}",
+                       .form = "{\"type\": [\"object\", \"null\"]}"},
+    [NAS_AT_SSL] = USE(NAS_KIND_SSL, "ssl", NAS_AT_TRAIN, "the loss"),
+    [NAS_AT_SEARCH] = {"search", NAS_AT_ROOT, "how subnets are found", .options = search_options,
+                       .plugin = NAS_KIND_SEARCH},
+    [NAS_AT_SCORE] = USE(NAS_KIND_SCORE, "score", NAS_AT_SEARCH, "what subnets are judged by"),
+    [NAS_AT_PLATFORMS] = {"platforms", NAS_AT_ROOT, "a device, and what a subnet may cost on it",
+                          .options = platform_options, .min = 1, .max = NAS_MAX_PLATFORMS},
+    [NAS_AT_HARDWARE] =
+        USE(NAS_KIND_HARDWARE, "hardware", NAS_AT_PLATFORMS, "what tells a subnet's costs"),
+    [NAS_AT_CONSTRAINTS] = {"constraints", NAS_AT_PLATFORMS, "the most that a subnet may cost",
+                            .options = nas_constraints_options},
+    [NAS_AT_EXPORT] = {"export", NAS_AT_ROOT, "a format that chosen subnets are written in",
+                       .options = use_options, .plugin = NAS_KIND_EXPORT, .max = NAS_MAX_EXPORTS},
+};
+
+void nas_section_nested(nas_section_id id, const char **keys) {
+    size_t n = 0;
+    for (int i = 0; i < NAS_SECTIONS && n < NAS_MAX_NESTED - 2; i++)
+        if (nas_sections[i].parent == id) keys[n++] = nas_sections[i].key;
+    if (nas_sections[id].plugin) keys[n++] = "options";
+    keys[n] = NULL;
+}

@@ -25,14 +25,47 @@ typedef struct nas_platform_section {
     const char *name;
 } nas_platform_section;
 
-/* Each ends with an entry whose name is NULL. */
-extern const nas_option nas_root_options[];        /* nas_root_section */
-extern const nas_option nas_split_options[];       /* nas_split_section */
-extern const nas_option nas_augment_options[];     /* nas_augment_config */
-extern const nas_option nas_train_options[];       /* nas_train_config */
-extern const nas_option nas_use_options[];         /* nas_use_section */
-extern const nas_option nas_search_options[];      /* nas_search_section */
-extern const nas_option nas_platform_options[];    /* nas_platform_section */
-extern const nas_option nas_constraints_options[]; /* nas_constraints */
+/* The places of a pipeline where keys stand. */
+typedef enum nas_section_id {
+    NAS_AT_ROOT,
+    NAS_AT_SCHEMA,
+    NAS_AT_DATASET,
+    NAS_AT_SPLIT,
+    NAS_AT_SPACE,
+    NAS_AT_AUGMENT,
+    NAS_AT_TRAIN,
+    NAS_AT_GENOME,
+    NAS_AT_SSL,
+    NAS_AT_SEARCH,
+    NAS_AT_SCORE,
+    NAS_AT_PLATFORMS,
+    NAS_AT_HARDWARE,
+    NAS_AT_CONSTRAINTS,
+    NAS_AT_EXPORT,
+    NAS_SECTIONS
+} nas_section_id;
+
+/* What a section holds, for the reader of pipelines and for their schema. */
+typedef struct nas_section {
+    const char *key;           /* in its parent; NULL: the root */
+    nas_section_id parent;     /* the root's: NAS_SECTIONS */
+    const char *help;          /* one line */
+    const nas_option *options; /* ends with an entry whose name is NULL; NULL: see form */
+    nas_kind plugin;           /* its "plugin" is one of this kind, its "options" are that one's */
+    size_t min, max;           /* an array of so many of such objects; max 0: one object */
+    const char *form;          /* no table describes it, but this JSON Schema */
+    bool required;             /* the form must be there */
+} nas_section;
+
+extern const nas_section nas_sections[NAS_SECTIONS];
+
+#define NAS_MAX_NESTED 16
+
+/* The keys of a section that are no options of its table: the sections in it, and "options" where
+ * it names a plugin. NULL-terminated, to keys [NAS_MAX_NESTED]. [any] */
+void nas_section_nested(nas_section_id id, const char **keys);
+
+/* The table of nas_constraints, in files that the stages write as well. */
+extern const nas_option nas_constraints_options[];
 
 #endif

@@ -1,0 +1,114 @@
+#!/bin/sh
+# The JSON Schema of pipelines, by a validator that is not ours: what is shipped validates, and what
+# the program refuses, or would read otherwise, does not.
+set -eu
+python3 -W ignore -c 'from jsonschema import Draft202012Validator' 2>/dev/null || {
+    echo "skipped: python3-jsonschema is not installed (scripts/install-deps check)"
+    exit 77
+}
+root=$(cd "$(dirname "$0")/.." && pwd)
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/nashost-test-XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+# The plugins of this build, and the shipped spaces.
+sed "s#build/plugins#$NASHOST_PLUGIN_DIR#" "$root/plugins.json" >"$scratch/plugins.json"
+ln -s "$root/spaces" "$scratch/spaces"
+export NASHOST_HOME="$scratch"
+unset NASHOST_PLUGINS
+"$NASHOST" schema >"$scratch/schema.json"
+"$NASHOST" schema --out "$scratch/again.json"
+cmp "$scratch/schema.json" "$scratch/again.json"
+cd "$root"
+exec python3 -W ignore - "$scratch" <<'EOF'
+import copy, glob, json, os, subprocess, sys
+from jsonschema import Draft202012Validator
+
+scratch, program = sys.argv[1], os.environ["NASHOST"]
+schema = json.load(open(scratch + "/schema.json"))
+Draft202012Validator.check_schema(schema)
+validator = Draft202012Validator(schema)
+bad = 0
+
+
+def check(good, what):
+    global bad
+    bad += not good
+    print(("ok - " if good else "not ok - ") + what)
+
+
+def nashost(*words):
+    return subprocess.run([program, *words], capture_output=True, text=True)
+
+
+def complaints(pipeline):
+    return [e.json_path + ": " + e.message for e in validator.iter_errors(pipeline)]
+
+
+for name in ["pipeline.json"] + sorted(glob.glob("pipelines/*.json")):
+    check(not complaints(json.load(open(name))), name + " validates")
+    told = nashost("validate", name, "--json")
+    check(told.returncode == 0 and not complaints(json.loads(told.stdout)),
+          name + " with every default validates")
+
+plugins = json.loads(nashost("plugins", "--json").stdout)["plugins"]
+told = [json.loads(nashost("plugins", "describe", p["id"], "--json").stdout) for p in plugins]
+for p in told:
+    options = schema["$defs"][p["id"]]["properties"]
+    same = list(options) == [o["name"] for o in p["options"]] and all(
+        options[o["name"]].get("default") == o["default"] and
+        options[o["name"]]["description"].startswith(o["help"]) for o in p["options"] if "default" in o)
+    check(same, p["id"] + " has its options")
+
+base = json.load(open("pipeline.json"))
+
+
+def changed(path, value):
+    pipeline = copy.deepcopy(base)
+    place = pipeline
+    *way, last = path
+    for key in way:
+        place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+    if value is None and last in place:
+        del place[last]
+    else:
+        place[last] = value
+    return pipeline
+
+
+def both(path, value, good):
+    pipeline = changed(path, value)
+    with open(scratch + "/p.json", "w") as file:
+        json.dump(pipeline, file)
+    ours = nashost("validate", scratch + "/p.json").returncode == 0
+    theirs = not complaints(pipeline)
+    check(ours == good and theirs == good,
+          "%s = %s is %s" % (".".join(map(str, path)), json.dumps(value), "right" if good else "wrong"))
+
+
+wrong = [
+    (["sead"], 1), (["seed"], "1"), (["seed"], -1), (["seed"], 1.5), (["dataset"], None),
+    (["train", "stpes"], 5), (["train", "steps"], "many"), (["train", "steps"], 0),
+    (["train", "mu"], 65), (["train", "teacher"], "larger"), (["train", "ssl"], None),
+    (["train", "ssl", "plugin"], "fixmach"), (["train", "ssl", "plugin"], "evolution"),
+    (["train", "ssl", "options", "threshold"], 1.01),
+    (["train", "ssl", "options", "threshold"], True),
+    (["train", "ssl", "options", "temperature"], 1), (["train", "ssl", "option"], {}),
+    (["dataset", "options", "folder"], None), (["dataset", "options"], None),
+    (["dataset", "options", "flip"], 1), (["augment", "crop"], 0.51), (["space"], 3),
+    (["search", "evaluations"], 0), (["search", "options", "triez"], 1), (["platforms"], []),
+    (["platforms", 0, "constraints", "latency"], 1),
+    (["platforms", 0, "constraints", "latency_ms"], 0),
+    (["platforms", 0, "constraints", "latency_ms"], "2 ms"), (["platforms", 0, "name"], 3),
+    (["platforms", 0, "hardware"], {"plugin": "roofline"}), (["export"], {"plugin": "safetensors"}),
+]
+right = [
+    (["$schema"], "./schema.json"), (["seed"], 7), (["train", "mu"], 0), (["augment"], {}),
+    (["train", "ssl"], {"plugin": "supervised"}), (["export"], []),
+    (["platforms", 0, "constraints"], {"latency_ms": 2, "macs": 1000000}),
+    (["train", "ssl"], {"plugin": "uda", "options": {"temperature": 0.5}}),
+]
+for path, value in wrong:
+    both(path, value, False)
+for path, value in right:
+    both(path, value, True)
+sys.exit(bad > 0)
+EOF
