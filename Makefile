@@ -30,7 +30,10 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 COMMON = -std=c17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(HARDEN) -fno-math-errno -fno-trapping-math \
          -ffp-contract=off -fvisibility=hidden -MMD -MP
 CORE_FLAGS = $(COMMON) -fPIE -pthread -Icore -Icore/include $(BLIS_CPPFLAGS) $(CPPFLAGS)
-PLUGIN_FLAGS = $(COMMON) -fPIC -Icore/include $(CPPFLAGS)
+TEST_FLAGS = $(CORE_FLAGS) -isystem $(GENERATED)
+# What is generated is not ours to keep free of warnings.
+GENERATED = $(BUILD)/generated
+PLUGIN_FLAGS = $(COMMON) -fPIC -Icore/include -isystem $(GENERATED) $(CPPFLAGS)
 HOST_LDFLAGS = $(CFLAGS) -pie -pthread -Wl,-z,relro,-z,now $(BLIS_LDFLAGS) $(LDFLAGS)
 HOST_LIBS = -ljansson -lblis -lz -lm
 # A plugin is linked with what it uses and nothing of the host, which -z defs checks (but clang keeps
@@ -50,6 +53,10 @@ LIBS_plugins/datasets/image_folder = -lpng -ljpeg
 LIBS_tests/test_image_folder = $(LIBS_plugins/datasets/image_folder)
 LIBS_tests/test_image_faults = $(LIBS_plugins/datasets/image_folder)
 LIBS_tests/fuzz_image = $(LIBS_plugins/datasets/image_folder)
+LIBS_plugins/export/onnx = -lprotobuf-c
+LIBS_tests/test_export_onnx = $(LIBS_plugins/export/onnx)
+# ... and its generated sources
+ONNX_MODEL = $(GENERATED)/onnx.pb-c
 
 # ---- what is built -----------------------------------------------------------------------------
 # The inner loops are compiled once for each instruction set and picked at run time. Their vectors
@@ -117,7 +124,17 @@ $(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)
-	$(call compile,$(CORE_FLAGS))
+	$(call compile,$(TEST_FLAGS))
+# The system's description of ONNX's format, as C.
+ONNX_PROTO ?= /usr/include/onnx/onnx.proto
+$(ONNX_MODEL).c: $(ONNX_PROTO) $(FLAGS_STAMP)
+	@mkdir -p $(@D)
+	$(Q)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+$(ONNX_MODEL).h: $(ONNX_MODEL).c ;
+$(ONNX_MODEL).o: $(ONNX_MODEL).c
+	$(call compile,$(PLUGIN_FLAGS) -w)
+$(BUILD)/plugins/export/onnx.o $(BUILD)/tests/test_export_onnx.o: $(ONNX_MODEL).h
+$(BUILD)/plugins/export/onnx.so $(BUILD)/tests/test_export_onnx: $(ONNX_MODEL).o
 
 $(LIB): $(LIBOBJ)
 $(LIB_DOUBLE): $(LIBOBJ_DOUBLE)
@@ -187,9 +204,9 @@ TIDY = xargs -P$(shell nproc) -n1 sh -c \
 lint: lint-house lint-tidy lint-cppcheck ## clang-tidy, cppcheck, and the rules of the house
 lint-house:
 	@scripts/check-house
-lint-tidy:
+lint-tidy: $(ONNX_MODEL).h
 	@scripts/install-deps --check lint
-	@printf '%s\n' $(LINTED) | $(call TIDY,$(CORE_FLAGS) -DNAS_ISA=base)
+	@printf '%s\n' $(LINTED) | $(call TIDY,$(TEST_FLAGS) -DNAS_ISA=base)
 	@printf '%s\n' $(wildcard plugins/*/*.c) | $(call TIDY,$(PLUGIN_FLAGS))
 lint-cppcheck:
 	@scripts/install-deps --check lint

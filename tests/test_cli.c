@@ -100,6 +100,8 @@ static void test_help(void **state) {
                                            "compare",
                                            "validate",
                                            "schema",
+                                           "export",
+                                           "infer",
                                            "version",
                                            "lut",
                                            "lut build",
@@ -146,6 +148,12 @@ static void test_wrong_usage(void **state) {
     fails(f, 2, "report: unexpected \"b\"", "report a b");
     fails(f, 2, "nowhere holds no pipeline.json", "compare nowhere elsewhere");
     fails(f, 2, "nowhere holds no pipeline.json: expected a run directory", "eval nowhere");
+    fails(f, 2, "export: --format is missing", "export nowhere --out n");
+    fails(f, 2, "export: --out is missing", "export nowhere --format t-export");
+    fails(f, 2, "nowhere holds no pipeline.json", "export nowhere --format t-export --out n");
+    fails(f, 2, "infer: --logits is missing", "infer nowhere --input x.npy");
+    fails(f, 2, "give one --genome, or one --platform",
+          "infer nowhere --input x.npy --logits y.npy --genome g.json --platform phone");
     fails(f, 2, "unknown command \"biuld\"; did you mean \"nashost lut build\"?", "lut biuld");
     fails(f, 2, "lut build: --hardware is missing", "lut build p.json --out t.json");
     fails(f, 2, "lut build: --out is missing", "lut build p.json --hardware t-hardware");

@@ -2,66 +2,13 @@
 #include "../plugins/export/safetensors.c"
 
 #include "base/json.h"
-#include "base/memory.h"
 #include "base/safetensors.h"
-#include "fixture.h"
-#include "space/lower.h"
 
 #include <setjmp.h>
 
 #include <cmocka.h>
 
-static char folder[FIXTURE_PATH];
-
-static int make_folder(void **state) {
-    (void)state;
-    return fixture_folder(folder);
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    fixture_remove(folder);
-    return 0;
-}
-
-static const float mean[3] = {0.25f, 0.5f, 0.1f}, std_[3] = {0.125f, 1, 2};
-static const char *const classes[2] = {"a \"quoted\" cat", "caf\xc3\xa9"};
-
-/* A subnet with every kind of layer, its weights numbered 0, 1, 2, ... through the network. */
-static nas_lowered *make_network(float **weights) {
-    static const char text[] =
-        "{\"name\": \"t\", \"resolution\": 8,"
-        "\"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 4, \"activation\": \"h-swish\"},"
-        "\"stages\": [{\"width\": 4, \"stride\": 1, \"depth\": 1, \"kernel\": 5, \"expand\": 2,"
-        "\"squeeze_excite\": true, \"activation\": \"relu\"}],"
-        "\"head\": {\"width\": 6, \"activation\": \"none\"}}";
-    json_t *json = json_loads(text, 0, NULL);
-    nas_space space;
-    nas_lowered *lowered;
-    nas_error err = {0};
-    if (nas_space_parse(json, "t", 3, 2, &space, &err)) fail_msg("%s", err.message);
-    json_decref(json);
-    nas_genome genome = nas_genome_largest(&space);
-    assert_int_equal(nas_lower(&space, &genome, &lowered, &err), NAS_OK);
-    size_t total = 0;
-    for (uint32_t i = 0; i < lowered->network.n_layers; i++) {
-        total += lowered->layers[i].weights + lowered->layers[i].biases;
-    }
-    float *memory = nas_alloc(total, sizeof *memory), *next = memory;
-    for (size_t i = 0; i < total; i++) memory[i] = (float)i;
-    for (uint32_t i = 0; i < lowered->network.n_layers; i++) {
-        nas_layer *layer = &lowered->layers[i];
-        if (!layer->weights) continue;
-        layer->weight = next;
-        layer->bias = next + layer->weights;
-        next += layer->weights + layer->biases;
-    }
-    lowered->network.mean = mean;
-    lowered->network.std = std_;
-    lowered->network.class_names = classes;
-    *weights = memory;
-    return lowered;
-}
+#include "deploy_net.h"
 
 static void check_shape(const nas_tensor *tensor, uint32_t ndim, const uint64_t *shape) {
     assert_int_equal(tensor->ndim, ndim);
@@ -113,12 +60,12 @@ static void check_metadata(const char *text, const nas_lowered *lowered) {
     json_t *image = metadata_json(metadata, "image"), *expected = json_pack("[iii]", 8, 8, 3);
     assert_true(json_equal(image, expected));
     json_t *names = metadata_json(metadata, "classes");
-    assert_string_equal(json_string_value(json_array_get(names, 0)), classes[0]);
-    assert_string_equal(json_string_value(json_array_get(names, 1)), classes[1]);
+    assert_string_equal(json_string_value(json_array_get(names, 0)), deploy_classes[0]);
+    assert_string_equal(json_string_value(json_array_get(names, 1)), deploy_classes[1]);
     json_t *means = metadata_json(metadata, "mean"), *stds = metadata_json(metadata, "std");
     for (size_t i = 0; i < 3; i++) {
-        assert_true((float)json_number_value(json_array_get(means, i)) == mean[i]);
-        assert_true((float)json_number_value(json_array_get(stds, i)) == std_[i]);
+        assert_true((float)json_number_value(json_array_get(means, i)) == deploy_mean[i]);
+        assert_true((float)json_number_value(json_array_get(stds, i)) == deploy_std[i]);
     }
     json_t *layers = metadata_json(metadata, "layers");
     assert_int_equal(json_array_size(layers), lowered->network.n_layers);
@@ -144,9 +91,9 @@ static void check_metadata(const char *text, const nas_lowered *lowered) {
 static void test_read_back(void **state) {
     (void)state;
     float *weights;
-    nas_lowered *lowered = make_network(&weights);
+    nas_lowered *lowered = deploy_net(&weights);
     char path[FIXTURE_PATH + 16];
-    snprintf(path, sizeof path, "%s/net", folder);
+    snprintf(path, sizeof path, "%s/net", deploy_folder);
     nas_error err = {0};
     if (api.write(NULL, &lowered->network, path, &err)) fail_msg("%s", err.message);
     nas_tensor_file file;
@@ -182,10 +129,10 @@ static void test_read_back(void **state) {
 static void test_no_class_names(void **state) {
     (void)state;
     float *weights;
-    nas_lowered *lowered = make_network(&weights);
+    nas_lowered *lowered = deploy_net(&weights);
     lowered->network.class_names = NULL;
     char path[FIXTURE_PATH + 16];
-    snprintf(path, sizeof path, "%s/net", folder);
+    snprintf(path, sizeof path, "%s/net", deploy_folder);
     nas_error err = {0};
     assert_int_equal(api.write(NULL, &lowered->network, path, &err), NAS_OK);
     nas_tensor_file file;
@@ -199,9 +146,9 @@ static void test_no_class_names(void **state) {
 static void test_errors(void **state) {
     (void)state;
     float *weights;
-    nas_lowered *lowered = make_network(&weights);
+    nas_lowered *lowered = deploy_net(&weights);
     char path[FIXTURE_PATH + 16];
-    snprintf(path, sizeof path, "%s/no/such/net", folder);
+    snprintf(path, sizeof path, "%s/no/such/net", deploy_folder);
     nas_error err = {0};
     assert_int_equal(api.write(NULL, &lowered->network, path, &err), NAS_ERR_IO);
     assert_non_null(strstr(err.message, path));
@@ -228,5 +175,5 @@ int main(void) {
         cmocka_unit_test(test_no_class_names),
         cmocka_unit_test(test_errors),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

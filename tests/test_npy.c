@@ -391,7 +391,7 @@ static void test_names_and_files(void **state) {
     snprintf(other, sizeof other, "%s/wrong.npy", folder_path);
     assert_int_equal(rename(path, other), 0);
     assert_refused("{'train_images': 'wrong.npy', " REST "}",
-                   "wrong.npy: offset 0: ", "an archive; its name must end in .npz");
+                   "wrong.npy: offset 0: ", "an archive (.npz)");
 }
 
 /* Every kind of damage to an archive, a byte at a time: an error or the right content, never other

@@ -27,6 +27,10 @@ static const struct known {
     {"hardware", required_argument, NAS_FLAG_HARDWARE},
     {"limit", required_argument, NAS_FLAG_LIMIT},
     {"networks", required_argument, NAS_FLAG_NETWORKS},
+    {"platform", required_argument, NAS_FLAG_PLATFORM},
+    {"format", required_argument, NAS_FLAG_FORMAT},
+    {"input", required_argument, NAS_FLAG_INPUT},
+    {"logits", required_argument, NAS_FLAG_LOGITS},
     {"json", no_argument, JSON},
     {"help", no_argument, HELP},
 };
@@ -117,6 +121,18 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_UNTIL:
         args->until = optarg;
+        break;
+    case NAS_FLAG_PLATFORM:
+        args->platform = optarg;
+        break;
+    case NAS_FLAG_FORMAT:
+        args->format = optarg;
+        break;
+    case NAS_FLAG_INPUT:
+        args->input = optarg;
+        break;
+    case NAS_FLAG_LOGITS:
+        args->logits = optarg;
         break;
     case JSON:
         args->json = true;
@@ -219,6 +235,13 @@ int nas_args_options(const nas_args *args, json_t **options, nas_error *err) {
     *options = args->options ? json_loads(args->options, JSON_REJECT_DUPLICATES, &why) : NULL;
     if (*options || !args->options) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "--options: not valid JSON: %.200s", why.text);
+}
+
+int nas_args_one_genome(const char *command, const nas_args *args, nas_error *err) {
+    if (args->n_genomes + (args->platform != NULL) <= 1) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: expected one subnet, found several: give one --genome, or one --platform",
+                    command);
 }
 
 int nas_args_command(const char *command, const char *const *names, size_t n, const char *prefix,

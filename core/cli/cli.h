@@ -35,6 +35,10 @@ typedef enum nas_flag {
     NAS_FLAG_HARDWARE = 1 << 11,
     NAS_FLAG_LIMIT = 1 << 12,
     NAS_FLAG_NETWORKS = 1 << 13,
+    NAS_FLAG_PLATFORM = 1 << 14,
+    NAS_FLAG_FORMAT = 1 << 15,
+    NAS_FLAG_INPUT = 1 << 16,
+    NAS_FLAG_LOGITS = 1 << 17,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -47,6 +51,7 @@ typedef struct nas_args {
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
     const char *out, *id, *kind, *options, *until, *hardware;
+    const char *platform, *format, *input, *logits;
     int threads, limit; /* 0: not given */
     int networks;       /* -1: not given */
     bool dry_run, quiet, json, help;
@@ -68,6 +73,9 @@ bool nas_args_want_json(int argc, char **argv);
 
 /* Reads --options, JSON text, into a new reference; NULL if it was not given. */
 int nas_args_options(const nas_args *args, json_t **options, nas_error *err);
+
+/* Fails unless at most one --genome and no --platform, or a --platform alone, is given. */
+int nas_args_one_genome(const char *command, const nas_args *args, nas_error *err);
 
 /* Finds command among names [n]: its index, or -1 and an error with the nearest name. prefix stands
  * before the names in messages, such as "nashost plugins". */
@@ -109,6 +117,8 @@ int nas_cli_search(int argc, char **argv);
 int nas_cli_report(int argc, char **argv);
 int nas_cli_compare(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
+int nas_cli_export(int argc, char **argv);
+int nas_cli_infer(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_schema(int argc, char **argv);
 int nas_cli_lut(int argc, char **argv);

@@ -10,10 +10,11 @@ static const struct command {
     const char *name;
     nas_command_fn call;
 } commands[] = {
-    {"run", nas_cli_run},           {"train", nas_cli_train},     {"search", nas_cli_search},
-    {"report", nas_cli_report},     {"eval", nas_cli_eval},       {"compare", nas_cli_compare},
-    {"validate", nas_cli_validate}, {"schema", nas_cli_schema},   {"lut", nas_cli_lut},
-    {"plugins", nas_cli_plugins},   {"version", nas_cli_version},
+    {"run", nas_cli_run},         {"train", nas_cli_train}, {"search", nas_cli_search},
+    {"report", nas_cli_report},   {"eval", nas_cli_eval},   {"compare", nas_cli_compare},
+    {"export", nas_cli_export},   {"infer", nas_cli_infer}, {"validate", nas_cli_validate},
+    {"schema", nas_cli_schema},   {"lut", nas_cli_lut},     {"plugins", nas_cli_plugins},
+    {"version", nas_cli_version},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -31,6 +32,8 @@ static const char help[] =
     "  report DIR          test and export them\n"
     "  eval DIR            test chosen subnets of a run\n"
     "  compare DIR...      several runs side by side\n"
+    "  export DIR          write a subnet of a run for deployment\n"
+    "  infer DIR           run images through a subnet of a run\n"
     "  validate PIPELINE   check a pipeline without running it\n"
     "  schema              the JSON Schema of pipelines, for editors\n"
     "  lut build PIPELINE  time a space's layers on a device, for a latency table\n"

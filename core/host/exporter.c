@@ -1,5 +1,6 @@
 #include "host/exporter.h"
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "host/options.h"
 
@@ -98,4 +99,21 @@ int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const
     rc = api->write(exporter->instance.self, &f.network, path, err);
     free_filled(&f);
     return rc;
+}
+
+typedef struct writing {
+    const nas_instance *plugin;
+    const nas_network *network;
+} writing;
+
+static int write_temporary(void *context, const char *temporary, nas_error *err) {
+    const writing *w = context;
+    const nas_export_api *api = w->plugin->plugin->vtable;
+    return api->write(w->plugin->self, w->network, temporary, err);
+}
+
+int nas_export_file(const nas_instance *plugin, const nas_network *network, const char *path,
+                    nas_error *err) {
+    writing w = {plugin, network};
+    return nas_file_replace(path, write_temporary, &w, err);
 }

@@ -1,4 +1,4 @@
-/* Export plugins for the use of other plugins: the host's extension NAS_EXT_EXPORT. */
+/* Export plugins: writing files by them, and their use by other plugins (NAS_EXT_EXPORT). */
 #ifndef NAS_HOST_EXPORTER_H
 #define NAS_HOST_EXPORTER_H
 
@@ -19,5 +19,9 @@ const char *nas_exporter_extension(const nas_exporter *exporter);
 /* As nas_export_service's write. The network itself is not changed. [worker] */
 int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const char *path,
                        nas_error *err);
+
+/* Writes a network by an instance of an export plugin, whole or not at all. [main] */
+int nas_export_file(const nas_instance *plugin, const nas_network *network, const char *path,
+                    nas_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 #include "stages/context.h"
 
 #include "base/file.h"
+#include "stages/rundir.h"
 
 #include <string.h>
 
@@ -148,6 +149,15 @@ int nas_context_split(nas_context *context, const char *path, nas_error *err) {
                             (uint64_t)pipeline->heldout, context->seed, &context->split, err);
     if (!rc && path) rc = nas_split_save(path, &context->split, err);
     return rc;
+}
+
+int nas_context_load(nas_context *context, nas_error *err) {
+    const char *out = context->request->out;
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(out, "split.json", path, sizeof path, err);
+    if (!rc) rc = nas_context_split(context, path, err);
+    if (!rc) rc = nas_rundir_path(out, "supernet.safetensors", path, sizeof path, err);
+    return rc ? rc : nas_supernet_load(context->supernet, path, err);
 }
 
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err) {

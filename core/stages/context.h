@@ -42,6 +42,10 @@ void nas_context_close(nas_context *context); /* NULL-safe, zeroed is fine [main
  * draw only. [main] */
 int nas_context_split(nas_context *context, const char *path, nas_error *err);
 
+/* Reads the split and the weights of a finished training from the request's run directory. [main]
+ */
+int nas_context_load(nas_context *context, nas_error *err);
+
 /* NAS_ERR_INTERRUPTED with `doing` in its message if the run was asked to stop. [main] */
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err);
 

@@ -12,10 +12,8 @@
  *
  * A top1 is a share, 0 to 1; null: there are no such images. Writes nothing to the directory.
  *
- * files [n]: JSON files, each with a subnet or an array of subnets. A subnet is a genome, or an
- * object with a "genome" and perhaps a "name" (other keys are ignored, so that an entry of
- * family.json will do); one without a name is called after its file. n 0: the largest and the
- * smallest subnet. [main] */
+ * files [n]: JSON files, as nas_subnets_read takes them. n 0: the largest and the smallest subnet.
+ * [main] */
 int nas_eval(const nas_run_request *request, const char *const *files, size_t n, nas_error *err);
 
 #endif

@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "space/lower.h"
+#include "host/exporter.h"
 #include "stages/chosen.h"
+#include "stages/folded.h"
 #include "stages/rundir.h"
-#include "supernet/fold.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -21,64 +21,23 @@ typedef struct report {
 
 /* ---- One subnet ---- */
 
-/* A subnet with its weights, for exporters. */
-typedef struct folded {
-    nas_lowered *lowered;
-    float *memory;
-} folded;
-
-static void folded_free(folded *net) {
-    nas_lowered_free(net->lowered);
-    free(net->memory);
-}
-
-/* Of the subnet that is selected in the evaluator. */
-static int fold(const report *r, const nas_genome *genome, folded *net, nas_error *err) {
-    const nas_context *context = r->context;
-    *net = (folded){0};
-    int rc = nas_lower(&context->space, genome, &net->lowered, err);
-    if (!rc)
-        rc = nas_fold(context->supernet, context->supernet->weights, &r->evaluator->stats,
-                      net->lowered, &net->memory, err);
-    if (rc) {
-        folded_free(net);
-        return rc;
-    }
-    net->lowered->network.mean = context->source.mean;
-    net->lowered->network.std = context->source.std;
-    net->lowered->network.class_names = context->source.info.class_names;
-    return NAS_OK;
-}
-
-typedef struct writing {
-    const nas_export_api *api;
-    void *self;
-    const nas_network *network;
-} writing;
-
-static int write_file(void *context, const char *temporary, nas_error *err) {
-    const writing *w = context;
-    return w->api->write(w->self, w->network, temporary, err);
-}
-
 /* Writes family/NAME.EXT by every export plugin, and adds the names to files. */
 static int export_all(const report *r, const char *name, const nas_genome *genome, json_t *files,
                       nas_error *err) {
     const nas_context *context = r->context;
-    folded net;
-    int rc = fold(r, genome, &net, err);
+    nas_folded net;
+    int rc = nas_folded_make(r->evaluator, genome, &net, err);
     if (rc) return rc;
     for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++) {
-        const nas_instance *plugin = &context->exports[i];
-        writing w = {plugin->plugin->vtable, plugin->self, &net.lowered->network};
+        const nas_export_api *api = context->exports[i].plugin->vtable;
         char file[96], path[NAS_RUNDIR_PATH];
-        snprintf(file, sizeof file, "family/%.32s.%.32s", name, w.api->extension);
+        snprintf(file, sizeof file, "family/%.32s.%.32s", name, api->extension);
         rc = nas_rundir_path(context->request->out, file, path, sizeof path, err);
-        if (!rc) rc = nas_file_replace(path, write_file, &w, err);
+        if (!rc) rc = nas_export_file(&context->exports[i], &net.lowered->network, path, err);
         if (!rc && json_array_append_new(files, json_string(file)))
             rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     }
-    folded_free(&net);
+    nas_folded_free(&net);
     return rc;
 }
 

@@ -3,8 +3,8 @@
  * labels are read at create, images when they are asked for: nothing is held twice. Images asked
  * for in ascending order are one pass over a compressed array; going back starts it anew. */
 #include <errno.h>
-#include <jansson.h>
 #include <nashost/dataset.h>
+#include <nashost/npy.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, EXTRA_IMAGES, ARRAYS };
 enum { NHWC, NCHW }; /* indices of layouts */
-enum { MAX_SIDE = 4096, MAX_CLASSES = 65536, MAX_HEADER = 65535, MAX_DIMS = 4, CHUNK = 8192 };
+enum { MAX_SIDE = 4096, MAX_CLASSES = 65536, CHUNK = 8192 };
 #define MAX_RATIO 1100u /* deflate makes bytes at most 1032 times fewer */
 
 typedef unsigned long long ull;
@@ -56,11 +56,8 @@ typedef struct array {
     zip_uint64_t index; /* of the member */
     uint64_t size;      /* bytes of the array, header included, as the file or archive has it */
     uint64_t at;        /* where the stream stands */
-    char type[16];      /* such as "|u1" */
-    uint32_t width;     /* bytes of a number */
-    uint32_t ndim;
-    uint64_t shape[MAX_DIMS];
-    char shape_text[96]; /* for messages */
+    nas_npy header;
+    uint32_t width;      /* bytes of a number */
     uint64_t begin;      /* of the data */
     uint32_t n, h, w, c; /* as images; h = w = c = 1 for labels */
 } array;
@@ -230,92 +227,21 @@ static int seek(array *a, uint64_t offset, nas_error *err) {
     return rc;
 }
 
-/* ---- The header: a Python dictionary ---- */
-
-/* Turns the dictionary into JSON of the same length: other quotes and brackets, small letters in
- * True and False, and no comma before a closing bracket. */
-static void to_json(char *text, size_t length) {
-    static const char from[] = "'()TF", to[] = "\"[]tf";
-    size_t comma = length;
-    for (size_t i = 0; i < length; i++) {
-        const char *found = memchr(from, text[i], sizeof from - 1);
-        if (found) text[i] = to[found - from];
-        if (comma < length && (text[i] == ']' || text[i] == '}')) text[comma] = ' ';
-        if (!strchr(" \t\n", text[i]) || !text[i]) comma = text[i] == ',' ? i : length;
-    }
-}
-
-static int take_shape(array *a, const json_t *shape, nas_error *err) {
-    if (!json_is_array(shape) || json_array_size(shape) > MAX_DIMS)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: expected a shape of 1 to %d sizes", a->name,
-                        MAX_DIMS);
-    for (a->ndim = 0; a->ndim < json_array_size(shape); a->ndim++) {
-        const json_t *size = json_array_get(shape, a->ndim);
-        if (!json_is_integer(size) || json_integer_value(size) < 0)
-            return nas_fail(err, NAS_ERR_INPUT, "%s: size %u of the shape is no count", a->name,
-                            a->ndim);
-        a->shape[a->ndim] = (uint64_t)json_integer_value(size);
-    }
-    json_dumpb(shape, a->shape_text, sizeof a->shape_text - 1, 0);
-    return NAS_OK;
-}
-
-static int take_header(array *a, json_t *json, nas_error *err) {
-    const char *type;
-    int fortran;
-    json_t *shape;
-    json_error_t why;
-    if (json_unpack_ex(json, &why, JSON_STRICT, "{s:s, s:b, s:o}", "descr", &type, "fortran_order",
-                       &fortran, "shape", &shape))
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: expected a header of descr (one type of number), fortran_order and "
-                        "shape: %s",
-                        a->name, why.text);
-    snprintf(a->type, sizeof a->type, "%s", type);
-    if (fortran)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: it is in Fortran order; expected C order: save "
-                        "numpy.ascontiguousarray(a)",
-                        a->name);
-    return take_shape(a, shape, err);
-}
-
-static int parse_header(array *a, char *text, size_t length, nas_error *err) {
-    json_error_t why;
-    to_json(text, length);
-    json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
-    if (!json)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: the header is damaged: %s", a->name,
-                        (ull)(a->begin - length) + (ull)why.position, why.text);
-    int rc = take_header(a, json, err);
-    json_decref(json);
-    return rc;
-}
+/* ---- The header ---- */
 
 static int read_header(array *a, nas_error *err) {
-    uint8_t b[12];
-    int rc = take(a, b, 10, err);
+    uint8_t bytes[NAS_NPY_PREFIX + 2];
+    uint32_t begin = 0, length = 0;
+    int rc = take(a, bytes, NAS_NPY_PREFIX, err);
+    if (!rc) rc = nas_npy_begin(bytes, a->name, &begin, err);
+    if (!rc) rc = take(a, bytes + NAS_NPY_PREFIX, begin - NAS_NPY_PREFIX, err);
+    if (!rc) rc = nas_npy_length(bytes, a->name, &length, err);
     if (rc) return rc;
-    if (memcmp(b, "\x93NUMPY", 6) != 0)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: offset 0: this is not an array in .npy format%s",
-                        a->name,
-                        memcmp(b, "PK", 2) ? "" : " but an archive; its name must end in .npz");
-    if (b[6] < 1 || b[6] > 3 || b[7])
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: offset 6: format version %u.%u; expected 1.0, 2.0 or 3.0", a->name,
-                        b[6], b[7]);
-    uint32_t length = (uint32_t)b[8] | (uint32_t)b[9] << 8;
-    if (b[6] > 1 && (rc = take(a, b + 10, 2, err))) return rc;
-    if (b[6] > 1) length |= (uint32_t)b[10] << 16 | (uint32_t)b[11] << 24;
-    if (length > MAX_HEADER)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: offset 8: a header of %u bytes; expected at most %d", a->name, length,
-                        MAX_HEADER);
     char *text = malloc(length + 1u);
     if (!text) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     rc = take(a, text, length, err);
     a->begin = a->at;
-    if (!rc) rc = parse_header(a, text, length, err);
+    if (!rc) rc = nas_npy_parse(text, length, begin, a->name, &a->header, err);
     free(text);
     return rc;
 }
@@ -330,25 +256,25 @@ static uint32_t integer_width(const char *type) {
 }
 
 static int check_type(array *a, bool images, nas_error *err) {
-    a->width = integer_width(a->type);
-    if (images ? a->width == 1 && a->type[1] == 'u' : a->width > 0) return NAS_OK;
+    a->width = integer_width(a->header.type);
+    if (images ? a->width == 1 && a->header.type[1] == 'u' : a->width > 0) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->name,
                     images ? "images of unsigned bytes ('|u1')" : "integer labels such as '<i8'",
-                    a->type,
+                    a->header.type,
                     images ? "them as a.astype(numpy.uint8), scaled to 0..255"
                            : "them as a.astype(numpy.int64)");
 }
 
 static int check_image_shape(array *a, int layout, nas_error *err) {
-    bool planes = layout == NCHW && a->ndim == 4;
-    uint64_t h = a->shape[planes ? 2 : 1], w = a->shape[planes ? 3 : 2];
-    uint64_t c = a->ndim == 4 ? a->shape[planes ? 1 : 3] : 1;
-    if ((a->ndim != 3 && a->ndim != 4) || (c != 1 && c != 3))
+    bool planes = layout == NCHW && a->header.ndim == 4;
+    uint64_t h = a->header.shape[planes ? 2 : 1], w = a->header.shape[planes ? 3 : 2];
+    uint64_t c = a->header.ndim == 4 ? a->header.shape[planes ? 1 : 3] : 1;
+    if ((a->header.ndim != 3 && a->header.ndim != 4) || (c != 1 && c != 3))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: shape %s; expected [n, h, w] or %s with 1 or 3 channels; see the "
                         "option \"layout\", now \"%s\"",
-                        a->name, a->shape_text, layout == NCHW ? "[n, c, h, w]" : "[n, h, w, c]",
-                        layouts[layout]);
+                        a->name, a->header.shape_text,
+                        layout == NCHW ? "[n, c, h, w]" : "[n, h, w, c]", layouts[layout]);
     a->h = h > MAX_SIDE ? 0 : (uint32_t)h;
     a->w = w > MAX_SIDE ? 0 : (uint32_t)w;
     a->c = (uint32_t)c;
@@ -357,18 +283,19 @@ static int check_image_shape(array *a, int layout, nas_error *err) {
 
 static int check_label_shape(array *a, nas_error *err) {
     a->h = a->w = a->c = 1;
-    if (a->ndim == 1 || (a->ndim == 2 && a->shape[1] == 1)) return NAS_OK;
+    if (a->header.ndim == 1 || (a->header.ndim == 2 && a->header.shape[1] == 1)) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected labels of shape [n]%s", a->name,
-                    a->shape_text,
-                    a->ndim == 2 ? "; if a row is a one-hot label, save a.argmax(axis=1)" : "");
+                    a->header.shape_text,
+                    a->header.ndim == 2 ? "; if a row is a one-hot label, save a.argmax(axis=1)"
+                                        : "");
 }
 
 static int check_shape(array *a, bool images, int layout, nas_error *err) {
     int rc = images ? check_image_shape(a, layout, err) : check_label_shape(a, err);
-    a->n = a->shape[0] > INT32_MAX ? 0 : (uint32_t)a->shape[0];
+    a->n = a->header.shape[0] > INT32_MAX ? 0 : (uint32_t)a->header.shape[0];
     if (rc || (a->n && a->h && a->w)) return rc;
     return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected 1 to %d items of sides 1 to %d",
-                    a->name, a->shape_text, INT32_MAX, MAX_SIDE);
+                    a->name, a->header.shape_text, INT32_MAX, MAX_SIDE);
 }
 
 static uint64_t item_bytes(const array *a) {
@@ -425,7 +352,7 @@ static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     for (uint32_t i = 0; i < a->n && !rc; i++) {
         if (i % step == 0)
             rc = take(a, bytes, (uint64_t)width * (a->n - i < step ? a->n - i : step), err);
-        int64_t label = rc ? 0 : decode_label(bytes + i % step * width, a->type, width);
+        int64_t label = rc ? 0 : decode_label(bytes + i % step * width, a->header.type, width);
         if (label < 0 || label >= classes)
             rc = nas_fail(
                 err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",

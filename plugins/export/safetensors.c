@@ -1,12 +1,9 @@
 /* Writes a subnet as a safetensors file with PyTorch's names and layouts. Batch norm is folded, so
  * that each layer is a `NAME.weight` and a `NAME.bias`; "__metadata__" holds what it takes to run
  * them. Format: https://github.com/huggingface/safetensors#format */
-#include <nashost/export.h>
+#include <nashost/deploy.h>
 
-#include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors files are little-endian; this writer copies floats as they lie in memory"
@@ -26,16 +23,6 @@ static bool put_text(json_t *object, const char *key, json_t *value) {
     return good;
 }
 
-static const char *op_name(uint32_t op) {
-    static const char *const names[] = {"", "conv", "depthwise", "linear", "pool", "scale", "add"};
-    return op < sizeof names / sizeof *names ? names[op] : "";
-}
-
-static const char *activation_name(uint32_t activation) {
-    static const char *const names[] = {"none", "relu", "h-swish", "h-sigmoid"};
-    return activation < sizeof names / sizeof *names ? names[activation] : "";
-}
-
 /* The graph: each layer's inputs are indices of earlier ones, -1 being the image. */
 static json_t *describe_layers(const nas_network *network) {
     json_t *list = json_array();
@@ -46,7 +33,7 @@ static json_t *describe_layers(const nas_network *network) {
                              : json_pack("[ii]", layer->input[0], layer->input[1]);
         json_t *entry =
             json_pack("{s:s, s:s, s:s, s:o, s:i, s:i}", "name", layer->name, "op",
-                      op_name(layer->op), "activation", activation_name(layer->activation),
+                      nas_op_name(layer->op), "activation", nas_activation_name(layer->activation),
                       "inputs", inputs, "kernel", (int)layer->kernel, "stride", (int)layer->stride);
         if (json_array_append_new(list, entry) == 0) continue;
         json_decref(list);
@@ -63,16 +50,6 @@ static json_t *list_floats(const float *values, uint32_t n) {
     return NULL;
 }
 
-static json_t *list_classes(const nas_network *network) {
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < network->classes; i++) {
-        json_array_append_new(list, json_string(network->class_names[i]));
-    }
-    if (json_array_size(list) == network->classes) return list;
-    json_decref(list);
-    return NULL;
-}
-
 static json_t *describe(const nas_network *network) {
     nas_shape image = network->image;
     json_t *meta = json_pack("{s:s}", "format", "pt");
@@ -82,7 +59,7 @@ static json_t *describe(const nas_network *network) {
         put_text(meta, "mean", list_floats(network->mean, image.c)) &&
         put_text(meta, "std", list_floats(network->std, image.c)) &&
         put_text(meta, "layers", describe_layers(network)) &&
-        (!network->class_names || put_text(meta, "classes", list_classes(network)));
+        (!network->class_names || put_text(meta, "classes", nas_deploy_classes(network)));
     if (good) return meta;
     json_decref(meta);
     return NULL;
@@ -132,85 +109,46 @@ static char *make_header(const nas_network *network, size_t *length) {
     return padded;
 }
 
-/* [k][k][in][out] to [out][in][k][k]; a depthwise filter has in = 1, a linear layer k = 1. */
-static bool write_weight(FILE *file, const nas_layer *layer) {
-    size_t taps = (size_t)layer->kernel * layer->kernel, out = layer->out.c;
-    size_t in = layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
-    float *filter = malloc(in * taps * sizeof *filter);
-    bool good = filter != NULL;
-    for (size_t o = 0; good && o < out; o++) {
-        for (size_t i = 0; i < in; i++) {
-            for (size_t t = 0; t < taps; t++) {
-                filter[i * taps + t] = layer->weight[(t * in + i) * out + o];
-            }
-        }
-        good = fwrite(filter, sizeof *filter, in * taps, file) == in * taps;
-    }
-    free(filter);
-    return good;
-}
+typedef struct content {
+    const nas_network *network;
+    const char *header;
+    size_t length;  /* of header */
+    float *scratch; /* room for the largest weight */
+} content;
 
-static bool write_content(FILE *file, const nas_network *network, const char *header,
-                          size_t length) {
-    uint64_t size = length;
-    bool good =
-        fwrite(&size, sizeof size, 1, file) == 1 && fwrite(header, 1, length, file) == length;
-    for (uint32_t i = 0; good && i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
+static bool write_content(void *context, FILE *file) {
+    const content *c = context;
+    uint64_t size = c->length;
+    bool good = fwrite(&size, sizeof size, 1, file) == 1 &&
+                fwrite(c->header, 1, c->length, file) == c->length;
+    for (uint32_t i = 0; good && i < c->network->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(c->network, i);
         if (!layer->weights) continue;
-        good = write_weight(file, layer) &&
-               fwrite(layer->bias, sizeof *layer->bias, layer->biases, file) == layer->biases;
+        nas_deploy_transpose(layer, c->scratch);
+        good = fwrite(c->scratch, sizeof(float), layer->weights, file) == layer->weights &&
+               fwrite(layer->bias, sizeof(float), layer->biases, file) == layer->biases;
     }
     return good;
-}
-
-/* What the host must have filled in for a file that can be run. */
-static int check(const nas_network *network, nas_error *err) {
-    if (!NAS_HAS(network, std) || !network->mean || !network->std || !network->genome) {
-        return nas_fail(err, NAS_ERR_PLUGIN,
-                        "safetensors: expected a network with genome, mean and std, found none");
-    }
-    for (uint32_t i = 0; i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
-        bool holds =
-            layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE || layer->op == NAS_OP_LINEAR;
-        uint64_t in = layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
-        uint64_t count = holds ? in * layer->out.c * layer->kernel * layer->kernel : 0;
-        if (!*op_name(layer->op) || layer->weights != count ||
-            layer->biases != (holds ? layer->out.c : 0)) {
-            return nas_fail(err, NAS_ERR_PLUGIN,
-                            "safetensors: layer %.39s: expected %llu weights, found %llu of an "
-                            "operation numbered %u",
-                            layer->name, (unsigned long long)count,
-                            (unsigned long long)layer->weights, layer->op);
-        }
-        if (holds && (!layer->weight || !layer->bias)) {
-            return nas_fail(err, NAS_ERR_PLUGIN,
-                            "safetensors: layer %.39s: expected weights, found only their number",
-                            layer->name);
-        }
-    }
-    return NAS_OK;
 }
 
 static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
     (void)self;
-    int rc = check(network, err);
+    int rc = nas_deploy_check("safetensors", network, err);
     if (rc) return rc;
-    size_t length = 0;
-    char *header = make_header(network, &length);
-    if (!header) return nas_fail(err, NAS_ERR_MEMORY, "safetensors: out of memory for %s", path);
-    FILE *file = fopen(path, "wb");
-    bool good = file && write_content(file, network, header, length);
-    int reason = errno;
-    if (file && fclose(file) != 0) {
-        if (good) reason = errno;
-        good = false;
+    uint64_t most = 1;
+    for (uint32_t i = 0; i < network->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(network, i);
+        if (layer->weights > most) most = layer->weights;
     }
+    content c = {.network = network, .scratch = malloc(most * sizeof(float))};
+    char *header = make_header(network, &c.length);
+    c.header = header;
+    rc = header && c.scratch
+             ? nas_deploy_write("safetensors", path, write_content, &c, err)
+             : nas_fail(err, NAS_ERR_MEMORY, "safetensors: out of memory for %s", path);
     free(header);
-    return good ? NAS_OK
-                : nas_fail(err, NAS_ERR_IO, "safetensors: cannot write %s: %s", path,
-                           strerror(reason));
+    free(c.scratch);
+    return rc;
 }
 
 /* Without options an instance has nothing to hold. */

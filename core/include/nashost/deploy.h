@@ -1,0 +1,94 @@
+/* nashost plugin SDK: what exporters have in common, for plugins that use Jansson. */
+#ifndef NASHOST_DEPLOY_H
+#define NASHOST_DEPLOY_H
+
+#include <nashost/export.h>
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+/* Whether a layer has weights: a convolution, depthwise or linear. [any] */
+static inline bool nas_deploy_weighs(const nas_layer *layer) {
+    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE || layer->op == NAS_OP_LINEAR;
+}
+
+/* Input channels of each filter of a layer that has weights. [any] */
+static inline size_t nas_deploy_depth(const nas_layer *layer) {
+    return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
+}
+
+static inline int nas_deploy_check_layer(const char *who, const nas_layer *layer, nas_error *err) {
+    bool weighs = nas_deploy_weighs(layer), known = layer->op >= 1 && layer->op <= NAS_OP_ADD;
+    uint64_t taps = (uint64_t)layer->kernel * layer->kernel;
+    uint64_t count = weighs ? taps * nas_deploy_depth(layer) * layer->out.c : 0;
+    if (!known || layer->weights != count || layer->biases != (weighs ? layer->out.c : 0))
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "%s: layer %.39s: expected %llu weights, found %llu of an operation "
+                        "numbered %u",
+                        who, layer->name, (unsigned long long)count,
+                        (unsigned long long)layer->weights, layer->op);
+    if (layer->activation > NAS_ACT_HSIGMOID)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "%s: layer %.39s: expected an activation numbered 0 to %d, found %u", who,
+                        layer->name, NAS_ACT_HSIGMOID, layer->activation);
+    if (weighs && (!layer->weight || !layer->bias))
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "%s: layer %.39s: expected weights, found only their number", who,
+                        layer->name);
+    return NAS_OK;
+}
+
+/* Fails unless the host has filled in what it takes to run the network: genome, mean, deviation,
+ * weights, and operations and activations of this header's time. who: the plugin's id, for
+ * messages. [any] */
+static inline int nas_deploy_check(const char *who, const nas_network *network, nas_error *err) {
+    if (!NAS_HAS(network, std) || !network->mean || !network->std || !network->genome)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "%s: expected a network with genome, mean and std, found none", who);
+    for (uint32_t i = 0; i < network->n_layers; i++) {
+        int rc = nas_deploy_check_layer(who, nas_network_layer(network, i), err);
+        if (rc) return rc;
+    }
+    return NAS_OK;
+}
+
+/* A layer's weights in PyTorch's and ONNX's order, [out][in][k][k], into to [layer->weights]; a
+ * depthwise filter has in = 1, a linear layer k = 1. [any] */
+static inline void nas_deploy_transpose(const nas_layer *layer, float *to) {
+    size_t taps = (size_t)layer->kernel * layer->kernel, out = layer->out.c;
+    size_t in = nas_deploy_depth(layer);
+    for (size_t o = 0; o < out; o++)
+        for (size_t i = 0; i < in; i++)
+            for (size_t t = 0; t < taps; t++) *to++ = layer->weight[(t * in + i) * out + o];
+}
+
+/* The class names as a JSON array; NULL: there are none, or out of memory. The caller owns it.
+ * [any] */
+static inline json_t *nas_deploy_classes(const nas_network *network) {
+    if (!NAS_HAS(network, class_names) || !network->class_names) return NULL;
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < network->classes; i++)
+        json_array_append_new(list, json_string(network->class_names[i]));
+    if (json_array_size(list) == network->classes) return list;
+    json_decref(list);
+    return NULL;
+}
+
+/* Opens path, has print write its content, and closes it; print returns false where writing failed.
+ * [any] */
+static inline int nas_deploy_write(const char *who, const char *path,
+                                   bool (*print)(void *context, FILE *file), void *context,
+                                   nas_error *err) {
+    FILE *file = fopen(path, "wb");
+    bool good = file && print(context, file);
+    int reason = errno;
+    if (file && fclose(file) != 0) {
+        if (good) reason = errno;
+        good = false;
+    }
+    if (good) return NAS_OK;
+    return nas_fail(err, NAS_ERR_IO, "%s: cannot write %s: %s", who, path, strerror(reason));
+}
+
+#endif

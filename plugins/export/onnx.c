@@ -1,0 +1,440 @@
+/* Writes a subnet as an ONNX model: input "image" [batch][c][h][w] in 0..1, output "logits"
+ * [batch][classes]; normalisation is part of the graph, batch norm is folded. Format and operators:
+ * https://onnx.ai/onnx/intro/ */
+#include <nashost/deploy.h>
+
+#include <onnx.pb-c.h>
+#include <stdlib.h>
+
+/* The oldest that has HardSwish, so that as many runtimes as possible take it. */
+enum { OPSET = 14, IR_VERSION = 7 };
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "ONNX's raw data are little-endian; this writer copies floats as they lie in memory"
+#endif
+
+/* ---- Memory: everything of one model, freed at once ---- */
+
+typedef struct chunk {
+    struct chunk *next;
+    max_align_t data[];
+} chunk;
+
+typedef struct builder {
+    const nas_network *network;
+    chunk *chunks;
+    bool failed; /* out of memory; everything after it does nothing */
+    Onnx__GraphProto *graph;
+    char **outputs; /* [n_layers]: the name of each layer's result */
+    bool *flat;     /* [n_layers]: the result is [batch][c], not [batch][c][h][w] */
+} builder;
+
+/* n zeroed items; NULL after a failure. */
+static void *take(builder *b, size_t n, size_t size) {
+    chunk *c = b->failed || n > SIZE_MAX / 2 / size ? NULL : calloc(1, sizeof *c + n * size);
+    if (!c) {
+        b->failed = true;
+        return NULL;
+    }
+    c->next = b->chunks;
+    b->chunks = c;
+    return c->data;
+}
+
+/* Room for n pointers of any kind. */
+static void *take_list(builder *b, size_t n) {
+    return take(b, n, sizeof(void *));
+}
+
+static void release(builder *b) {
+    while (b->chunks) {
+        chunk *next = b->chunks->next;
+        free(b->chunks);
+        b->chunks = next;
+    }
+}
+
+/* The concatenation of two texts. */
+static char *text(builder *b, const char *first, const char *second) {
+    size_t n = strlen(first), m = strlen(second);
+    char *copy = take(b, n + m + 1, 1);
+    if (!copy) return NULL;
+    memcpy(copy, first, n);
+    memcpy(copy + n, second, m);
+    return copy;
+}
+
+/* ---- Parts of a graph ---- */
+
+static Onnx__NodeProto *add_node(builder *b, const char *op, char *name, char *output, char *first,
+                                 char *second, char *third) {
+    Onnx__NodeProto *node = take(b, 1, sizeof *node);
+    char **inputs = take_list(b, 3), **outputs = take_list(b, 1);
+    Onnx__AttributeProto **attributes = take_list(b, 4);
+    char *type = text(b, op, "");
+    if (b->failed) return NULL;
+    inputs[0] = first;
+    inputs[1] = second;
+    inputs[2] = third;
+    outputs[0] = output;
+    onnx__node_proto__init(node);
+    node->op_type = type;
+    node->name = name;
+    node->input = inputs;
+    node->n_input = third ? 3 : second ? 2 : 1;
+    node->output = outputs;
+    node->n_output = 1;
+    node->attribute = attributes;
+    b->graph->node[b->graph->n_node++] = node;
+    return node;
+}
+
+static Onnx__AttributeProto *add_attribute(builder *b, Onnx__NodeProto *node, const char *name,
+                                           Onnx__AttributeProto__AttributeType type) {
+    Onnx__AttributeProto *a = take(b, 1, sizeof *a);
+    char *copy = text(b, name, "");
+    if (b->failed) return NULL;
+    onnx__attribute_proto__init(a);
+    a->name = copy;
+    a->has_type = 1;
+    a->type = type;
+    node->attribute[node->n_attribute++] = a;
+    return a;
+}
+
+static void add_int(builder *b, Onnx__NodeProto *node, const char *name, int64_t value) {
+    Onnx__AttributeProto *a =
+        add_attribute(b, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
+    if (!a) return;
+    a->has_i = 1;
+    a->i = value;
+}
+
+static void add_float(builder *b, Onnx__NodeProto *node, const char *name, float value) {
+    Onnx__AttributeProto *a =
+        add_attribute(b, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    if (!a) return;
+    a->has_f = 1;
+    a->f = value;
+}
+
+/* The same number n times. */
+static void add_ints(builder *b, Onnx__NodeProto *node, const char *name, int64_t value, size_t n) {
+    Onnx__AttributeProto *a =
+        add_attribute(b, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
+    int64_t *values = take(b, n, sizeof *values);
+    if (b->failed) return;
+    for (size_t i = 0; i < n; i++) values[i] = value;
+    a->ints = values;
+    a->n_ints = n;
+}
+
+/* A constant of n_dims sizes with fresh data to be filled in. */
+static float *add_tensor(builder *b, char *name, size_t n_dims, const int64_t *sizes) {
+    size_t n = 1;
+    for (size_t i = 0; i < n_dims; i++) n *= (size_t)sizes[i];
+    Onnx__TensorProto *tensor = take(b, 1, sizeof *tensor);
+    int64_t *dims = take(b, n_dims, sizeof *dims);
+    float *data = take(b, n, sizeof *data);
+    if (b->failed) return NULL;
+    memcpy(dims, sizes, n_dims * sizeof *dims);
+    onnx__tensor_proto__init(tensor);
+    tensor->name = name;
+    tensor->dims = dims;
+    tensor->n_dims = n_dims;
+    tensor->has_data_type = 1;
+    tensor->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->has_raw_data = 1;
+    tensor->raw_data = (ProtobufCBinaryData){n * sizeof *data, (uint8_t *)data};
+    b->graph->initializer[b->graph->n_initializer++] = tensor;
+    return data;
+}
+
+/* A tensor [batch][sizes...] that goes in or comes out. */
+static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
+                                         const int64_t *sizes) {
+    Onnx__ValueInfoProto **list = take_list(b, 1), *value = take(b, 1, sizeof *value);
+    Onnx__TypeProto *type = take(b, 1, sizeof *type);
+    Onnx__TypeProto__Tensor *tensor = take(b, 1, sizeof *tensor);
+    Onnx__TensorShapeProto *shape = take(b, 1, sizeof *shape);
+    Onnx__TensorShapeProto__Dimension **dims = take_list(b, n + 1),
+                                      *each = take(b, n + 1, sizeof *each);
+    char *copy = text(b, name, ""), *batch = text(b, "batch", "");
+    if (b->failed) return NULL;
+    for (size_t i = 0; i <= n; i++) {
+        dims[i] = &each[i];
+        onnx__tensor_shape_proto__dimension__init(dims[i]);
+        dims[i]->value_case = i ? ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE
+                                : ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
+        if (i)
+            dims[i]->dim_value = sizes[i - 1];
+        else
+            dims[i]->dim_param = batch;
+    }
+    onnx__tensor_shape_proto__init(shape);
+    shape->n_dim = n + 1;
+    shape->dim = dims;
+    onnx__type_proto__tensor__init(tensor);
+    tensor->has_elem_type = 1;
+    tensor->elem_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->shape = shape;
+    onnx__type_proto__init(type);
+    type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+    type->tensor_type = tensor;
+    onnx__value_info_proto__init(value);
+    value->name = copy;
+    value->type = type;
+    list[0] = value;
+    return list;
+}
+
+/* ---- Layers ---- */
+
+/* (image - mean) / std; the name of the result. */
+static char *add_normalisation(builder *b) {
+    const nas_network *net = b->network;
+    const int64_t sizes[] = {1, net->image.c, 1, 1};
+    char *mean = text(b, "mean", ""), *std = text(b, "std", "");
+    char *centred = text(b, "centred", ""), *normalised = text(b, "normalised", "");
+    float *means = add_tensor(b, mean, 4, sizes), *stds = add_tensor(b, std, 4, sizes);
+    if (b->failed) return NULL;
+    memcpy(means, net->mean, net->image.c * sizeof *means);
+    memcpy(stds, net->std, net->image.c * sizeof *stds);
+    add_node(b, "Sub", text(b, "centre", ""), centred, text(b, "image", ""), mean, NULL);
+    add_node(b, "Div", text(b, "normalise", ""), normalised, centred, std, NULL);
+    return normalised;
+}
+
+static char *input_of(const builder *b, int32_t index, char *normalised) {
+    return index == NAS_INPUT_IMAGE ? normalised : b->outputs[index];
+}
+
+/* The layer's constants; dims: of the weight, 2 or 4. */
+static void add_weights(builder *b, const nas_layer *layer, char *weight, char *bias, size_t dims) {
+    const int64_t k = layer->kernel, out = layer->out.c;
+    const int64_t sizes[] = {out, (int64_t)nas_deploy_depth(layer), k, k};
+    float *weights = add_tensor(b, weight, dims, sizes), *biases = add_tensor(b, bias, 1, &out);
+    if (b->failed) return;
+    nas_deploy_transpose(layer, weights);
+    memcpy(biases, layer->bias, layer->biases * sizeof *biases);
+}
+
+static void add_conv(builder *b, const nas_layer *layer, char *input, char *output) {
+    char *weight = text(b, layer->name, ".weight"), *bias = text(b, layer->name, ".bias");
+    Onnx__NodeProto *node =
+        add_node(b, "Conv", text(b, layer->name, ""), output, input, weight, bias);
+    if (!node) return;
+    add_ints(b, node, "kernel_shape", layer->kernel, 2);
+    add_ints(b, node, "pads", layer->kernel / 2, 4);
+    add_ints(b, node, "strides", layer->stride, 2);
+    add_int(b, node, "group", layer->op == NAS_OP_DEPTHWISE ? layer->in.c : 1);
+    add_weights(b, layer, weight, bias, 4);
+}
+
+/* [batch][c][1][1] to [batch][c]. */
+static char *flatten(builder *b, const nas_layer *layer, char *input) {
+    char *output = text(b, layer->name, ".flat");
+    add_node(b, "Flatten", text(b, layer->name, ".flatten"), output, input, NULL, NULL);
+    return output;
+}
+
+static void add_gemm(builder *b, const nas_layer *layer, char *input, bool flat, char *output) {
+    if (!flat) input = flatten(b, layer, input);
+    char *weight = text(b, layer->name, ".weight"), *bias = text(b, layer->name, ".bias");
+    Onnx__NodeProto *node =
+        add_node(b, "Gemm", text(b, layer->name, ""), output, input, weight, bias);
+    if (!node) return;
+    add_int(b, node, "transB", 1);
+    add_weights(b, layer, weight, bias, 2);
+}
+
+static void add_activation(builder *b, const nas_layer *layer, char *input, char *output) {
+    static const char *const ops[] = {"", "Relu", "HardSwish", "HardSigmoid"};
+    const char *op = ops[layer->activation];
+    Onnx__NodeProto *node =
+        add_node(b, op, text(b, layer->name, ".activation"), output, input, NULL, NULL);
+    if (!node || layer->activation != NAS_ACT_HSIGMOID) return;
+    add_float(b, node, "alpha", 1.0f / 6);
+    add_float(b, node, "beta", 0.5f);
+}
+
+/* Squeeze-excite's linear layers keep h and w, so that they can scale; the head's do not. */
+static void add_layer(builder *b, uint32_t i, char *normalised, char *output) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
+    bool flat = layer->input[0] >= 0 && b->flat[layer->input[0]];
+    char *first = input_of(b, layer->input[0], normalised);
+    char *name = text(b, layer->name, "");
+    char *second =
+        layer->input[1] == NAS_INPUT_NONE ? NULL : input_of(b, layer->input[1], normalised);
+    char *result = layer->activation ? text(b, layer->name, ".sum") : output;
+    b->flat[i] = flat;
+    if (layer->op == NAS_OP_LINEAR && !layer->expand) {
+        b->flat[i] = true;
+        add_gemm(b, layer, first, flat, result);
+    } else if (nas_deploy_weighs(layer)) {
+        add_conv(b, layer, first, result);
+    } else if (layer->op == NAS_OP_POOL) {
+        add_node(b, "GlobalAveragePool", name, result, first, NULL, NULL);
+    } else {
+        add_node(b, layer->op == NAS_OP_ADD ? "Add" : "Mul", name, result, first, second, NULL);
+    }
+    if (layer->activation) add_activation(b, layer, result, output);
+    b->outputs[i] = output;
+}
+
+/* ---- The model ---- */
+
+static void add_layers(builder *b) {
+    const nas_network *net = b->network;
+    char *normalised = add_normalisation(b);
+    for (uint32_t i = 0; i < net->n_layers && !b->failed; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        bool last = i + 1 == net->n_layers;
+        bool gemm = layer->op == NAS_OP_LINEAR && !layer->expand;
+        char *output = last && gemm ? text(b, "logits", "") : text(b, layer->name, ".out");
+        if (!b->failed) add_layer(b, i, normalised, output);
+        if (last && !gemm) /* a network that is cut off before its classifier */
+            add_node(b, "Flatten", text(b, "flatten", ""), text(b, "logits", ""), output, NULL,
+                     NULL);
+    }
+}
+
+static void make_graph(builder *b) {
+    const nas_network *net = b->network;
+    const int64_t image[] = {net->image.c, net->image.h, net->image.w};
+    const nas_layer *last = nas_network_layer(net, net->n_layers - 1);
+    const int64_t logits = (int64_t)last->out.c * last->out.h * last->out.w;
+    size_t n = net->n_layers + 2u;
+    Onnx__GraphProto *graph = b->graph = take(b, 1, sizeof *graph);
+    Onnx__NodeProto **nodes = take_list(b, 3 * n);
+    Onnx__TensorProto **tensors = take_list(b, 2 * n);
+    Onnx__ValueInfoProto **in = make_value(b, "image", 3, image),
+                         **out = make_value(b, "logits", 1, &logits);
+    char *name = text(b, "subnet", "");
+    b->outputs = take_list(b, n);
+    b->flat = take(b, n, sizeof *b->flat);
+    if (b->failed || !graph) return;
+    onnx__graph_proto__init(graph);
+    graph->name = name;
+    graph->node = nodes;
+    graph->initializer = tensors;
+    graph->input = in;
+    graph->output = out;
+    graph->n_input = graph->n_output = 1;
+    add_layers(b);
+}
+
+static void add_metadata(builder *b, Onnx__ModelProto *model, const char *key, const char *value) {
+    Onnx__StringStringEntryProto *entry = take(b, 1, sizeof *entry);
+    char *name = text(b, key, ""), *copy = text(b, value, "");
+    if (b->failed) return;
+    onnx__string_string_entry_proto__init(entry);
+    entry->key = name;
+    entry->value = copy;
+    model->metadata_props[model->n_metadata_props++] = entry;
+}
+
+static void add_class_names(builder *b, Onnx__ModelProto *model) {
+    if (!b->network->class_names) return;
+    json_t *list = nas_deploy_classes(b->network);
+    char *names = list ? json_dumps(list, 0) : NULL;
+    if (names)
+        add_metadata(b, model, "classes", names);
+    else
+        b->failed = true;
+    free(names);
+    json_decref(list);
+}
+
+static Onnx__ModelProto *make_model(builder *b) {
+    Onnx__ModelProto *model = take(b, 1, sizeof *model);
+    Onnx__OperatorSetIdProto **list = take_list(b, 1), *opset = take(b, 1, sizeof *opset);
+    Onnx__StringStringEntryProto **metadata = take_list(b, 4);
+    char *producer = text(b, "nashost", ""), *domain = text(b, "", "");
+    make_graph(b);
+    if (b->failed) return NULL;
+    onnx__operator_set_id_proto__init(opset);
+    opset->domain = domain;
+    opset->has_version = 1;
+    opset->version = OPSET;
+    list[0] = opset;
+    onnx__model_proto__init(model);
+    model->has_ir_version = 1;
+    model->ir_version = IR_VERSION;
+    model->opset_import = list;
+    model->n_opset_import = 1;
+    model->producer_name = producer;
+    model->graph = b->graph;
+    model->metadata_props = metadata;
+    add_metadata(b, model, "genome", b->network->genome);
+    add_class_names(b, model);
+    return b->failed ? NULL : model;
+}
+
+/* ---- The plugin ---- */
+
+typedef struct packed {
+    uint8_t *data;
+    size_t bytes;
+} packed;
+
+static bool print(void *context, FILE *file) {
+    const packed *p = context;
+    return fwrite(p->data, 1, p->bytes, file) == p->bytes;
+}
+
+static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
+    (void)self;
+    builder b = {.network = network};
+    packed p = {0};
+    int rc = nas_deploy_check("onnx", network, err);
+    if (rc) return rc;
+    if (!network->n_layers)
+        return nas_fail(err, NAS_ERR_PLUGIN, "onnx: expected a network with layers, found none");
+    const Onnx__ModelProto *model = make_model(&b);
+    if (model) p.bytes = onnx__model_proto__get_packed_size(model);
+    if (model) p.data = malloc(p.bytes);
+    if (p.data) {
+        onnx__model_proto__pack(model, p.data);
+        rc = nas_deploy_write("onnx", path, print, &p, err);
+    } else {
+        rc = nas_fail(err, NAS_ERR_MEMORY, "onnx: out of memory for %s", path);
+    }
+    free(p.data);
+    release(&b);
+    return rc;
+}
+
+/* Without options an instance has nothing to hold. */
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    (void)config, (void)err;
+    *self = (void *)(uintptr_t)host;
+    return NAS_OK;
+}
+
+static void destroy(void *self) {
+    (void)self;
+}
+
+static const nas_export_api api = {sizeof api, "onnx", write_network};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_EXPORT,
+    .id = "onnx",
+    .version = "0.1.0",
+    .summary = "one subnet as an ONNX model that takes images in 0..1, [batch][c][h][w]",
+    .license = "Apache-2.0",
+    .source = "https://onnx.ai/onnx/intro/",
+    .option_size = sizeof(nas_option),
+    .create = create,
+    .destroy = destroy,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}

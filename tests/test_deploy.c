@@ -1,0 +1,267 @@
+/* `export` and `infer` on a finished run: which subnet, which images, what is written. */
+#include "plugins/toy_dataset.c"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "data/npy.h"
+#include "stages/export.h"
+#include "stages/infer.h"
+#include "toy_run.h"
+
+#include <nashost/logits.h>
+
+static int setup(void **state) {
+    toys *t = calloc(1, sizeof *t);
+    assert_non_null(t);
+    toys_open(t);
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state) {
+    toys_close(*state);
+    free(*state);
+    return 0;
+}
+
+/* What the next call is asked for. */
+static nas_infer_request wanted;
+static nas_export_request to_export;
+
+static int call_infer(const nas_run_request *request, nas_error *err) {
+    return nas_infer(request, &wanted, err);
+}
+
+static int call_export(const nas_run_request *request, nas_error *err) {
+    return nas_export(request, &to_export, err);
+}
+
+/* With the pipeline that stands in the run directory. */
+static int call(toys *t, const char *out, toys_how how) {
+    char inside[128], path[TOY_PATH];
+    nas_pipeline pipeline;
+    snprintf(inside, sizeof inside, "%s/pipeline.json", out);
+    toys_path(t, inside, path);
+    t->err = (nas_error){0};
+    toys_good(t, nas_pipeline_load(path, NULL, 0, t->registry, &pipeline, &t->err));
+    int rc = toys_run_pipeline(t, &pipeline, out, how);
+    nas_pipeline_free(&pipeline);
+    return rc;
+}
+
+/* infer DIR --input x.npy --logits y.npy in the scratch folder. */
+static int infer(toys *t, const char *genome, const char *platform) {
+    static char input[TOY_PATH], logits[TOY_PATH];
+    toys_path(t, "x.npy", input);
+    toys_path(t, "y.npy", logits);
+    wanted = (nas_infer_request){
+        .genome = genome, .platform = platform, .input = input, .logits = logits};
+    return call(t, "a", (toys_how){.call = call_infer});
+}
+
+static void refused(toys *t, int rc, const char *message) {
+    assert_int_equal(rc, NAS_ERR_INPUT);
+    if (!strstr(t->err.message, message))
+        fail_msg("expected \"%s\" in \"%s\"", message, t->err.message);
+}
+
+/* x.npy of a header and bytes of data. */
+static void write_npy(const toys *t, const char *dictionary, const void *data, size_t bytes) {
+    char path[TOY_PATH];
+    toys_path(t, "x.npy", path);
+    FILE *file = fopen(path, "wb");
+    size_t length = strlen(dictionary);
+    assert_non_null(file);
+    fprintf(file, "\x93NUMPY\x01%c%c%c%s", 0, (int)(length & 255), (int)(length >> 8), dictionary);
+    assert_int_equal(fwrite(data, 1, bytes, file), bytes);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_images(const toys *t, const char *shape, const void *data, size_t bytes) {
+    char text[200];
+    snprintf(text, sizeof text, "{'descr': '|u1', 'fortran_order': False, 'shape': %s, }\n", shape);
+    write_npy(t, text, data, bytes);
+}
+
+/* The logits [rows][CLASSES] of y.npy; the caller frees. */
+static float *read_logits(const toys *t, size_t rows) {
+    size_t bytes, wide = CLASSES * sizeof(float);
+    char expected[128], *data = toys_read(t, "y.npy", &bytes);
+    snprintf(expected, sizeof expected,
+             "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %d), }", rows, CLASSES);
+    assert_int_equal(bytes, 128 + rows * wide);
+    assert_memory_equal(data, "\x93NUMPY\x01\x00v\x00", 10);
+    assert_memory_equal(data + 10, expected, strlen(expected));
+    assert_int_equal(data[127], '\n');
+    float *logits = malloc(rows * wide);
+    assert_non_null(logits);
+    memcpy(logits, data + 128, rows * wide);
+    free(data);
+    return logits;
+}
+
+enum { TEST_IMAGES = 60, AREA = SIDE * SIDE };
+
+static void test_images(uint8_t pixels[TEST_IMAGES * AREA]) {
+    for (uint32_t i = 0; i < TEST_IMAGES; i++)
+        draw(pixels + i * AREA, i % CLASSES, i + 1000000 * (uint32_t)NAS_SPLIT_TEST);
+}
+
+/* The test images, as a file, are answered as the report judged them, in any order. */
+static void test_agrees_with_report(void **state) {
+    toys *t = *state;
+    uint8_t pixels[TEST_IMAGES * AREA];
+    size_t right = 0;
+    toys_good(t, toys_run_plain(t, "a", (toys_how){0}));
+    test_images(pixels);
+    write_images(t, "(60, 8, 8)", pixels, sizeof pixels);
+    toys_good(t, infer(t, NULL, NULL));
+    assert_non_null(strstr(t->output, "y.npy: logits of 60 images in 3 classes, subnet r8 "));
+    float *logits = read_logits(t, TEST_IMAGES);
+    for (size_t i = 0; i < TEST_IMAGES; i++)
+        right += nas_argmax(logits + i * CLASSES, CLASSES) == i % CLASSES;
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *reference = json_object_get(family, "reference");
+    const json_t *largest = json_object_get(reference, "largest");
+    double top1 = json_real_value(json_object_get(largest, "test_top1"));
+    assert_true(fabs((double)right / TEST_IMAGES - top1) < 1e-12);
+    json_decref(family);
+    write_images(t, "(1, 8, 8, 1)", pixels + 7 * AREA, AREA);
+    toys_good(t, infer(t, NULL, NULL));
+    float *alone = read_logits(t, 1);
+    assert_memory_equal(alone, logits + 7 * CLASSES, CLASSES * sizeof *alone);
+    free(alone);
+    free(logits);
+}
+
+/* A subnet of a smaller resolution takes images of that size too; resizing them before is the same.
+ */
+static void test_sizes(void **state) {
+    toys *t = *state;
+    char genome[TOY_PATH];
+    uint8_t pixels[2 * AREA], grey[2 * AREA];
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.until = NAS_UNTIL_TRAIN}));
+    toys_path(t, "g.json", genome);
+    samples_write(t->folder, "g.json",
+                  "{\"genome\": {\"resolution\": 6, \"stages\": ["
+                  "{\"width\": 4, \"blocks\": [{\"kernel\": 3, \"expand\": 1}]},"
+                  "{\"width\": 6, \"blocks\": [{\"kernel\": 5, \"expand\": 2}]}]}}");
+    memset(grey, 100, sizeof grey); /* is grey at any size */
+    write_images(t, "(2, 8, 8, 1)", grey, sizeof grey);
+    toys_good(t, infer(t, genome, NULL));
+    float *whole = read_logits(t, 2);
+    write_images(t, "(2, 6, 6, 1)", grey, 2 * 36);
+    toys_good(t, infer(t, genome, NULL));
+    float *small = read_logits(t, 2);
+    for (size_t i = 0; i < CLASSES; i++) assert_true(fabsf(whole[i] - small[i]) < 1e-5f);
+    free(whole);
+    free(small);
+    refused(t, infer(t, NULL, NULL),
+            "x.npy: expected images of 8 x 8 x 1 as in the data set; found 6 x 6 x 1");
+    memset(pixels, 0, sizeof pixels);
+    write_images(t, "(2, 7, 7, 1)", pixels, 2 * 49);
+    refused(t, infer(t, genome, NULL),
+            "8 x 8 x 1 as in the data set, or 6 x 6 x 1 as the subnet takes them; found 7 x 7 x 1");
+    write_images(t, "(1, 6, 6, 3)", pixels, 108);
+    refused(t, infer(t, genome, NULL), "found 6 x 6 x 3");
+}
+
+static void test_wrong_images(void **state) {
+    toys *t = *state;
+    uint8_t pixels[8 * AREA] = {0};
+    char path[TOY_PATH];
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.until = NAS_UNTIL_TRAIN}));
+    refused(t, infer(t, NULL, NULL), "x.npy");
+    assert_non_null(strstr(t->err.message, "no such file"));
+    write_npy(t, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 8, 8, 1), }", pixels, 256);
+    refused(t, infer(t, NULL, NULL), "expected images of unsigned bytes ('|u1'), found type '<f4'");
+    write_npy(t, "{'descr': '|u1', 'fortran_order': True, 'shape': (1, 8, 8, 1), }", pixels, 64);
+    refused(t, infer(t, NULL, NULL), "Fortran order; expected C order");
+    write_images(t, "(8, 8)", pixels, 64);
+    refused(t, infer(t, NULL, NULL), "shape [8, 8]; expected [n, height, width, channels]");
+    write_images(t, "(0, 8, 8)", pixels, 0);
+    refused(t, infer(t, NULL, NULL), "at least one image");
+    write_images(t, "(2, 8, 8)", pixels, 127);
+    refused(t, infer(t, NULL, NULL), "expected as many bytes as shape [2, 8, 8] says, found 127");
+    write_images(t, "(2, 8, 8)", pixels, 129);
+    refused(t, infer(t, NULL, NULL), "found 129");
+    write_images(t, "(2147483647, 65536, 65536, 65536)", pixels, 0);
+    refused(t, infer(t, NULL, NULL), "found 0");
+    samples_write(t->folder, "x.npy", "PK\003\004 and so on, an archive");
+    refused(t, infer(t, NULL, NULL), "not an array in .npy format but an archive (.npz)");
+    samples_write(t->folder, "x.npy", "");
+    refused(t, infer(t, NULL, NULL), "expected an array in .npy format, found 0 bytes");
+    write_npy(t, "{'descr': '|u1', 'fort", pixels, 0);
+    refused(t, infer(t, NULL, NULL), "the header is damaged");
+    toys_path(t, "y.npy", path);
+    assert_false(nas_file_exists(path));
+}
+
+/* One subnet, of a file or a platform. */
+static void test_which(void **state) {
+    toys *t = *state;
+    char genome[TOY_PATH];
+    uint8_t pixels[AREA] = {0};
+    toys_good(t, toys_run_plain(t, "a", (toys_how){.until = NAS_UNTIL_TRAIN}));
+    write_images(t, "(1, 8, 8)", pixels, sizeof pixels);
+    refused(t, infer(t, NULL, "big"), "holds no family.json");
+    toys_good(t, toys_run_plain(t, "a", (toys_how){0}));
+    toys_good(t, infer(t, NULL, "small"));
+    float *by_name = read_logits(t, 1);
+    refused(t, infer(t, NULL, "smal"), "no platform \"smal\" in it; did you mean \"small\"?");
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *platforms = json_object_get(family, "platforms");
+    toys_path(t, "g.json", genome);
+    assert_int_equal(json_dump_file(json_array_get(platforms, 1), genome, 0), 0);
+    toys_good(t, infer(t, genome, NULL));
+    float *by_file = read_logits(t, 1);
+    assert_memory_equal(by_name, by_file, CLASSES * sizeof(float));
+    assert_int_equal(json_dump_file(platforms, genome, 0), 0);
+    refused(t, infer(t, genome, NULL), "expected one subnet, found an array of 2");
+    json_decref(family);
+    free(by_name);
+    free(by_file);
+}
+
+/* The file is the one that the run itself wrote for this platform. */
+static void test_export(void **state) {
+    toys *t = *state;
+    char out[TOY_PATH];
+    toys_good(t, toys_run_plain(t, "a", (toys_how){0}));
+    toys_path(t, "net.txt", out);
+    to_export = (nas_export_request){.platform = "small", .format = "toy-export", .out = out};
+    toys_good(t, call(t, "a", (toys_how){.call = call_export}));
+    toys_same(t, "net.txt", "a/family/small.txt");
+    assert_non_null(strstr(t->output, "net.txt: "));
+    toys_good(t, call(t, "a", (toys_how){.call = call_export, .json = true}));
+    json_t *printed = json_loads(t->output, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(printed, "file")), out);
+    assert_string_equal(json_string_value(json_object_get(printed, "subnet")), "small");
+    json_decref(printed);
+    to_export.format = "toy-exprot";
+    refused(t, call(t, "a", (toys_how){.call = call_export}), "did you mean \"toy-export\"?");
+    json_t *unknown = json_pack("{s:i}", "colour", 3);
+    to_export.format = "toy-export";
+    to_export.options = unknown;
+    refused(t, call(t, "a", (toys_how){.call = call_export}), "colour");
+    json_decref(unknown);
+    toys_path(t, "no/such/folder", out);
+    to_export = (nas_export_request){.format = "toy-export", .out = out};
+    assert_int_equal(call(t, "a", (toys_how){.call = call_export}), NAS_ERR_IO);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_agrees_with_report, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_wrong_images, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_which, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_export, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("deploy", tests, NULL, NULL);
+}

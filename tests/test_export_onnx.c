@@ -1,0 +1,199 @@
+/* The export plugin `onnx`: its file read back. tests/export_engines.sh runs such files. */
+#include "../plugins/export/onnx.c"
+
+#include "base/file.h"
+#include "base/json.h"
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include "deploy_net.h"
+
+static Onnx__ModelProto *write_and_read(const nas_network *network) {
+    char path[FIXTURE_PATH + 16], *data;
+    size_t bytes;
+    nas_error err = {0};
+    snprintf(path, sizeof path, "%s/net", deploy_folder);
+    if (api.write(NULL, network, path, &err)) fail_msg("%s", err.message);
+    if (nas_file_read(path, 1 << 20, &data, &bytes, &err)) fail_msg("%s", err.message);
+    Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, bytes, (const uint8_t *)data);
+    assert_non_null(model);
+    free(data);
+    return model;
+}
+
+static const Onnx__NodeProto *find_node(const Onnx__GraphProto *graph, const char *name) {
+    for (size_t i = 0; i < graph->n_node; i++)
+        if (strcmp(graph->node[i]->name, name) == 0) return graph->node[i];
+    fail_msg("no node \"%s\"", name);
+    return NULL;
+}
+
+static const Onnx__AttributeProto *find_attribute(const Onnx__NodeProto *node, const char *name) {
+    for (size_t i = 0; i < node->n_attribute; i++)
+        if (strcmp(node->attribute[i]->name, name) == 0) return node->attribute[i];
+    fail_msg("%s has no attribute \"%s\"", node->name, name);
+    return NULL;
+}
+
+static const Onnx__TensorProto *find_tensor(const Onnx__GraphProto *graph, const char *name) {
+    for (size_t i = 0; i < graph->n_initializer; i++)
+        if (strcmp(graph->initializer[i]->name, name) == 0) return graph->initializer[i];
+    return NULL;
+}
+
+/* [batch][sizes...] of floats. */
+static void check_value(const Onnx__ValueInfoProto *value, const char *name, size_t n,
+                        const int64_t *sizes) {
+    const Onnx__TypeProto__Tensor *tensor = value->type->tensor_type;
+    assert_string_equal(value->name, name);
+    assert_int_equal(value->type->value_case, ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE);
+    assert_int_equal(tensor->elem_type, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
+    assert_int_equal(tensor->shape->n_dim, n + 1);
+    assert_string_equal(tensor->shape->dim[0]->dim_param, "batch");
+    for (size_t i = 0; i < n; i++) assert_int_equal(tensor->shape->dim[i + 1]->dim_value, sizes[i]);
+}
+
+/* Every input of a node is the image, a constant, or made by a node before it; names are unique. */
+static void check_order(const Onnx__GraphProto *graph) {
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        for (size_t j = 0; j < node->n_input; j++) {
+            bool known = strcmp(node->input[j], "image") == 0 || find_tensor(graph, node->input[j]);
+            for (size_t k = 0; k < i; k++)
+                known = known || strcmp(graph->node[k]->output[0], node->input[j]) == 0;
+            if (!known) fail_msg("%s reads \"%s\", which nobody made", node->name, node->input[j]);
+        }
+        for (size_t k = 0; k < i; k++) {
+            assert_string_not_equal(graph->node[k]->output[0], node->output[0]);
+            assert_string_not_equal(graph->node[k]->name, node->name);
+        }
+    }
+}
+
+static void check_ops(const Onnx__GraphProto *graph, const char *expected) {
+    char text[512] = "";
+    for (size_t i = 0; i < graph->n_node; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "", graph->node[i]->op_type);
+    }
+    assert_string_equal(text, expected);
+}
+
+static const float *data_of(const Onnx__TensorProto *tensor, uint64_t count) {
+    assert_non_null(tensor);
+    assert_int_equal(tensor->data_type, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT);
+    assert_int_equal(tensor->raw_data.len, count * sizeof(float));
+    return (const float *)(const void *)tensor->raw_data.data;
+}
+
+/* Compares element by element, each side indexed in its own layout. */
+static void check_layer(const Onnx__GraphProto *graph, const nas_layer *layer) {
+    char name[64];
+    snprintf(name, sizeof name, "%s.weight", layer->name);
+    const Onnx__TensorProto *tensor = find_tensor(graph, name);
+    const float *weight = data_of(tensor, layer->weights);
+    uint64_t k = layer->kernel, in = layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
+    uint64_t out = layer->out.c, sizes[] = {out, in, k, k};
+    assert_int_equal(tensor->n_dims, strcmp(layer->name, "classifier") ? 4 : 2);
+    for (size_t i = 0; i < tensor->n_dims; i++) assert_int_equal(tensor->dims[i], sizes[i]);
+    for (uint64_t i = 0; i < layer->weights; i++) {
+        uint64_t x = i % k, y = i / k % k, c = i / k / k % in, o = i / k / k / in;
+        assert_true(weight[i] == layer->weight[((y * k + x) * in + c) * out + o]);
+    }
+    snprintf(name, sizeof name, "%s.bias", layer->name);
+    const float *bias = data_of(find_tensor(graph, name), out);
+    assert_memory_equal(bias, layer->bias, out * sizeof *bias);
+}
+
+static void check_conv(const Onnx__GraphProto *graph, const char *name, int64_t kernel,
+                       int64_t stride, int64_t group) {
+    const Onnx__NodeProto *node = find_node(graph, name);
+    const Onnx__AttributeProto *pads = find_attribute(node, "pads");
+    const Onnx__AttributeProto *strides = find_attribute(node, "strides");
+    const Onnx__AttributeProto *shape = find_attribute(node, "kernel_shape");
+    assert_int_equal(pads->n_ints, 4);
+    for (size_t i = 0; i < 4; i++) assert_int_equal(pads->ints[i], kernel / 2);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(strides->ints[i], stride);
+    for (size_t i = 0; i < 2; i++) assert_int_equal(shape->ints[i], kernel);
+    assert_int_equal(find_attribute(node, "group")->i, group);
+}
+
+static void test_model(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    Onnx__ModelProto *model = write_and_read(&lowered->network);
+    const Onnx__GraphProto *graph = model->graph;
+    assert_int_equal(model->n_opset_import, 1);
+    assert_int_equal(model->opset_import[0]->version, 14);
+    check_value(graph->input[0], "image", 3, (int64_t[]){3, 8, 8});
+    check_value(graph->output[0], "logits", 1, (int64_t[]){2});
+    check_ops(graph, "Sub Div Conv HardSwish Conv Relu Conv Relu GlobalAveragePool Conv Relu Conv "
+                     "HardSigmoid Mul Conv Add Conv GlobalAveragePool Flatten Gemm");
+    check_order(graph);
+    assert_string_equal(graph->node[graph->n_node - 1]->output[0], "logits");
+    check_conv(graph, "stem", 3, 2, 1);
+    check_conv(graph, "stage0.block0.depthwise", 5, 1, 8);
+    check_conv(graph, "stage0.block0.reduce", 1, 1, 1);
+    for (uint32_t i = 0; i < lowered->network.n_layers; i++)
+        if (lowered->layers[i].weights) check_layer(graph, &lowered->layers[i]);
+    assert_memory_equal(data_of(find_tensor(graph, "mean"), 3), deploy_mean, sizeof deploy_mean);
+    assert_memory_equal(data_of(find_tensor(graph, "std"), 3), deploy_std, sizeof deploy_std);
+    assert_int_equal(model->n_metadata_props, 2);
+    assert_string_equal(model->metadata_props[0]->key, "genome");
+    assert_string_equal(model->metadata_props[0]->value, lowered->network.genome);
+    json_t *names = json_loads(model->metadata_props[1]->value, 0, NULL);
+    assert_string_equal(json_string_value(json_array_get(names, 1)), deploy_classes[1]);
+    json_decref(names);
+    onnx__model_proto__free_unpacked(model, NULL);
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
+/* Hardware models may ask for a part of a network. */
+static void test_part(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    lowered->network.n_layers = 3;
+    lowered->network.class_names = NULL;
+    Onnx__ModelProto *model = write_and_read(&lowered->network);
+    check_ops(model->graph, "Sub Div Conv HardSwish Conv Relu Conv Relu Flatten");
+    check_order(model->graph);
+    check_value(model->graph->output[0], "logits", 1, (int64_t[]){8 * 4 * 4});
+    assert_int_equal(model->n_metadata_props, 1);
+    onnx__model_proto__free_unpacked(model, NULL);
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
+static void test_errors(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    nas_error err = {0};
+    assert_int_equal(api.write(NULL, &lowered->network, "/no/such/net", &err), NAS_ERR_IO);
+    assert_non_null(strstr(err.message, "onnx: cannot write /no/such/net"));
+    assert_int_equal(api.write(NULL, &lowered->network, "/dev/full", &err), NAS_ERR_IO);
+    assert_non_null(strstr(err.message, "No space left"));
+    lowered->layers[0].activation = 9;
+    assert_int_equal(api.write(NULL, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
+    assert_non_null(strstr(err.message, "stem: expected an activation"));
+    lowered->layers[0].weight = NULL;
+    lowered->layers[0].activation = 0;
+    assert_int_equal(api.write(NULL, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
+    assert_non_null(strstr(err.message, "stem: expected weights"));
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_part),
+        cmocka_unit_test(test_errors),
+    };
+    return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
+}
