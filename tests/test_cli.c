@@ -4,6 +4,7 @@
 #include <nashost/plugin.h>
 
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,6 +105,8 @@ static void test_help(void **state) {
                                            "infer",
                                            "version",
                                            "lut",
+                                           "cost",
+                                           "calibrate",
                                            "lut build",
                                            "plugins",
                                            "plugins list",
@@ -345,13 +348,18 @@ static void test_default_manifest(void **state) {
     assert_int_equal(run(f, "plugins list --plugins plugins.json"), 0);
 }
 
-static void test_lut_build(void **state) {
-    fixture *f = *state;
+/* A manifest with plugins that work, "toys.json". */
+static void write_toys(const fixture *f) {
     char one[2 * SAMPLES_PATH], two[2 * SAMPLES_PATH], text[5 * SAMPLES_PATH];
     samples_line(one, sizeof one, "toy-dataset", "dataset", "toy_dataset");
     samples_line(two, sizeof two, "toy-hardware", "hardware", "toy_hardware");
     snprintf(text, sizeof text, "{\"plugins\": [%s, %s]}", one, two);
     assert_int_equal(samples_write(f->folder, "toys.json", text), 0);
+}
+
+static void test_lut_build(void **state) {
+    fixture *f = *state;
+    write_toys(f);
 #define BUILD "lut build p.json --set dataset.plugin=toy-dataset --plugins toys.json --out t.json "
     assert_int_equal(run(f, BUILD "--hardware toy-hardware --limit 5 --networks 0"), 0);
     contains(f->out, "5 measured now, 0 before; 0 networks");
@@ -369,12 +377,66 @@ static void test_lut_build(void **state) {
     json_decref(table);
     json_decref(expected);
     json_decref(json);
-    fails(f, 2, "plugin 't-hardware' cannot time single layers",
-          BUILD "--hardware t-hardware --quiet");
+    fails(f, 2, "plugin 't-hardware' cannot measure", BUILD "--hardware t-hardware --quiet");
     fails(f, 2, "--options: no_macs: unknown key",
           BUILD "--hardware toy-hardware --options '{\"no_macs\": 1}'");
     fails(f, 2, "--options: not valid JSON", BUILD "--hardware toy-hardware --options '{'");
 #undef BUILD
+}
+
+static void test_cost(void **state) {
+    fixture *f = *state;
+    write_toys(f);
+#define COST "cost p.json --set dataset.plugin=toy-dataset --plugins toys.json "
+#define TOY "--set platforms.0.hardware.plugin=toy-hardware "
+    assert_int_equal(run(f, COST TOY "--json"), 0);
+    json_t *json = json_loads(f->out, 0, NULL);
+    const json_t *list = json_object_get(json, "subnets");
+    static const char *const names[] = {"largest", "smallest"};
+    assert_int_equal(json_array_size(list), 2);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *subnet = json_array_get(list, i);
+        const json_t *costs = json_object_get(json_object_get(subnet, "costs"), "phone");
+        double macs = json_number_value(json_object_get(subnet, "macs"));
+        assert_string_equal(json_string_value(json_object_get(subnet, "name")), names[i]);
+        assert_true(macs > 0);
+        assert_true(fabs(json_number_value(json_object_get(costs, "latency_ms")) - macs / 1e6) <
+                    1e-12);
+        assert_true(json_is_null(json_object_get(costs, "energy_mj")));
+    }
+    json_decref(json);
+    /* Another device than the platform's, and subnets by file and by lot. */
+    samples_write(f->folder, "g.json",
+                  "{\"name\": \"mine\", \"genome\": {\"resolution\": 8, \"stages\": "
+                  "[{\"width\": 4, \"blocks\": [{\"kernel\": 3, \"expand\": 2}]}]}}");
+    assert_int_equal(run(f, COST "--hardware toy-hardware --genome g.json --random 3"), 0);
+    contains(f->out, "mine     toy-hardware");
+    contains(f->out, "random2  toy-hardware");
+    assert_null(strstr(f->out, "largest"));
+    assert_int_equal(run(f, COST "--hardware toy-hardware --options '{\"most_macs\": 1}' --json"),
+                     0);
+    contains(f->err, "largest on toy-hardware: toy-hardware runs nothing that big");
+    contains(f->out, "\"latency_ms\": null");
+    fails(f, 2, "cost: --options needs --hardware", COST "--options '{}'");
+    fails(f, 2, "nowhere.json", COST "--genome nowhere.json");
+#undef COST
+#undef TOY
+}
+
+static void test_calibrate(void **state) {
+    fixture *f = *state;
+    write_toys(f);
+#define FIT "calibrate --plugins toys.json --hardware "
+    assert_int_equal(run(f, FIT "toy-hardware --table t.json --out new.json"), 0);
+    read_text(f->folder, "new.json", f->out, sizeof f->out);
+    assert_string_equal(f->out, "{\"most_macs\": 5, \"table\": \"t.json\"}");
+    fails(f, 2, "a bad table", FIT "toy-hardware --table bad.json --out new.json");
+    read_text(f->folder, "new.json", f->out, sizeof f->out);
+    contains(f->out, "t.json");
+    fails(f, 2, "calibrate: --table is missing", FIT "toy-hardware --out new.json");
+    fails(f, 2, "plugin 't-hardware' cannot be calibrated: it has no extension nas.calibrate/1",
+          FIT "t-hardware --table t.json --out new.json --quiet");
+#undef FIT
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -387,6 +449,7 @@ int main(void) {
         TEST(test_plugins_list),   TEST(test_plugins_describe),
         TEST(test_plugins_check),  TEST(test_needy_plugin),
         TEST(test_lut_build),      TEST(test_default_manifest),
+        TEST(test_cost),           TEST(test_calibrate),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

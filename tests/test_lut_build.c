@@ -42,7 +42,7 @@ typedef struct fake {
     size_t calls, most; /* calls of layer(); after `most` it fails */
     double scale;
     const char *device;
-    bool networks_fail;
+    bool networks_fail, no_layers;
 } fake;
 
 static int fake_target(void *self, nas_target *target, nas_error *err) {
@@ -64,8 +64,10 @@ static int fake_layer(void *self, const nas_layer *layer, nas_measurement *m, na
 
 static const void *fake_extension(void *self, const char *id) {
     static const nas_measure_api measure = {sizeof measure, fake_target, fake_layer};
-    (void)self;
-    return strcmp(id, NAS_EXT_MEASURE) == 0 ? &measure : NULL;
+    static const nas_measure_api whole = {sizeof whole, fake_target, NULL};
+    const fake *f = self;
+    if (strcmp(id, NAS_EXT_MEASURE) != 0) return NULL;
+    return f->no_layers ? &whole : &measure;
 }
 
 /* A network takes as long as its MACs, in ns. */
@@ -81,8 +83,8 @@ static const nas_plugin plugin = {
     .id = "fake", .version = "1.2", .extension = fake_extension, .vtable = &fake_api};
 static const nas_plugin mute = {.id = "mute", .version = "1"};
 
-static int build_with(fake *f, const nas_space *space, size_t limit, size_t networks,
-                      nas_lut_result *result, nas_error *err) {
+static int build_rounds(fake *f, const nas_space *space, size_t limit, size_t networks,
+                        uint32_t rounds, nas_lut_result *result, nas_error *err) {
     nas_instance hardware = {.plugin = &plugin, .self = f};
     const nas_lut_request request = {.space = space,
                                      .hardware = &hardware,
@@ -90,8 +92,14 @@ static int build_with(fake *f, const nas_space *space, size_t limit, size_t netw
                                      .seed = 5,
                                      .limit = limit,
                                      .networks = networks,
+                                     .rounds = rounds,
                                      .quiet = true};
     return nas_lut_build(&request, result, err);
+}
+
+static int build_with(fake *f, const nas_space *space, size_t limit, size_t networks,
+                      nas_lut_result *result, nas_error *err) {
+    return build_rounds(f, space, limit, networks, 1, result, err);
 }
 
 static int build(fake *f, const nas_space *space, size_t limit, nas_lut_result *result,
@@ -341,6 +349,66 @@ static void test_networks(void **state) {
     json_decref(cover);
 }
 
+/* Checks that every entry's rounds are these, and that the first network takes scale * MACs. */
+static void check_rounds(int rounds, double scale) {
+    json_t *table = read_table(), *value;
+    const json_t *networks = json_object_get(table, "networks");
+    const char *key;
+    json_object_foreach(json_object_get(table, "entries"), key, value) {
+        nas_layer layer;
+        double macs, elements, ms = json_number_value(json_object_get(value, "median_ms"));
+        assert_true(nas_layer_from_key(key, &layer));
+        nas_layer_work(&layer, &macs, &elements);
+        assert_true(fabs(ms - scale * (macs + 1) / 1e6) < 1e-12);
+        assert_int_equal(json_integer_value(json_object_get(value, "rounds")), rounds);
+    }
+    for (size_t i = 0; i < json_array_size(networks); i++) {
+        const json_t *network = json_array_get(networks, i);
+        assert_int_equal(json_integer_value(json_object_get(network, "rounds")), rounds);
+        assert_true(json_number_value(json_object_get(network, "median_ms")) < 20 * scale);
+        assert_true(json_number_value(json_object_get(network, "median_ms")) > scale);
+    }
+    json_decref(table);
+}
+
+/* The lowest of all rounds stays; a round that was taken before is not taken again. */
+static void test_rounds(void **state) {
+    (void)state;
+    nas_error err = {0};
+    nas_lut_result result;
+    nas_space space = small_quickstart();
+    fake f = {.most = SIZE_MAX, .scale = 50, .device = "toy"};
+    if (build_rounds(&f, &space, 6, 2, 1, &result, &err)) fail_msg("%s", err.message);
+    check_rounds(1, 50);
+    f.scale = 1;
+    if (build_rounds(&f, &space, 6, 2, 3, &result, &err)) fail_msg("%s", err.message);
+    assert_int_equal(f.calls, 3 * 6);
+    assert_int_equal(result.measured, 6);
+    assert_int_equal(result.networks, 2);
+    check_rounds(3, 1);
+    f.scale = 0.001;
+    if (build_rounds(&f, &space, 6, 2, 3, &result, &err)) fail_msg("%s", err.message);
+    assert_int_equal(f.calls, 3 * 6);
+    assert_int_equal(result.kept, 6);
+    assert_int_equal(result.networks, 0);
+    f.scale = 30;
+    if (build_rounds(&f, &space, 6, 2, 4, &result, &err)) fail_msg("%s", err.message);
+    check_rounds(4, 1);
+}
+
+static void test_whole_networks_alone(void **state) {
+    (void)state;
+    nas_error err = {0};
+    nas_lut_result result;
+    nas_space space = small_quickstart();
+    fake f = {.scale = 1, .device = "toy", .no_layers = true};
+    if (build_with(&f, &space, 0, 3, &result, &err)) fail_msg("%s", err.message);
+    json_t *table = read_table();
+    assert_int_equal(json_object_size(json_object_get(table, "entries")), 0);
+    assert_int_equal(json_array_size(json_object_get(table, "networks")), 3);
+    json_decref(table);
+}
+
 static void refuse(fake *f, const char *message, int code) {
     nas_error err = {0};
     nas_lut_result result;
@@ -383,10 +451,13 @@ static void test_refusals(void **state) {
     assert_int_equal(write_table("{}"), 0);
     refuse(&f, "table.json: format: expected \"nashost latency table\"", NAS_ERR_INPUT);
     nas_instance hardware = {.plugin = &mute};
-    const nas_lut_request request = {.space = &space, .hardware = &hardware, .out = path};
+    const nas_lut_request request = {
+        .space = &space, .hardware = &hardware, .out = path, .rounds = 1};
     assert_int_equal(nas_lut_build(&request, &result, &err), NAS_ERR_INPUT);
-    assert_string_equal(
-        err.message, "plugin 'mute' cannot time single layers: it has no extension nas.measure/1");
+    assert_string_equal(err.message,
+                        "plugin 'mute' cannot measure: it has no extension nas.measure/1");
+    f = (fake){.scale = 1, .device = "toy", .no_layers = true};
+    refuse(&f, "plugin 'fake' times whole subnets alone; expected some, found 0", NAS_ERR_INPUT);
 }
 
 int main(void) {
@@ -399,6 +470,8 @@ int main(void) {
         cmocka_unit_test_teardown(test_resume, remove_table),
         cmocka_unit_test_teardown(test_limit, remove_table),
         cmocka_unit_test_teardown(test_networks, remove_table),
+        cmocka_unit_test_teardown(test_rounds, remove_table),
+        cmocka_unit_test_teardown(test_whole_networks_alone, remove_table),
         cmocka_unit_test_teardown(test_refusals, remove_table),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "small_net.h"
+
 static char folder[FIXTURE_PATH];
 
 static int make_folder(void **state) {
@@ -227,6 +229,96 @@ static void test_bad_files(void **state) {
     assert_non_null(strstr(err.message, "/nonexistent/p.json"));
 }
 
+/* ---- Calibration ---- */
+
+static void *open_good(const char *key, const char *value) {
+    void *self;
+    nas_error err = {0};
+    if (open_edited(key, value, &self, &err)) fail_msg("%s", err.message);
+    return self;
+}
+
+/* The cost of a random subnet of the quickstart space; its layers into counts, unless NULL. */
+static double random_ms(void *self, uint32_t which, json_t *counts) {
+    nas_space space = small_quickstart();
+    nas_genome genome = small_genome(&space, which);
+    nas_lowered *lowered;
+    nas_error err = {0};
+    char key[NAS_LAYER_KEY];
+    if (nas_lower(&space, &genome, &lowered, &err)) fail_msg("%s", err.message);
+    for (uint32_t i = 0; counts && i < lowered->network.n_layers; i++) {
+        nas_layer_key(&lowered->layers[i], key);
+        json_int_t n = json_integer_value(json_object_get(counts, key));
+        json_object_set_new(counts, key, json_integer(n + 1));
+    }
+    double ms = cost_of(self, &lowered->network).latency_ms;
+    nas_lowered_free(lowered);
+    return ms;
+}
+
+/* A table of n networks as the model `self` times them. */
+static const char *write_table(void *self, uint32_t n, const char *dtype) {
+    static char path[FIXTURE_PATH + 16];
+    json_t *networks = json_array();
+    for (uint32_t i = 0; i < n; i++) {
+        json_t *counts = json_object();
+        double ms = random_ms(self, i, counts);
+        json_array_append_new(networks, json_pack("{s:f, s:o}", "median_ms", ms, "layers", counts));
+    }
+    json_t *table =
+        json_pack("{s:s, s:i, s:s, s:s, s:s, s:i, s:i, s:{}, s:o}", "format", NAS_LUT_FORMAT,
+                  "version", NAS_LUT_VERSION, "device", "board", "runtime", "engine", "dtype",
+                  dtype, "threads", 1, "batch", 1, "entries", "networks", networks);
+    snprintf(path, sizeof path, "%s/table.json", folder);
+    assert_int_equal(json_dump_file(table, path, 0), 0);
+    json_decref(table);
+    return path;
+}
+
+/* From another device's profile to that of the device that the table was measured on. */
+static void test_calibrate(void **state) {
+    (void)state;
+    nas_error err = {0};
+    char out[FIXTURE_PATH + 16];
+    snprintf(out, sizeof out, "%s/fitted.json", folder);
+    void *board = open_good("efficiency.depthwise", "0.05");
+    void *start = open_good("peak_gops", "40"), *fitted = NULL;
+    double away = 0, error = 0;
+    if (calibrate(start, write_table(board, 30, "float32"), out, &err)) fail_msg("%s", err.message);
+    roofline_config config = {out};
+    if (create(NULL, &config, &fitted, &err)) fail_msg("%s", err.message);
+    for (uint32_t i = 100; i < 120; i++) {
+        double ms = random_ms(board, i, NULL);
+        error = fmax(error, fabs(random_ms(fitted, i, NULL) / ms - 1));
+        away = fmax(away, fabs(random_ms(start, i, NULL) / ms - 1));
+    }
+    if (error > 0.01 || away < 0.5) fail_msg("error %g, of the start %g", error, away);
+    const profile *found = &((const model *)fitted)->device;
+    assert_string_equal(found->name, "board");
+    assert_near(found->pj_per_mac, 2);
+    double ratio = found->efficiency[DEPTHWISE] / found->efficiency[CONV];
+    if (fabs(ratio - 0.05) > 0.003) fail_msg("expected a ratio of 0.05, found %g", ratio);
+    destroy(board);
+    destroy(start);
+    destroy(fitted);
+}
+
+static void test_calibrate_refusals(void **state) {
+    (void)state;
+    nas_error err = {0};
+    char out[FIXTURE_PATH + 16];
+    snprintf(out, sizeof out, "%s/fitted.json", folder);
+    void *self = open_good("peak_gops", "2");
+    assert_int_equal(calibrate(self, write_table(self, 9, "float32"), out, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "table.json: networks: expected at least 10, found 9"));
+    assert_int_equal(calibrate(self, write_table(self, 10, "int8"), out, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "table.json: dtype: expected that of"));
+    assert_int_equal(calibrate(self, "/nonexistent", out, &err), NAS_ERR_INPUT);
+    const char *table = write_table(self, 10, "float32");
+    assert_int_equal(calibrate(self, table, "/nonexistent/out.json", &err), NAS_ERR_IO);
+    destroy(self);
+}
+
 /* The shipped profiles: they load, differ in kind, and only the microcontroller has a limit, which
  * the quickstart space keeps and an ImageNet network does not. */
 static void test_shipped_profiles(void **state) {
@@ -270,6 +362,7 @@ int main(void) {
         cmocka_unit_test(test_int8),         cmocka_unit_test(test_unknowns),
         cmocka_unit_test(test_does_not_fit), cmocka_unit_test(test_bad_profiles),
         cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_shipped_profiles),
+        cmocka_unit_test(test_calibrate),    cmocka_unit_test(test_calibrate_refusals),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -31,6 +31,9 @@ static const struct known {
     {"format", required_argument, NAS_FLAG_FORMAT},
     {"input", required_argument, NAS_FLAG_INPUT},
     {"logits", required_argument, NAS_FLAG_LOGITS},
+    {"rounds", required_argument, NAS_FLAG_ROUNDS},
+    {"random", required_argument, NAS_FLAG_RANDOM},
+    {"table", required_argument, NAS_FLAG_TABLE},
     {"json", no_argument, JSON},
     {"help", no_argument, HELP},
 };
@@ -98,6 +101,13 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         return read_number("limit", optarg, 1, 1000000, &args->limit, err);
     case NAS_FLAG_NETWORKS:
         return read_number("networks", optarg, 0, 10000, &args->networks, err);
+    case NAS_FLAG_ROUNDS:
+        return read_number("rounds", optarg, 1, 1000, &args->rounds, err);
+    case NAS_FLAG_RANDOM:
+        return read_number("random", optarg, 1, 100000, &args->random, err);
+    case NAS_FLAG_TABLE:
+        args->table = optarg;
+        break;
     case NAS_FLAG_HARDWARE:
         args->hardware = optarg;
         break;

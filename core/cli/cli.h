@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "host/pipeline.h"
+#include "space/space.h"
 
 #include <signal.h>
 
@@ -39,6 +40,9 @@ typedef enum nas_flag {
     NAS_FLAG_FORMAT = 1 << 15,
     NAS_FLAG_INPUT = 1 << 16,
     NAS_FLAG_LOGITS = 1 << 17,
+    NAS_FLAG_ROUNDS = 1 << 18,
+    NAS_FLAG_RANDOM = 1 << 19,
+    NAS_FLAG_TABLE = 1 << 20,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -50,10 +54,10 @@ typedef struct nas_args {
     const char **manifests; /* --plugins [n_manifests] */
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
-    const char *out, *id, *kind, *options, *until, *hardware;
+    const char *out, *id, *kind, *options, *until, *hardware, *table;
     const char *platform, *format, *input, *logits;
-    int threads, limit; /* 0: not given */
-    int networks;       /* -1: not given */
+    int threads, limit, rounds, random; /* 0: not given */
+    int networks;                       /* -1: not given */
     bool dry_run, quiet, json, help;
 } nas_args;
 
@@ -111,6 +115,14 @@ int nas_session_pipeline(nas_session *session, const char *file, const nas_args 
  * process. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void);
 
+/* The pipeline's space, which depends on its data set's channels and classes. */
+int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_space *space,
+                      nas_error *err);
+
+/* Opens the plugin of --hardware with --options, whose paths are relative to the working folder. */
+int nas_session_hardware(nas_session *session, const nas_args *args, nas_instance *hardware,
+                         nas_error *err);
+
 int nas_cli_run(int argc, char **argv);
 int nas_cli_train(int argc, char **argv);
 int nas_cli_search(int argc, char **argv);
@@ -122,6 +134,8 @@ int nas_cli_infer(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_schema(int argc, char **argv);
 int nas_cli_lut(int argc, char **argv);
+int nas_cli_cost(int argc, char **argv);
+int nas_cli_calibrate(int argc, char **argv);
 int nas_cli_plugins(int argc, char **argv);
 int nas_cli_plugins_list(int argc, char **argv);
 int nas_cli_plugins_describe(int argc, char **argv);

@@ -2,59 +2,26 @@
 
 #include "cli/cli.h"
 
-#include <nashost/dataset.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char help[] =
     "usage: nashost lut build PIPELINE --hardware ID --out FILE [options]\n"
     "\n"
-    "Times every layer that a subnet of the pipeline's space can have, and some whole subnets, "
-    "and\n"
-    "writes a latency table. A build that was interrupted goes on where it stopped; a second one\n"
-    "adds another space's layers to the same file.\n"
+    "Times every layer that a subnet of the pipeline's space can have, if the device can time\n"
+    "single layers, and some whole subnets, and writes a latency table. A build that was\n"
+    "interrupted goes on where it stopped; a second one adds another space's layers to the same\n"
+    "file.\n"
     "\n"
-    "  --hardware ID        a hardware plugin that can time single layers\n"
+    "  --hardware ID        a hardware plugin that measures\n"
     "  --options JSON       its options, such as {\"threads\": 1}\n"
     "  --out FILE           the table\n"
     "  --limit N            N layers drawn at random rather than all, as samples\n"
     "  --networks N         subnets to time as a whole, which correct the sums of layers (20)\n"
+    "  --rounds N           times each so often, and keeps the lowest time (5)\n"
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n";
-
-/* The pipeline's space, which depends on the data set's channels and classes. */
-static int read_space(const nas_pipeline *pipeline, nas_registry *registry, nas_space *space,
-                      nas_error *err) {
-    const nas_place place = {pipeline->file, "dataset.options", pipeline->folder};
-    nas_dataset_info info = {.size = sizeof info};
-    nas_instance dataset;
-    char where[1024];
-    int rc = nas_instance_create(registry, NAS_KIND_DATASET, pipeline->dataset.id,
-                                 pipeline->dataset.options, &place, &dataset, err);
-    if (rc) return rc;
-    const nas_dataset_api *api = dataset.plugin->vtable;
-    rc = api->info(dataset.self, &info, err);
-    snprintf(where, sizeof where, "%s: space", pipeline->file);
-    if (!rc) rc = nas_space_parse(pipeline->space, where, info.channels, info.classes, space, err);
-    nas_instance_destroy(&dataset);
-    return rc;
-}
-
-static int open_hardware(const nas_args *args, nas_registry *registry, nas_instance *hardware,
-                         nas_error *err) {
-    json_t *options;
-    char *folder = realpath(".", NULL);
-    const nas_place place = {"--options", "", folder ? folder : "."};
-    int rc = nas_args_options(args, &options, err);
-    if (!rc)
-        rc = nas_instance_create(registry, NAS_KIND_HARDWARE, args->hardware, options, &place,
-                                 hardware, err);
-    json_decref(options);
-    free(folder);
-    return rc;
-}
 
 static int report(const nas_args *args, const nas_lut_result *result) {
     if (args->json)
@@ -72,8 +39,8 @@ static int build_table(const nas_args *args, nas_session *session, const nas_pip
     nas_space space;
     nas_instance hardware = {0};
     nas_lut_result result;
-    int rc = read_space(pipeline, session->registry, &space, err);
-    if (!rc) rc = open_hardware(args, session->registry, &hardware, err);
+    int rc = nas_session_space(session, pipeline, &space, err);
+    if (!rc) rc = nas_session_hardware(session, args, &hardware, err);
     if (rc) return rc;
     const nas_lut_request request = {.space = &space,
                                      .hardware = &hardware,
@@ -81,6 +48,7 @@ static int build_table(const nas_args *args, nas_session *session, const nas_pip
                                      .seed = (uint64_t)pipeline->seed,
                                      .limit = (size_t)args->limit,
                                      .networks = args->networks < 0 ? 20 : (size_t)args->networks,
+                                     .rounds = args->rounds ? (uint32_t)args->rounds : 5,
                                      .log = &session->log,
                                      .quiet = args->quiet};
     rc = nas_lut_build(&request, &result, err);
@@ -106,7 +74,8 @@ static int build(const nas_args *args, nas_error *err) {
 
 static int build_command(int argc, char **argv) {
     const unsigned flags = NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS | NAS_FLAG_OUT | NAS_FLAG_LIMIT |
-                           NAS_FLAG_NETWORKS | NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET;
+                           NAS_FLAG_NETWORKS | NAS_FLAG_ROUNDS | NAS_FLAG_SET | NAS_FLAG_PLUGINS |
+                           NAS_FLAG_QUIET;
     nas_args args;
     nas_error err;
     bool json = nas_args_want_json(argc, argv);

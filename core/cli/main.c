@@ -10,10 +10,20 @@ static const struct command {
     const char *name;
     nas_command_fn call;
 } commands[] = {
-    {"run", nas_cli_run},         {"train", nas_cli_train}, {"search", nas_cli_search},
-    {"report", nas_cli_report},   {"eval", nas_cli_eval},   {"compare", nas_cli_compare},
-    {"export", nas_cli_export},   {"infer", nas_cli_infer}, {"validate", nas_cli_validate},
-    {"schema", nas_cli_schema},   {"lut", nas_cli_lut},     {"plugins", nas_cli_plugins},
+    {"run", nas_cli_run},
+    {"train", nas_cli_train},
+    {"search", nas_cli_search},
+    {"report", nas_cli_report},
+    {"eval", nas_cli_eval},
+    {"compare", nas_cli_compare},
+    {"export", nas_cli_export},
+    {"infer", nas_cli_infer},
+    {"validate", nas_cli_validate},
+    {"schema", nas_cli_schema},
+    {"cost", nas_cli_cost},
+    {"lut", nas_cli_lut},
+    {"calibrate", nas_cli_calibrate},
+    {"plugins", nas_cli_plugins},
     {"version", nas_cli_version},
 };
 
@@ -36,7 +46,9 @@ static const char help[] =
     "  infer DIR           run images through a subnet of a run\n"
     "  validate PIPELINE   check a pipeline without running it\n"
     "  schema              the JSON Schema of pipelines, for editors\n"
+    "  cost PIPELINE       what chosen subnets cost on the platforms or on a device\n"
     "  lut build PIPELINE  time a space's layers on a device, for a latency table\n"
+    "  calibrate           fit a hardware model to a latency table\n"
     "  plugins             list, describe and check plugins\n"
     "  version             print the version\n"
     "\n"

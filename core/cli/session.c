@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 
+#include <nashost/dataset.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,6 +91,37 @@ int nas_session_pipeline(nas_session *session, const char *file, const nas_args 
     int rc = nas_pipeline_load(file, args->overrides, args->n_overrides, session->registry,
                                pipeline, err);
     if (!rc) session->services.seed = (uint64_t)pipeline->seed;
+    return rc;
+}
+
+int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_space *space,
+                      nas_error *err) {
+    const nas_place place = {pipeline->file, "dataset.options", pipeline->folder};
+    nas_dataset_info info = {.size = sizeof info};
+    nas_instance dataset;
+    char where[1024];
+    int rc = nas_instance_create(session->registry, NAS_KIND_DATASET, pipeline->dataset.id,
+                                 pipeline->dataset.options, &place, &dataset, err);
+    if (rc) return rc;
+    const nas_dataset_api *api = dataset.plugin->vtable;
+    rc = api->info(dataset.self, &info, err);
+    snprintf(where, sizeof where, "%s: space", pipeline->file);
+    if (!rc) rc = nas_space_parse(pipeline->space, where, info.channels, info.classes, space, err);
+    nas_instance_destroy(&dataset);
+    return rc;
+}
+
+int nas_session_hardware(nas_session *session, const nas_args *args, nas_instance *hardware,
+                         nas_error *err) {
+    json_t *options;
+    char *folder = realpath(".", NULL);
+    const nas_place place = {"--options", "", folder ? folder : "."};
+    int rc = nas_args_options(args, &options, err);
+    if (!rc)
+        rc = nas_instance_create(session->registry, NAS_KIND_HARDWARE, args->hardware, options,
+                                 &place, hardware, err);
+    json_decref(options);
+    free(folder);
     return rc;
 }
 

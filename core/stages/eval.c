@@ -20,11 +20,8 @@ typedef struct eval {
 
 static int choose(eval *e, const char *const *files, size_t n, nas_error *err) {
     const nas_space *space = &e->context->space;
-    nas_genome largest = nas_genome_largest(space), smallest = nas_genome_smallest(space);
-    int rc = NAS_OK;
+    int rc = n ? NAS_OK : nas_subnets_ends(space, &e->subnets, err);
     for (size_t i = 0; i < n && !rc; i++) rc = nas_subnets_read(space, files[i], &e->subnets, err);
-    if (!n) rc = nas_subnets_add(space, "largest", &largest, &e->subnets, err);
-    if (!n && !rc) rc = nas_subnets_add(space, "smallest", &smallest, &e->subnets, err);
     if (rc) return rc;
     e->figures = nas_alloc(e->subnets.n, sizeof *e->figures);
     if (e->figures) return NAS_OK;

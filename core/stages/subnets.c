@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/names.h"
+#include "base/rng.h"
 #include "space/fields.h"
 #include "stages/rundir.h"
 
@@ -37,6 +38,29 @@ int nas_subnets_add(const nas_space *space, const char *name, const nas_genome *
 void nas_subnets_free(nas_subnets *subnets) {
     free(subnets->items);
     *subnets = (nas_subnets){0};
+}
+
+static uint32_t below(void *rng, uint32_t n) {
+    return nas_rng_below(rng, n);
+}
+
+int nas_subnets_random(const nas_space *space, uint64_t seed, size_t n, nas_subnets *subnets,
+                       nas_error *err) {
+    int rc = grow(subnets, n, err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        char name[32];
+        nas_rng rng = nas_rng_open(seed, NAS_RNG_SUBNETS, 2, i);
+        nas_genome genome = nas_genome_random(space, below, &rng);
+        snprintf(name, sizeof name, "random%zu", i);
+        append(space, name, &genome, subnets);
+    }
+    return rc;
+}
+
+int nas_subnets_ends(const nas_space *space, nas_subnets *subnets, nas_error *err) {
+    nas_genome largest = nas_genome_largest(space), smallest = nas_genome_smallest(space);
+    int rc = nas_subnets_add(space, "largest", &largest, subnets, err);
+    return rc ? rc : nas_subnets_add(space, "smallest", &smallest, subnets, err);
 }
 
 /* ---- Files ---- */

@@ -24,6 +24,13 @@ int nas_subnets_read(const nas_space *space, const char *file, nas_subnets *subn
 int nas_subnets_add(const nas_space *space, const char *name, const nas_genome *genome,
                     nas_subnets *subnets, nas_error *err);
 
+/* Appends n random ones, "random0" and so on, that a seed determines. [any] */
+int nas_subnets_random(const nas_space *space, uint64_t seed, size_t n, nas_subnets *subnets,
+                       nas_error *err);
+
+/* Appends "largest" and "smallest". [any] */
+int nas_subnets_ends(const nas_space *space, nas_subnets *subnets, nas_error *err);
+
 void nas_subnets_free(nas_subnets *subnets); /* zeroed is fine */
 
 /* Which one subnet of the run directory out is meant: the one in a file, as above; or the one in

@@ -22,8 +22,8 @@ typedef struct nas_hardware_api {
     int (*cost)(void *self, const nas_network *network, nas_cost *cost, nas_error *err);
 } nas_hardware_api;
 
-/* Extension "nas.measure/1": a plugin that times real runs of single layers, from which tables and
- * predictors are made. Whole networks are timed by cost(). */
+/* Extension "nas.measure/1": a plugin whose cost() times real runs, from which tables, profiles and
+ * predictors are made. */
 #define NAS_EXT_MEASURE "nas.measure/1"
 
 /* What ran. The strings are the plugin's until destroy. */
@@ -46,12 +46,23 @@ typedef struct nas_measure_api {
     uint32_t size;
     /* Says what is measured on. The caller sets target->size. [worker] */
     int (*target)(void *self, nas_target *target, nas_error *err);
-    /* Times one layer with its activation; its inputs lie ready in memory, so input[] is not read:
-     * a first one of shape `in`, and for NAS_OP_ADD a second one of that shape, for NAS_OP_SCALE
-     * one of 1 x 1 x in.c. weight and bias may be NULL. The caller sets measurement->size. [worker]
+    /* Times one layer with its activation; NULL where whole networks alone can be timed. Its inputs
+     * lie ready in memory, so input[] is not read: a first one of shape `in`, and for NAS_OP_ADD a
+     * second one of that shape, for NAS_OP_SCALE one of 1 x 1 x in.c. weight and bias may be NULL.
+     * The caller sets measurement->size. [worker]
      */
     int (*layer)(void *self, const nas_layer *layer, nas_measurement *measurement, nas_error *err);
 } nas_measure_api;
+
+/* Extension "nas.calibrate/1": a model that can be fitted to measurements. */
+#define NAS_EXT_CALIBRATE "nas.calibrate/1"
+typedef struct nas_calibrate_api {
+    uint32_t size;
+    /* Fits the model that self was created with to a latency table (nashost/lut.h) and writes the
+     * fitted one to the file `out`, in the form that the plugin's options name; self stays as it
+     * is. [main] */
+    int (*calibrate)(void *self, const char *table, const char *out, nas_error *err);
+} nas_calibrate_api;
 
 /* Extension "nas.execute/1": a plugin that computes what the network computes, on its device. */
 #define NAS_EXT_EXECUTE "nas.execute/1"

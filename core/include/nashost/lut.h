@@ -4,15 +4,17 @@
  *    "device": "AMD EPYC", "runtime": "XNNPACK", "dtype": "float32", "threads": 1, "batch": 1,
  *    "measured_with": "PLUGIN 0.1.0",
  *    "entries": {"conv in=28x28x1 out=28x28x16 kernel=3 stride=1 expand=0 act=h-swish se=0":
- *                    {"count": 49, "median_ms": 0.0123, "spread_ms": 0.0001},
+ *                    {"count": 49, "median_ms": 0.0123, "spread_ms": 0.0001, "rounds": 5},
  *                ...},
- *    "networks": [{"median_ms": 0.61, "layers": {"conv in=28x28x1 ...": 1, ...}}, ...]}
+ *    "networks": [{"median_ms": 0.61, "layers": {"conv in=28x28x1 ...": 1, ...}, "rounds": 5}]}
  *
  * device to batch are a nas_target, an entry's value is a nas_measurement, its key a layer: shapes
  * are height x width x channels, in is that of the first input, act is the activation, se is 1 in a
  * block with squeeze-excite. networks are whole subnets: what cost() measured, and how often each
- * layer occurs. Layers are timed alone, with their weights still in the cache from the run before;
- * the networks tell by how much a sum of layers falls short. There may be none of them. */
+ * layer occurs. Each was measured `rounds` times (left out: once), and the lowest median is here.
+ * entries are empty where a device can time whole networks alone. Layers are timed alone, with
+ * their weights still in the cache from the run before; the networks tell by how much a sum of
+ * layers falls short. There may be none of them. */
 #ifndef NASHOST_LUT_H
 #define NASHOST_LUT_H
 

@@ -87,9 +87,10 @@ static inline int nas_lut_read_entries(nas_lut *t, nas_error *err) {
     const char *key;
     json_t *value;
     t->entries = json_object_get(t->root, "entries");
-    if (!json_object_size(t->entries))
+    bool needed = !json_array_size(json_object_get(t->root, "networks"));
+    if (!json_is_object(t->entries) || (needed && !json_object_size(t->entries)))
         return nas_lut_fail(t->file, "entries", t->entries, "an object with entries", err);
-    t->list = malloc(json_object_size(t->entries) * sizeof *t->list);
+    t->list = malloc((json_object_size(t->entries) + 1) * sizeof *t->list);
     if (!t->list) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", t->file);
     json_object_foreach(t->entries, key, value) {
         int rc = nas_lut_read_entry(t, key, value, err);
