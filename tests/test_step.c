@@ -262,6 +262,28 @@ static void test_sandwich(void **state) {
     assert_int_equal(metrics.rows, SUBNETS * UNLABELLED);
 }
 
+/* The labelled images and each view by themselves, as if they were all there is. */
+static void test_separate_statistics(void **state) {
+    fixture *f = *state;
+    f->pipeline.train.batch_statistics = NAS_STATISTICS_SEPARATE;
+    run(f);
+    nas_input inputs[3];
+    student_inputs(f, inputs);
+    for (uint32_t i = 0; i < SUBNETS; i++) {
+        nas_real logits[ROWS * CLASSES], grad[ROWS * CLASSES];
+        nas_genome genome = nas_step_genome(&f->context, 5, i);
+        for (size_t k = 0; k < ROWS * CLASSES; k++) grad[k] = any_gradient(i, k);
+        size_t at = 0;
+        for (uint32_t p = 0; p < 3; p++) {
+            by_hand(f, &genome, f->context.supernet->weights, &inputs[p], 1, inputs[p].n,
+                    logits + at, grad + at);
+            at += (size_t)inputs[p].n * CLASSES;
+        }
+        assert_memory_equal(f->fake.student[i], logits, sizeof logits);
+    }
+    check_gradient(f);
+}
+
 static void test_teacher_largest(void **state) {
     fixture *f = *state;
     f->pipeline.train.teacher = NAS_TEACHER_LARGEST;
@@ -383,6 +405,7 @@ static void test_mixing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sandwich, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_separate_statistics, setup, teardown),
         cmocka_unit_test_setup_teardown(test_teacher_largest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_teacher_ema, setup, teardown),
         cmocka_unit_test_setup_teardown(test_suggested_teacher, setup, teardown),

@@ -34,6 +34,11 @@ typedef enum nas_distil_loss {
     NAS_DISTIL_ALPHA = 1, /* AlphaNet's divergence (arXiv 2102.07954) */
 } nas_distil_loss;
 
+typedef enum nas_statistics {
+    NAS_STATISTICS_JOINT = 0,
+    NAS_STATISTICS_SEPARATE = 1,
+} nas_statistics;
+
 typedef enum nas_schedule { NAS_SCHEDULE_COSINE = 0, NAS_SCHEDULE_CONSTANT = 1 } nas_schedule;
 
 typedef struct nas_train_config {
@@ -42,6 +47,7 @@ typedef struct nas_train_config {
     int shape; /* nas_step_shape, key "subnet_sampling" */
     int64_t subnets;
     int teacher;          /* nas_teacher */
+    int batch_statistics; /* nas_statistics, of batch norm in training */
     double distill;       /* weight of learning from the largest subnet on labelled images */
     int distill_loss;     /* nas_distil_loss */
     double lr, momentum;  /* Nesterov */

@@ -46,6 +46,7 @@ static const nas_option augment_options[] = {
 static const char *const shapes[] = {"sandwich", "largest", "fixed", NULL};
 static const char *const teachers[] = {"auto", "self", "largest", "ema", NULL};
 static const char *const distil_losses[] = {"cross_entropy", "alpha", NULL};
+static const char *const statistics[] = {"joint", "separate", NULL};
 static const char *const schedules[] = {"cosine", "constant", NULL};
 
 static const nas_option train_options[] = {
@@ -58,6 +59,8 @@ static const nas_option train_options[] = {
     INT(nas_train_config, subnets, "subnets", "4", 2, 64, "subnets", "in a step of the sandwich"),
     ENUM(nas_train_config, teacher, "teacher", "\"auto\"", teachers,
          "network that makes the pseudo-labels; auto: what the loss suggests"),
+    ENUM(nas_train_config, batch_statistics, "batch_statistics", "\"joint\"", statistics,
+         "batch norm sees labelled images and strong views together, or apart"),
     FLOAT(nas_train_config, distill, "distill", "0", 0, 100, NULL,
           "weight of learning from the largest subnet on labelled images"),
     ENUM(nas_train_config, distill_loss, "distill_loss", "\"cross_entropy\"", distil_losses,

@@ -50,7 +50,9 @@ static int draw(const nas_context *context, uint64_t wanted, uint64_t **order, n
 
 /* How the student sees image i in training: a step's labelled images, then its views. */
 static nas_augment augmentation(const nas_context *context, uint64_t i) {
-    uint64_t labelled = (uint64_t)context->pipeline->train.batch;
+    const nas_train_config *train = &context->pipeline->train;
+    if (train->batch_statistics == NAS_STATISTICS_SEPARATE) return NAS_AUGMENT_WEAK;
+    uint64_t labelled = (uint64_t)train->batch;
     uint64_t unlabelled = nas_step_unlabelled(context), rows = labelled;
     for (uint32_t v = 0; v < context->plan.n_views; v++)
         if (context->plan.views[v].student) rows += unlabelled;

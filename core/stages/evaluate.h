@@ -21,9 +21,10 @@ typedef struct nas_evaluator {
 } nas_evaluator;
 
 /* Draws search.calibration_images training images (not from validation or heldout) by (seed,
- * NAS_RNG_CALIBRATE), augments them as the student sees images in training (labelled ones and views
- * in the same shares), and keeps them. The context must have its split. On
- * failure nothing is left. [main] */
+ * NAS_RNG_CALIBRATE), augments them as the student sees images in training, and keeps them: where
+ * batch statistics are joint, labelled images and views in the same shares; where they are
+ * separate, as labelled images, which are the ones most like those to judge. The context must have
+ * its split. On failure nothing is left. [main] */
 int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas_error *err);
 void nas_evaluator_close(nas_evaluator *evaluator); /* zeroed is fine */
 

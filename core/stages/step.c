@@ -70,6 +70,23 @@ static int check(const nas_step *step, nas_error *err) {
     return NAS_OK;
 }
 
+/* The student's rows as they share batch norm's statistics: all together, or the labelled images
+ * and each view apart. Mixed images are one part. */
+static void cut_rows(nas_step *step) {
+    const nas_context *context = step->context;
+    bool apart = context->pipeline->train.batch_statistics == NAS_STATISTICS_SEPARATE;
+    step->rows = step->part[0] = step->labelled;
+    step->n_parts = 1;
+    for (uint32_t v = 0; v < context->plan.n_views; v++) {
+        if (!context->plan.views[v].student) continue;
+        step->rows += step->unlabelled;
+        if (apart && !step->mixer)
+            step->part[step->n_parts++] = step->unlabelled;
+        else
+            step->part[0] += step->unlabelled;
+    }
+}
+
 /* Zeroed room for at least one item, or false in *good. */
 static void *room(size_t count, size_t size, bool *good) {
     void *memory = nas_alloc(count ? count : 1, size);
@@ -102,8 +119,10 @@ static int open_engines(nas_step *step, nas_error *err) {
     const nas_context *context = step->context;
     const nas_dataset_info *info = &context->source.info;
     int threads = context->request->threads;
-    int rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->rows, info->height,
-                               info->width, threads, &step->student, err);
+    int rc = NAS_OK;
+    for (uint32_t p = 0; p < step->n_parts && !rc; p++)
+        rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->part[p], info->height,
+                               info->width, threads, &step->student[p], err);
     if (rc || !step->tutored) return rc;
     return nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, step->tutored, info->height,
                              info->width, threads, &step->tutor, err);
@@ -114,14 +133,12 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
     *step = (nas_step){.context = context, .pool = pool, .labelled = (uint32_t)train->batch};
     step->subnets = train->shape == NAS_STEP_SANDWICH ? (uint32_t)train->subnets : 1;
     step->unlabelled = nas_step_unlabelled(context);
-    step->rows = step->labelled;
-    uint32_t views = 0;
-    for (uint32_t v = 0; v < context->plan.n_views; v++) {
-        if (context->plan.views[v].student) step->rows += step->unlabelled;
-        views += context->plan.views[v].teacher != 0;
-    }
-    step->tutored = views * step->unlabelled;
     step->mixer = nas_instance_extension(&context->ssl, NAS_EXT_MIX);
+    cut_rows(step);
+    uint32_t views = 0;
+    for (uint32_t v = 0; v < context->plan.n_views; v++)
+        views += context->plan.views[v].teacher != 0;
+    step->tutored = views * step->unlabelled;
     int rc = views ? resolve_teacher(context, &step->teacher, err) : NAS_OK;
     if (!rc) rc = check(step, err);
     if (!rc) rc = allocate(step, err);
@@ -131,7 +148,7 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
 }
 
 void nas_step_close(nas_step *step) {
-    nas_engine_destroy(step->student);
+    for (uint32_t p = 0; p < step->n_parts; p++) nas_engine_destroy(step->student[p]);
     nas_engine_destroy(step->tutor);
     void *const memory[] = {
         step->logits,  step->logits_grad, step->tutor_logits, step->distilled,  step->pseudo_labels,
@@ -141,7 +158,9 @@ void nas_step_close(nas_step *step) {
 }
 
 size_t nas_step_bytes(const nas_step *step) {
-    return nas_engine_bytes(step->student) + (step->tutor ? nas_engine_bytes(step->tutor) : 0);
+    size_t bytes = step->tutor ? nas_engine_bytes(step->tutor) : 0;
+    for (uint32_t p = 0; p < step->n_parts; p++) bytes += nas_engine_bytes(step->student[p]);
+    return bytes;
 }
 
 /* ---- Running ---- */
@@ -291,6 +310,33 @@ static int judge(turn *t, nas_error *err) {
     return nas_fail(err, NAS_ERR_NUMERIC, "the loss is %g", t->result.loss);
 }
 
+/* Runs the student's parts forward: inputs [n_parts], or all inputs as one part. */
+static void run_forward(nas_step *step, const nas_arch *arch, const nas_real *weights,
+                        const nas_input *inputs, uint32_t n_inputs, const turn *t) {
+    const nas_context *context = step->context;
+    nas_real *logits = step->logits;
+    for (uint32_t p = 0; p < step->n_parts; p++) {
+        /* Every part of every subnet drops units of its own. */
+        nas_forward how = {.dropout = context->pipeline->train.dropout,
+                           .seed = context->seed,
+                           .step = t->batch->step,
+                           .stream = t->subnet + p * step->subnets};
+        nas_engine_select(step->student[p], arch);
+        nas_engine_forward(step->student[p], weights, inputs, step->n_parts > 1 ? 1 : n_inputs,
+                           &how, logits);
+        logits += (size_t)step->part[p] * context->source.info.classes;
+        inputs++;
+    }
+}
+
+static void run_backward(nas_step *step, const nas_real *weights, nas_real *gradient) {
+    const nas_real *logits_grad = step->logits_grad;
+    for (uint32_t p = 0; p < step->n_parts; p++) {
+        nas_engine_backward(step->student[p], weights, logits_grad, gradient);
+        logits_grad += (size_t)step->part[p] * step->context->source.info.classes;
+    }
+}
+
 static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weights,
                         nas_real *gradient, nas_metrics *metrics, nas_error *err) {
     nas_step *step = t->step;
@@ -301,15 +347,10 @@ static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weigh
     int rc = step->mixer ? mix(t, inputs, &n_inputs, err) : NAS_OK;
     if (rc) return rc;
     nas_arch arch = nas_genome_decode(&context->space, genome);
-    nas_forward how = {.dropout = context->pipeline->train.dropout,
-                       .seed = context->seed,
-                       .step = t->batch->step,
-                       .stream = t->subnet};
-    nas_engine_select(step->student, &arch);
-    nas_engine_forward(step->student, weights, inputs, n_inputs, &how, step->logits);
+    run_forward(step, &arch, weights, inputs, n_inputs, t);
     rc = judge(t, err);
     if (rc) return rc;
-    nas_engine_backward(step->student, weights, step->logits_grad, gradient);
+    run_backward(step, weights, gradient);
     nas_metrics_add(metrics, &t->given, &t->result, t->batch->hidden_labels);
     metrics->images += step->rows;
     return NAS_OK;

@@ -12,19 +12,27 @@
 #include "supernet/engine.h"
 
 /* Opened once for a training; its arrays are its own. Rows of the student: the labelled images,
- * then each view that has a student, in order of views. */
+ * then each view that has a student, in order of views.
+ *
+ * The teacher sees weak views only. Where strong views have statistics of their own (train.
+ * batch_statistics), so does the student when it sees such images: it teaches, and is judged, with
+ * the statistics that it was trained with (the reason for AdvProp's auxiliary batch norm, arXiv
+ * 1911.09665). */
 typedef struct nas_step {
     const nas_context *context;
     nas_teacher teacher;                                   /* never AUTO */
     uint32_t subnets, labelled, unlabelled, rows, tutored; /* tutored: rows of the teacher */
     uint64_t pool;                                         /* unlabelled images in all */
-    nas_engine *student, *tutor;                           /* tutor NULL: no view has a teacher */
-    nas_real *logits, *logits_grad;                        /* [rows][classes] */
-    nas_real *tutor_logits;                                /* [tutored][classes] */
-    float *distilled;                                      /* [labelled][classes] softmax */
-    int32_t *pseudo_labels;                                /* [unlabelled] */
-    float *weights;                                        /* [unlabelled] */
-    const nas_mix_api *mixer;                              /* NULL: images are not mixed */
+    uint32_t n_parts; /* of the student's rows, each run by an engine of its own */
+    uint32_t part[1 + NAS_SSL_MAX_VIEWS]; /* rows of each */
+    nas_engine *student[1 + NAS_SSL_MAX_VIEWS];
+    nas_engine *tutor;              /* NULL: no view has a teacher */
+    nas_real *logits, *logits_grad; /* [rows][classes] */
+    nas_real *tutor_logits;         /* [tutored][classes] */
+    float *distilled;               /* [labelled][classes] softmax */
+    int32_t *pseudo_labels;         /* [unlabelled] */
+    float *weights;                 /* [unlabelled] */
+    const nas_mix_api *mixer;       /* NULL: images are not mixed */
     nas_mix mix;
     nas_real *mixed; /* [rows][h][w][c] */
 } nas_step;
@@ -37,16 +45,16 @@ uint32_t nas_step_unlabelled(const nas_context *context);
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err);
 void nas_step_close(nas_step *step); /* zeroed is fine */
 
-/* Bytes that the two engines hold. */
+/* Bytes that the engines hold. */
 size_t nas_step_bytes(const nas_step *step);
 
 /* The genome of the i-th subnet that step t trains: by the seed, t and i alone. */
 nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i);
 
 /* Adds the step's gradient with respect to weights to gradient, and what happened to metrics.
- * average: the averaged weights, or NULL where none are kept. Batch norm uses batch statistics,
- * the student's images all together and the teacher's all together. A loss that is not finite is
- * NAS_ERR_NUMERIC. [main] */
+ * average: the averaged weights, or NULL where none are kept. Batch norm uses batch statistics: of
+ * each of the student's parts, and of the teacher's images all together. A loss that is not finite
+ * is NAS_ERR_NUMERIC. [main] */
 int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights,
                  const nas_real *average, nas_real *gradient, nas_metrics *metrics, nas_error *err);
 
