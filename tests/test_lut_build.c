@@ -334,6 +334,9 @@ static void test_networks(void **state) {
         double total = 0;
         const char *key;
         assert_false(i && json_equal(network, json_array_get(networks, i - 1)));
+        nas_genome genome;
+        if (nas_genome_from_json(&space, json_object_get(network, "genome"), "g", &genome, &err))
+            fail_msg("%s", err.message);
         json_object_foreach(json_object_get(network, "layers"), key, count) {
             nas_layer layer;
             double macs, elements;

@@ -230,7 +230,10 @@ static int measure_network(builder *b, size_t i, const nas_network *network, nas
     b->changed = true;
     if (!entry) {
         json_t *counts = count_layers(network);
-        entry = counts ? json_pack("{s:f, s:o}", "median_ms", ms, "layers", counts) : NULL;
+        json_t *genome = counts ? json_loads(network->genome, 0, NULL) : NULL;
+        entry = counts ? json_pack("{s:f, s:o, s:o}", "median_ms", ms, "layers", counts, "genome",
+                                   genome)
+                       : NULL;
         if (json_array_append_new(b->networks, entry)) return no_memory(err);
     } else if (!is_lower(entry, ms) && json_object_set_new(entry, "median_ms", json_real(ms))) {
         return no_memory(err);

@@ -6,7 +6,8 @@
  *    "entries": {"conv in=28x28x1 out=28x28x16 kernel=3 stride=1 expand=0 act=h-swish se=0":
  *                    {"count": 49, "median_ms": 0.0123, "spread_ms": 0.0001, "rounds": 5},
  *                ...},
- *    "networks": [{"median_ms": 0.61, "layers": {"conv in=28x28x1 ...": 1, ...}, "rounds": 5}]}
+ *    "networks": [{"median_ms": 0.61, "layers": {"conv in=28x28x1 ...": 1, ...}, "genome": {...},
+ *                  "rounds": 5}, ...]}
  *
  * device to batch are a nas_target, an entry's value is a nas_measurement, its key a layer: shapes
  * are height x width x channels, in is that of the first input, act is the activation, se is 1 in a
