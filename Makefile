@@ -69,7 +69,9 @@ ISA_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-ve
 
 MAIN = core/cli/main.c
 LIBSRC = $(filter-out $(MAIN) $(KERNELS),$(wildcard core/*/*.c))
-LIBNAMES = $(LIBSRC:.c=.o) $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
+# The files that the program writes for its users.
+TEMPLATES := $(wildcard templates/* templates/*/*)
+LIBNAMES = $(LIBSRC:.c=.o) core/cli/templates_text.o $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
 LIB = $(BUILD)/libnashost.a
 # The same sources in double precision, to check gradients against finite differences; without the
 # stages, which pass the engine's numbers to plugins, and those are in single precision.
@@ -121,6 +123,12 @@ $(BUILD)/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
+$(BUILD)/core/cli/templates_text.c: scripts/embed $(TEMPLATES)
+	@mkdir -p $(@D)
+	@scripts/embed templates >$@.new && mv -f $@.new $@
+$(BUILD)/core/cli/templates_text.o $(BUILD)/double/core/cli/templates_text.o: \
+		$(BUILD)/core/cli/templates_text.c $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS))
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)

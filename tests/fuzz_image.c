@@ -12,7 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     FILE *file = bytes ? fmemopen((void *)(uintptr_t)data, bytes, "rb") : NULL;
     if (!file) return 0;
     int rc = decode(&config, file, "input", &p, &err);
-    if (rc ? rc != err.code || strchr(err.message, '\n') : resize(&p, 8, small, &err)) abort();
+    if (rc ? rc != err.code || strchr(err.message, '\n')
+           : nas_resize_square(p.pixels, p.h, p.w, p.channels, 8, small, &err))
+        abort();
     unsigned sum = 0;
     for (size_t i = 0; i < (size_t)p.h * p.w * p.channels && !rc; i++) sum += p.pixels[i];
     volatile unsigned keep = sum;

@@ -2,6 +2,7 @@
 #include "../plugins/datasets/cifar.c"
 
 #include "dataset_harness.h"
+#include "recognise.h"
 
 #include <unistd.h>
 
@@ -250,11 +251,29 @@ static void test_wrong_names(void **state) {
 }
 
 #define WITH_10(test) cmocka_unit_test_setup_teardown(test, make_cifar_10, remove_folder)
+static void test_recognises_10(void **state) {
+    (void)state;
+    recognised(folder_path, "{'folder': '@', 'classes': '10'}");
+    damage("test_batch.bin", 0, -1, 1);
+    assert_null(recognise(folder_path));
+}
+
+static void test_recognises_100(void **state) {
+    (void)state;
+    recognised(folder_path, "{'folder': '@', 'classes': '100-fine'}");
+    char path[2 * FIXTURE_PATH];
+    snprintf(path, sizeof path, "%s/train.bin", folder_path);
+    assert_int_equal(unlink(path), 0);
+    assert_null(recognise(folder_path));
+}
+
 #define WITH_100(test) cmocka_unit_test_setup_teardown(test, make_cifar_100, remove_folder)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
+        WITH_10(test_recognises_10),
+        WITH_100(test_recognises_100),
         WITH_10(test_cifar_10),
         WITH_100(test_cifar_100),
         WITH_10(test_the_host_accepts_it),

@@ -4,6 +4,7 @@
 #include "data/source.h"
 #include "fixture.h"
 #include "host/options.h"
+#include "recognise.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -364,11 +365,30 @@ static void test_fashion_mnist(void **state) {
     close_instance(&in);
 }
 
+/* As published, under other names, packed; not if one is missing or there are two of a kind. */
+static void test_recognises(void **state) {
+    (void)state;
+    char from[2 * FIXTURE_PATH], to[2 * FIXTURE_PATH];
+    recognised(folder, "{'folder': '@'}");
+    for (int i = 0; i < FILES; i++) pack(i);
+    recognised(folder, "{'folder': '@'}");
+    path_of(TEST_IMAGES, ".gz", from);
+    snprintf(to, sizeof to, "%s/letters-test-images-idx3-ubyte.gz", folder);
+    assert_int_equal(rename(from, to), 0);
+    recognised(folder, "{'folder': '@', 'test_images': 'letters-test-images-idx3-ubyte'}");
+    assert_int_equal(fixture_write(folder, "digits-test-images-idx3-ubyte", "", 0, false), 0);
+    assert_null(recognise(folder));
+    snprintf(from, sizeof from, "%s/digits-test-images-idx3-ubyte", folder);
+    assert_int_equal(unlink(from) | unlink(to), 0);
+    assert_null(recognise(folder));
+}
+
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
+        WITH_FOLDER(test_recognises),
         WITH_FOLDER(test_reads_plain_and_gzip),
         WITH_FOLDER(test_other_names),
         WITH_FOLDER(test_class_names),

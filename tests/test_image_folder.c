@@ -4,6 +4,7 @@
 
 #include "dataset_harness.h"
 #include "image_files.h"
+#include "recognise.h"
 
 #include <unistd.h>
 
@@ -417,11 +418,47 @@ static void test_the_smallest_image(void **state) {
 }
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+static uint32_t grey(uint32_t y, uint32_t x, uint32_t c) {
+    (void)c;
+    return x + y;
+}
+
+/* Split folders, or the class folders themselves; sizes and colours by the first images. */
+static void test_recognises(void **state) {
+    (void)state;
+    char path[2 * FIXTURE_PATH];
+    recognised(folder_path, "{'train': '@/train', 'test': '@/test', 'side': 8, 'channels': 3}");
+    png_at("unlabeled/1.png");
+    recognised(folder_path, "{'train': '@/train', 'test': '@/test', 'unlabelled': '@/unlabeled', "
+                            "'side': 8, 'channels': 3}");
+    path_of("train", path);
+    recognised(path, "{'train': '@', 'side': 8, 'channels': 3}");
+    path_of("unlabeled", path);
+    assert_null(recognise(path));
+    write_png(folder_path, "grey/a/1.png", rgb8, 31, 90, grey);
+    write_png(folder_path, "grey/b/1.png", rgb8, 90, 90, grey);
+    path_of("grey", path);
+    recognised(path, "{'train': '@', 'side': 28, 'channels': 1}");
+}
+
+/* A picture that cannot be decoded is told, and where it stands. */
+static void test_recognises_damage(void **state) {
+    (void)state;
+    nas_recognised found = {.size = sizeof found};
+    nas_error err = {0};
+    touch("a/1.png");
+    touch("b/1.png");
+    assert_int_equal(folder_look(folder_path, &found, &err), NAS_ERR_INPUT);
+    assert_says(&err, "a/1.png", "the file is empty");
+}
+
 #define WITH_PETS(test) cmocka_unit_test_setup_teardown(test, make_pets, remove_folder)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
+        WITH_PETS(test_recognises),
+        IN_FOLDER(test_recognises_damage),
         WITH_PETS(test_order_and_labels),
         WITH_PETS(test_other_files_are_told),
         IN_FOLDER(test_share_for_test),

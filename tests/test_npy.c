@@ -2,6 +2,7 @@
 #include "../plugins/datasets/npy.c"
 
 #include "dataset_harness.h"
+#include "recognise.h"
 
 #include <unistd.h>
 
@@ -482,11 +483,58 @@ static void test_read_checks_what_is_asked(void **state) {
     close_instance(&in);
 }
 
+static void move(const char *from, const char *to) {
+    char before[2 * FIXTURE_PATH], after[2 * FIXTURE_PATH];
+    snprintf(before, sizeof before, "%s/%s", folder_path, from);
+    snprintf(after, sizeof after, "%s/%s", folder_path, to);
+    assert_int_equal(rename(before, after), 0);
+}
+
+/* Files by their names, then an archive's arrays by theirs. */
+static void test_recognises(void **state) {
+    (void)state;
+    assert_null(recognise(folder_path)); /* x.npy and y.npy do not say of which split they are */
+    move("x.npy", "x_train.npy");
+    move("y.npy", "y_train.npy");
+    move("tx.npy", "test_images.npy");
+    assert_null(recognise(folder_path));
+    move("ty.npy", "test_labels.npy");
+    recognised(folder_path,
+               "{'train_images': '@/x_train.npy', 'train_labels': '@/y_train.npy', 'test_images': "
+               "'@/test_images.npy', 'test_labels': '@/test_labels.npy', 'extra_images': "
+               "'@/extra.npy'}");
+    store("train_images.npy", images(0, 1, "(1, 4, 6, 3)", C, false));
+    assert_null(recognise(folder_path)); /* which one? */
+}
+
+static void test_recognises_archives(void **state) {
+    (void)state;
+    static const char *const members[] = {"val_images.npy", "train_images.npy", "train_labels.npy",
+                                          "test_images.npy", "test_labels.npy"};
+    char path[2 * FIXTURE_PATH];
+    snprintf(path, sizeof path, "%s/medical.npz", folder_path);
+    zip_t *zip = zip_open(path, ZIP_CREATE, NULL);
+    assert_non_null(zip);
+    for (zip_uint64_t i = 0; i < 5; i++)
+        assert_int_equal(zip_file_add(zip, members[i], zip_source_buffer(zip, "x", 1, 0), 0), i);
+    assert_int_equal(zip_close(zip), 0);
+    snprintf(path, sizeof path, "%s/extra.npy", folder_path);
+    assert_int_equal(unlink(path), 0);
+    recognised(folder_path,
+               "{'train_images': '@/medical.npz:train_images', 'train_labels': "
+               "'@/medical.npz:train_labels', 'test_images': '@/medical.npz:test_images', "
+               "'test_labels': '@/medical.npz:test_labels'}");
+    store("medical.npz", (content){{0}, 9}); /* no archive: no data set, and no error either */
+    assert_null(recognise(folder_path));
+}
+
 #define WITH_ARRAYS(test) cmocka_unit_test_setup_teardown(test, make_arrays, remove_folder)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
+        WITH_ARRAYS(test_recognises),
+        WITH_ARRAYS(test_recognises_archives),
         WITH_ARRAYS(test_plain_arrays),
         WITH_ARRAYS(test_shapes_and_layouts),
         WITH_ARRAYS(test_labels_of_any_integer),

@@ -34,6 +34,7 @@ static const struct known {
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"table", required_argument, NAS_FLAG_TABLE},
+    {"dataset", required_argument, NAS_FLAG_DATASET},
     {"json", no_argument, JSON},
     {"help", no_argument, HELP},
 };
@@ -110,6 +111,9 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_HARDWARE:
         args->hardware = optarg;
+        break;
+    case NAS_FLAG_DATASET:
+        args->dataset = optarg;
         break;
     case NAS_FLAG_DRY_RUN:
         args->dry_run = true;

@@ -43,6 +43,7 @@ typedef enum nas_flag {
     NAS_FLAG_ROUNDS = 1 << 18,
     NAS_FLAG_RANDOM = 1 << 19,
     NAS_FLAG_TABLE = 1 << 20,
+    NAS_FLAG_DATASET = 1 << 21,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -54,7 +55,7 @@ typedef struct nas_args {
     const char **manifests; /* --plugins [n_manifests] */
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
-    const char *out, *id, *kind, *options, *until, *hardware, *table;
+    const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset;
     const char *platform, *format, *input, *logits;
     int threads, limit, rounds, random; /* 0: not given */
     int networks;                       /* -1: not given */
@@ -133,6 +134,7 @@ int nas_cli_export(int argc, char **argv);
 int nas_cli_infer(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_schema(int argc, char **argv);
+int nas_cli_init(int argc, char **argv);
 int nas_cli_lut(int argc, char **argv);
 int nas_cli_cost(int argc, char **argv);
 int nas_cli_calibrate(int argc, char **argv);

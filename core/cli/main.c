@@ -10,21 +10,14 @@ static const struct command {
     const char *name;
     nas_command_fn call;
 } commands[] = {
-    {"run", nas_cli_run},
-    {"train", nas_cli_train},
-    {"search", nas_cli_search},
-    {"report", nas_cli_report},
-    {"eval", nas_cli_eval},
-    {"compare", nas_cli_compare},
-    {"export", nas_cli_export},
-    {"infer", nas_cli_infer},
-    {"validate", nas_cli_validate},
-    {"schema", nas_cli_schema},
-    {"cost", nas_cli_cost},
-    {"lut", nas_cli_lut},
-    {"calibrate", nas_cli_calibrate},
-    {"plugins", nas_cli_plugins},
-    {"version", nas_cli_version},
+    {"init", nas_cli_init},       {"run", nas_cli_run},
+    {"train", nas_cli_train},     {"search", nas_cli_search},
+    {"report", nas_cli_report},   {"eval", nas_cli_eval},
+    {"compare", nas_cli_compare}, {"export", nas_cli_export},
+    {"infer", nas_cli_infer},     {"validate", nas_cli_validate},
+    {"schema", nas_cli_schema},   {"cost", nas_cli_cost},
+    {"lut", nas_cli_lut},         {"calibrate", nas_cli_calibrate},
+    {"plugins", nas_cli_plugins}, {"version", nas_cli_version},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -36,6 +29,7 @@ static const char help[] =
     "device.\n"
     "\n"
     "commands:\n"
+    "  init [FOLDER]       a first pipeline for the data set in a folder\n"
     "  run PIPELINE        train, search, export and report, as the pipeline says\n"
     "  train DIR           one stage alone, by what a run directory holds: train,\n"
     "  search DIR          search a subnet for each platform,\n"

@@ -3,7 +3,7 @@
  * read from the files when they are asked for. */
 #include <errno.h>
 #include <limits.h>
-#include <nashost/dataset.h>
+#include <nashost/dataset_files.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -276,6 +276,33 @@ static int cifar_read(void *instance, nas_split split, const uint64_t *indices, 
     return NAS_OK;
 }
 
+/* True if a file is there, and a whole number of records. */
+static bool looks_right(const char *folder, const variant *kind, int f) {
+    char path[PATH_MAX];
+    struct stat status;
+    int n = snprintf(path, sizeof path, "%s/%s", folder, kind->files[f]);
+    return n > 0 && n < PATH_MAX && !stat(path, &status) && S_ISREG(status.st_mode) &&
+           status.st_size > 0 && (uint64_t)status.st_size % record_bytes(kind) == 0;
+}
+
+static int cifar_look(const char *folder, nas_recognised *found, nas_error *err) {
+    (void)err;
+    for (int v = 0; choices[v] && !found->yes; v++) {
+        char value[32];
+        bool right = true;
+        for (int f = 0; f < variants[v].n_files; f++)
+            right = right && looks_right(folder, &variants[v], f);
+        if (!right) continue;
+        snprintf(value, sizeof value, "\"%s\"", choices[v]);
+        nas_recognised_text(found, "folder", folder);
+        nas_recognised_json(found, "classes", value);
+        snprintf(found->note, sizeof found->note, "CIFAR with %u classes", variants[v].classes);
+    }
+    return NAS_OK;
+}
+
+NAS_RECOGNISER(cifar_look)
+
 static const nas_dataset_api api = {.size = sizeof api, .info = cifar_info, .read = cifar_read};
 
 static const nas_plugin plugin = {
@@ -295,6 +322,7 @@ static const nas_plugin plugin = {
     .create = cifar_create,
     .destroy = cifar_destroy,
     .vtable = &api,
+    .extension = recogniser_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

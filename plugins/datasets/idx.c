@@ -3,7 +3,7 @@
  * size a dimension, then the bytes. */
 #include <errno.h>
 #include <limits.h>
-#include <nashost/dataset.h>
+#include <nashost/dataset_files.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -293,31 +293,11 @@ static int count_classes(idx *self, nas_error *err) {
     return NAS_OK;
 }
 
-/* Cuts the option "class_names" at its commas, without the blanks around a name. */
 static int cut_names(idx *self, nas_error *err) {
-    if (!*self->config->class_names) return NAS_OK;
-    self->names = strdup(self->config->class_names);
-    self->class_names = calloc(self->classes, sizeof *self->class_names);
-    if (!self->names || !self->class_names) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    uint32_t found = 0;
-    for (char *at = self->names, *next; at; at = next) {
-        next = strchr(at, ',');
-        if (next) *next++ = '\0';
-        at += strspn(at, " \t");
-        size_t length = strlen(at);
-        while (length && strchr(" \t", at[length - 1])) at[--length] = '\0';
-        if (!length)
-            return nas_fail(err, NAS_ERR_INPUT, "option \"class_names\": name %u is empty", found);
-        if (found < self->classes) self->class_names[found] = at;
-        found++;
-    }
-    if (found != self->classes)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "option \"class_names\": expected %u names, one for each class in %s/%s; "
-                        "found %u",
-                        self->classes, self->config->folder, self->config->names[TRAIN_LABELS],
-                        found);
-    return NAS_OK;
+    char where[PATH_MAX];
+    snprintf(where, sizeof where, "%s/%s", self->config->folder, self->config->names[TRAIN_LABELS]);
+    return nas_class_names(self->config->class_names, self->classes, where, &self->names,
+                           &self->class_names, err);
 }
 
 static int load(idx *self, nas_error *err) {
@@ -392,6 +372,36 @@ static int idx_read(void *instance, nas_split split, const uint64_t *indices, si
     return NAS_OK;
 }
 
+/* ---- Recognising ---- */
+
+static void look_at(void *roles, const char *name, const char *path) {
+    char stem[NAME_MAX + 1];
+    size_t n = strlen(name);
+    (void)path;
+    if (!strstr(name, "ubyte")) return;
+    if (n > 3 && strcmp(name + n - 3, ".gz") == 0) n -= 3;
+    snprintf(stem, sizeof stem, "%.*s", (int)n, name);
+    nas_roles_add(roles, stem, stem);
+}
+
+static int idx_look(const char *folder, nas_recognised *found, nas_error *err) {
+    nas_roles roles = {0};
+    int rc = nas_each_entry(folder, look_at, &roles, err);
+    if (rc || !nas_roles_complete(&roles)) return rc;
+    nas_recognised_text(found, "folder", folder);
+    for (int i = 0; i < FILES; i++) { /* options has the folder first, and then the files */
+        const char *usual = options[1 + i].fallback + 1; /* after the quote */
+        size_t n = strlen(roles.values[i]);
+        if (strlen(usual) != n + 1 || strncmp(usual, roles.values[i], n) != 0)
+            nas_recognised_text(found, options[1 + i].name, roles.values[i]);
+    }
+    snprintf(found->note, sizeof found->note,
+             "four IDX files; set \"flip\" to false for digits and letters, and \"class_names\"");
+    return NAS_OK;
+}
+
+NAS_RECOGNISER(idx_look)
+
 static const nas_dataset_api api = {.size = sizeof api, .info = idx_info, .read = idx_read};
 
 static const nas_plugin plugin = {
@@ -411,6 +421,7 @@ static const nas_plugin plugin = {
     .create = idx_create,
     .destroy = idx_destroy,
     .vtable = &api,
+    .extension = recogniser_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

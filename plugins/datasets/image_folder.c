@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <jerror.h>
 #include <limits.h>
-#include <math.h>
-#include <nashost/dataset.h>
+#include <nashost/dataset_files.h>
+#include <nashost/resize.h>
 #include <png.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -128,21 +128,6 @@ static void png_warned(png_structp png, png_const_charp why) {
     (void)png, (void)why;
 }
 
-/* Puts RGBA pixels on white and leaves them in their picture's channels, in place. */
-static void flatten(picture *p) {
-    const uint8_t *from = p->pixels;
-    uint8_t *to = p->pixels;
-    for (size_t n = (size_t)p->h * p->w; n; n--, from += 4) {
-        uint32_t rgb[3];
-        for (int c = 0; c < 3; c++)
-            rgb[c] = ((uint32_t)from[c] * from[3] + 255u * (255u - from[3]) + 127u) / 255u;
-        if (p->channels == 3)
-            for (int c = 0; c < 3; c++) *to++ = (uint8_t)rgb[c];
-        else /* Rec. 601 luma, as JPEG has it */
-            *to++ = (uint8_t)((77 * rgb[0] + 150 * rgb[1] + 29 * rgb[2] + 128) >> 8);
-    }
-}
-
 static void read_png(job *j) {
     j->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, j, png_failed, png_warned);
     j->info = j->png ? png_create_info_struct(j->png) : NULL;
@@ -165,7 +150,7 @@ static void read_png(job *j) {
         for (j->row = 0; j->row < h; j->row++)
             png_read_row(j->png, j->picture->pixels + (size_t)j->row * w * 4, NULL);
     png_read_end(j->png, NULL);
-    flatten(j->picture);
+    nas_flatten(j->picture->pixels, (size_t)h * w, j->picture->channels);
 }
 
 static void jpeg_failed(j_common_ptr common) {
@@ -283,94 +268,12 @@ static int decode_path(const folder_config *config, const char *path, picture *p
     return rc;
 }
 
-/* ---- Resizing ---- */
-
-/* How `from` places in a line make `to` ones: each is a sum over `taps` places from `first` on,
- * weighted by a triangle that reaches to the neighbour on the coarser side (bilinear; when
- * shrinking, without aliasing). */
-typedef struct filter {
-    uint32_t to, taps;
-    uint32_t *first; /* [to] */
-    float *weights;  /* [to][taps], each row of sum 1 */
-} filter;
-
-static bool make_filter(filter *f, uint32_t from, uint32_t to) {
-    double step = (double)from / to, reach = step > 1 ? step : 1;
-    uint32_t taps = (uint32_t)(2 * reach) + 2;
-    *f = (filter){to, taps < from ? taps : from, NULL, NULL};
-    f->first = malloc(to * sizeof *f->first);
-    f->weights = malloc((size_t)to * f->taps * sizeof *f->weights);
-    if (!f->first || !f->weights) return false;
-    for (uint32_t i = 0; i < to; i++) {
-        double centre = (i + 0.5) * step, sum = 0;
-        float *w = f->weights + (size_t)i * f->taps;
-        uint32_t first = centre > reach ? (uint32_t)(centre - reach) : 0;
-        f->first[i] = first < from - f->taps ? first : from - f->taps;
-        for (uint32_t k = 0; k < f->taps; k++) {
-            double away = fabs(f->first[i] + k + 0.5 - centre) / reach;
-            w[k] = away < 1 ? (float)(1 - away) : 0;
-            sum += w[k];
-        }
-        for (uint32_t k = 0; k < f->taps; k++) w[k] = (float)(w[k] / sum);
-    }
-    return true;
-}
-
-/* One row: in [from][channels] to out [f->to][channels]. */
-static void resize_row(const filter *f, uint32_t channels, const uint8_t *in, float *out) {
-    for (uint32_t i = 0; i < f->to; i++)
-        for (uint32_t c = 0; c < channels; c++) {
-            const float *w = f->weights + (size_t)i * f->taps;
-            const uint8_t *x = in + (size_t)f->first[i] * channels + c;
-            float sum = 0;
-            for (uint32_t k = 0; k < f->taps; k++) sum += w[k] * x[(size_t)k * channels];
-            out[i * channels + c] = sum;
-        }
-}
-
-/* All columns: in [from][width] to out [f->to][width]. */
-static void resize_columns(const filter *f, size_t width, const float *in, uint8_t *out) {
-    for (uint32_t i = 0; i < f->to; i++)
-        for (size_t x = 0; x < width; x++) {
-            const float *w = f->weights + (size_t)i * f->taps;
-            float sum = 0.5f;
-            for (uint32_t k = 0; k < f->taps; k++) sum += w[k] * in[(f->first[i] + k) * width + x];
-            out[i * width + x] = (uint8_t)(sum < 255 ? sum : 255);
-        }
-}
-
-/* The largest square in the middle, resized to out [side][side][channels]. */
-static int resize(const picture *p, uint32_t side, uint8_t *out, nas_error *err) {
-    filter f;
-    uint32_t square = p->h < p->w ? p->h : p->w;
-    size_t width = (size_t)side * p->channels;
-    size_t top = (p->h - square) / 2, left = (p->w - square) / 2;
-    float *rows = malloc(square * width * sizeof *rows);
-    bool made = make_filter(&f, square, side) && rows;
-    for (size_t y = 0; y < square && made; y++)
-        resize_row(&f, p->channels, p->pixels + ((top + y) * p->w + left) * p->channels,
-                   rows + y * width);
-    if (made) resize_columns(&f, width, rows, out);
-    free(f.first);
-    free(f.weights);
-    free(rows);
-    return made ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-}
-
 /* ---- Listing ---- */
-
-static int by_bytes(const struct dirent **a, const struct dirent **b) {
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
-static int visible(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
 
 /* The names in a split's folder or in one of a class, sorted; free_names frees them. */
 static int list_names(const char *path, nas_split split, struct dirent ***names, int *n,
                       nas_error *err) {
-    *n = scandir(path, names, visible, by_bytes);
+    *n = scandir(path, names, nas_not_hidden, nas_by_bytes);
     if (*n >= 0) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: %s; expected a folder; see the option \"%s\"", path,
                     strerror(errno), options[split].name);
@@ -512,6 +415,100 @@ static int list_all(image_folder *self, nas_error *err) {
     return rc;
 }
 
+/* ---- Recognising ---- */
+
+enum { SAMPLES = 8, LARGEST = 64 };
+
+/* A folder that may hold class folders. */
+typedef struct tree {
+    size_t classes;
+    char images[SAMPLES][PATH_MAX]; /* the first one of each of the first classes */
+} tree;
+
+static void keep_first(void *context, const char *name, const char *path) {
+    char *first = context;
+    if (!*first && named_as_image(name)) snprintf(first, PATH_MAX, "%s", path);
+}
+
+static void look_at_class(void *context, const char *name, const char *path) {
+    tree *t = context;
+    char first[PATH_MAX] = "";
+    (void)name;
+    if (nas_each_entry(path, keep_first, first, NULL) || !*first) return;
+    if (t->classes < SAMPLES) memcpy(t->images[t->classes], first, sizeof first);
+    t->classes++;
+}
+
+/* The folders that a data set may come in, in the order of nas_split. */
+typedef struct parts {
+    char paths[NAS_SPLITS][PATH_MAX];
+} parts;
+
+static void look_at_part(void *context, const char *name, const char *path) {
+    static const char *const words[NAS_SPLITS][5] = {{"train", "training"},
+                                                     {"test", "testing", "val", "validation"},
+                                                     {"unlabelled", "unlabeled"}};
+    parts *p = context;
+    for (int s = 0; s < NAS_SPLITS; s++)
+        for (int i = 0; words[s][i]; i++)
+            if (!strcasecmp(name, words[s][i]) && !p->paths[s][0])
+                snprintf(p->paths[s], PATH_MAX, "%s", path);
+}
+
+static bool is_grey(const picture *p) {
+    for (size_t i = 0; i < (size_t)p->h * p->w; i++)
+        if (p->pixels[3 * i] != p->pixels[3 * i + 1] || p->pixels[3 * i] != p->pixels[3 * i + 2])
+            return false;
+    return true;
+}
+
+/* A side that no sample is smaller than, a multiple of 4, and whether one has colours. */
+static int look_at_images(const tree *t, uint32_t *side, bool *coloured, nas_error *err) {
+    const folder_config config = {.side = 1024, .channels = 3, .max_side = 65500};
+    picture p = {.channels = 3};
+    int rc = NAS_OK;
+    *side = LARGEST;
+    *coloured = false;
+    for (size_t i = 0; i < t->classes && i < SAMPLES && !rc; i++) {
+        rc = decode_path(&config, t->images[i], &p, err);
+        if (rc) break;
+        uint32_t least = p.h < p.w ? p.h : p.w;
+        if (least < *side) *side = least;
+        *coloured = *coloured || !is_grey(&p);
+    }
+    *side = *side < 8 ? 8 : *side / 4 * 4;
+    free(p.pixels);
+    return rc;
+}
+
+static int folder_look(const char *folder, nas_recognised *found, nas_error *err) {
+    static const char *const names[] = {"train", "test", "unlabelled"};
+    tree t = {0};
+    parts p = {0};
+    char number[16];
+    uint32_t side;
+    bool coloured;
+    int rc = nas_each_entry(folder, look_at_part, &p, err);
+    if (!p.paths[0][0]) snprintf(p.paths[0], PATH_MAX, "%s", folder);
+    if (!rc) rc = nas_each_entry(p.paths[0], look_at_class, &t, err);
+    if (rc || t.classes < 2) return rc;
+    rc = look_at_images(&t, &side, &coloured, err);
+    if (rc) return rc;
+    for (int s = 0; s < NAS_SPLITS; s++)
+        if (p.paths[s][0]) nas_recognised_text(found, names[s], p.paths[s]);
+    snprintf(number, sizeof number, "%u", side);
+    nas_recognised_json(found, "side", number);
+    nas_recognised_json(found, "channels", coloured ? "3" : "1");
+    snprintf(
+        found->note, sizeof found->note,
+        "%zu class folders; images become squares of %u x %u; set \"flip\" to false for digits "
+        "and letters",
+        t.classes, side, side);
+    return NAS_OK;
+}
+
+NAS_RECOGNISER(folder_look)
+
 /* ---- The plugin ---- */
 
 static void folder_destroy(void *instance) {
@@ -567,7 +564,9 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
         rc = wanted ? decode_path(self->config, wanted->path, &p, err)
                     : nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, of a split of %zu",
                                (unsigned long long)indices[i], list->n);
-        if (!rc) rc = resize(&p, side, images + i * side * side * p.channels, err);
+        if (!rc)
+            rc = nas_resize_square(p.pixels, p.h, p.w, p.channels, side,
+                                   images + i * side * side * p.channels, err);
         if (!rc && labels) labels[i] = wanted->label;
     }
     free(p.pixels);
@@ -593,6 +592,7 @@ static const nas_plugin plugin = {
     .create = folder_create,
     .destroy = folder_destroy,
     .vtable = &api,
+    .extension = recogniser_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

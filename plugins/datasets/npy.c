@@ -3,7 +3,7 @@
  * labels are read at create, images when they are asked for: nothing is held twice. Images asked
  * for in ascending order are one pass over a compressed array; going back starts it anew. */
 #include <errno.h>
-#include <nashost/dataset.h>
+#include <nashost/dataset_files.h>
 #include <nashost/npy.h>
 #include <stdlib.h>
 #include <string.h>
@@ -248,15 +248,8 @@ static int read_header(array *a, nas_error *err) {
 
 /* ---- What the header must say ---- */
 
-/* Bytes of a number of a type that labels may have; 0: it is another type. */
-static uint32_t integer_width(const char *type) {
-    bool number = strlen(type) == 3 && strchr("<>|", type[0]) && strchr("iu", type[1]) &&
-                  strchr(type[0] == '|' ? "1" : "1248", type[2]);
-    return number ? (uint32_t)(type[2] - '0') : 0;
-}
-
 static int check_type(array *a, bool images, nas_error *err) {
-    a->width = integer_width(a->header.type);
+    a->width = nas_integer_width(a->header.type);
     if (images ? a->width == 1 && a->header.type[1] == 'u' : a->width > 0) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->name,
                     images ? "images of unsigned bytes ('|u1')" : "integer labels such as '<i8'",
@@ -330,17 +323,6 @@ static int open_array(npy *self, int which, nas_error *err) {
 
 /* ---- Labels ---- */
 
-/* A label of any integer type; what no class can be comes out negative or too large. */
-static int64_t decode_label(const uint8_t *bytes, const char *type, uint32_t width) {
-    uint64_t value = 0, top = 0; /* top: the sign's bit */
-    for (uint32_t i = 0; i < width; i++) {
-        value = value << 8 | bytes[type[0] == '>' ? i : width - 1 - i];
-        top = i ? top << 8 : 0x80;
-    }
-    if (type[1] == 'u') return value > INT64_MAX ? INT64_MAX : (int64_t)value;
-    return (int64_t)((value ^ top) - top); /* carries the sign up */
-}
-
 /* Reads the labels of a split (0 train, 1 test), which must be below classes. */
 static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     array *a = &self->arrays[split ? TEST_LABELS : TRAIN_LABELS];
@@ -352,7 +334,8 @@ static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     for (uint32_t i = 0; i < a->n && !rc; i++) {
         if (i % step == 0)
             rc = take(a, bytes, (uint64_t)width * (a->n - i < step ? a->n - i : step), err);
-        int64_t label = rc ? 0 : decode_label(bytes + i % step * width, a->header.type, width);
+        int64_t label =
+            rc ? 0 : nas_decode_integer(bytes + i % step * width, a->header.type, width);
         if (label < 0 || label >= classes)
             rc = nas_fail(
                 err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",
@@ -387,21 +370,6 @@ static int count_classes(npy *self, nas_error *err) {
                             "without gaps",
                             a->name, c, self->classes - 1);
     return NAS_OK;
-}
-
-/* Cuts the option "class_names" at its commas, without the blanks before a name. */
-static int cut_names(npy *self, nas_error *err) {
-    if (!*self->config->class_names) return NAS_OK;
-    self->text = strdup(self->config->class_names);
-    self->class_names = calloc(self->classes, sizeof *self->class_names);
-    if (!self->text || !self->class_names) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    uint32_t found = 0;
-    for (char *at = self->text, *name; (name = strsep(&at, ",")); found++)
-        if (found < self->classes) self->class_names[found] = name + strspn(name, " \t");
-    if (found == self->classes) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT,
-                    "option \"class_names\": expected %u names, one for each class in %s; found %u",
-                    self->classes, self->arrays[TRAIN_LABELS].name, found);
 }
 
 /* ---- The plugin ---- */
@@ -446,7 +414,9 @@ static int npy_create(const nas_host *host, const void *config, void **instance,
     if (!rc) rc = compare(self, err);
     if (!rc) rc = read_labels(self, 0, MAX_CLASSES, err);
     if (!rc) rc = count_classes(self, err);
-    if (!rc) rc = cut_names(self, err);
+    if (!rc)
+        rc = nas_class_names(self->config->class_names, self->classes,
+                             self->arrays[TRAIN_LABELS].name, &self->text, &self->class_names, err);
     if (!rc && !(self->scratch = malloc(item_bytes(&self->arrays[TRAIN_IMAGES]))))
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     if (rc)
@@ -501,6 +471,36 @@ static int npy_read(void *instance, nas_split split, const uint64_t *indices, si
     return rc;
 }
 
+/* ---- Recognising ---- */
+
+/* Notes an array, or those of an archive. */
+static void look_at(void *roles, const char *name, const char *path) {
+    const char *dot = strrchr(name, '.');
+    char value[2 * PATH_MAX];
+    if (dot && strcmp(dot, ".npy") == 0) nas_roles_add(roles, name, path);
+    zip_t *zip = dot && strcmp(dot, ".npz") == 0 ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
+    for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
+        const char *member = zip_get_name(zip, (zip_uint64_t)i, 0);
+        const char *end = member ? strstr(member, ".npy") : NULL;
+        if (!end || end - member > NAME_MAX) continue;
+        snprintf(value, sizeof value, "%s:%.*s", path, (int)(end - member), member);
+        nas_roles_add(roles, member, value);
+    }
+    if (zip) zip_discard(zip);
+}
+
+static int npy_look(const char *folder, nas_recognised *found, nas_error *err) {
+    nas_roles roles = {0};
+    int rc = nas_each_entry(folder, look_at, &roles, err);
+    if (rc || !nas_roles_complete(&roles)) return rc;
+    for (int i = 0; i < ARRAYS; i++)
+        if (roles.values[i][0]) nas_recognised_text(found, options[i].name, roles.values[i]);
+    snprintf(found->note, sizeof found->note, "set \"flip\" to false for digits and letters");
+    return NAS_OK;
+}
+
+NAS_RECOGNISER(npy_look)
+
 static const nas_dataset_api api = {.size = sizeof api, .info = npy_info, .read = npy_read};
 
 static const nas_plugin plugin = {
@@ -520,6 +520,7 @@ static const nas_plugin plugin = {
     .create = npy_create,
     .destroy = npy_destroy,
     .vtable = &api,
+    .extension = recogniser_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

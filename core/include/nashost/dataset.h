@@ -30,4 +30,25 @@ typedef struct nas_dataset_api {
                 int32_t *labels, nas_error *err);
 } nas_dataset_api;
 
+/* Extension "nas.recognise/1", for `nashost init`: which folders a data set plugin can read. It
+ * needs no instance: the plugin's extension() is asked for it with self NULL. */
+#define NAS_EXT_RECOGNISE "nas.recognise/1"
+
+#define NAS_RECOGNISED_TEXT 16384
+
+typedef struct nas_recognised {
+    uint32_t size;
+    bool yes; /* the plugin would read what is in the folder; false as the host set it: not its own
+               */
+    char options[NAS_RECOGNISED_TEXT]; /* then: the options to read it by, a JSON object */
+    char note[240];                    /* and, perhaps, what the user should check; "": nothing */
+} nas_recognised;
+
+typedef struct nas_recognise_api {
+    uint32_t size;
+    /* Looks at the names in a folder, an absolute path, and at as little of the files as it takes.
+     * Paths in options are absolute. A folder of something else is no error. [main] */
+    int (*look)(const char *folder, nas_recognised *found, nas_error *err);
+} nas_recognise_api;
+
 #endif

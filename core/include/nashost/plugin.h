@@ -137,8 +137,9 @@ typedef struct nas_plugin {
     void (*destroy)(void *self);
     const void
         *vtable; /* the kind's structure, such as nas_dataset_api; its first field is its size */
-    /* An instance's further abilities by id, such as NAS_EXT_STATE; NULL if it has none. The
-     * pointer itself may be NULL. [any] */
+    /* An instance's further abilities by id, such as NAS_EXT_STATE; NULL if it has none. self is
+     * NULL for those that need no instance, such as NAS_EXT_RECOGNISE. The pointer itself may be
+     * NULL. [any] */
     const void *(*extension)(void *self, const char *id);
 } nas_plugin;
 

@@ -1,0 +1,188 @@
+/* nashost plugin SDK: what data sets in files share: names of classes, and folders that are to be
+ * recognised (NAS_EXT_RECOGNISE). Header only; a data set may do without it. Every function here:
+ * [any]. */
+#ifndef NASHOST_DATASET_FILES_H
+#define NASHOST_DATASET_FILES_H
+
+#include <nashost/dataset.h>
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Names of classes ---- */
+
+/* Cuts a list at its commas, without the blanks around a name, into *names [classes], which point
+ * into *text; the caller frees both, whatever comes. An empty list leaves them NULL. where: what
+ * has the classes, for messages. */
+static inline int nas_class_names(const char *list, uint32_t classes, const char *where,
+                                  char **text, const char ***names, nas_error *err) {
+    uint32_t found = 0;
+    *text = NULL;
+    *names = NULL;
+    if (!*list) return NAS_OK;
+    *text = strdup(list);
+    *names = (const char **)calloc(classes, sizeof **names);
+    if (!*text || !*names) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    for (char *at = *text, *next; at; at = next) {
+        next = strchr(at, ',');
+        if (next) *next++ = '\0';
+        at += strspn(at, " \t");
+        size_t length = strlen(at);
+        while (length && strchr(" \t", at[length - 1])) at[--length] = '\0';
+        if (!length)
+            return nas_fail(err, NAS_ERR_INPUT, "option \"class_names\": name %u is empty", found);
+        if (found < classes) (*names)[found] = at;
+        found++;
+    }
+    if (found == classes) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "option \"class_names\": expected %u names, one for each class in %s; found %u",
+                    classes, where, found);
+}
+
+/* ---- Labels ---- */
+
+/* Bytes of an integer of NumPy's type, such as "<i8" or "|u1"; 0: it is another type. */
+static inline uint32_t nas_integer_width(const char *type) {
+    bool number = strlen(type) == 3 && strchr("<>|", type[0]) && strchr("iu", type[1]) &&
+                  strchr(type[0] == '|' ? "1" : "1248", type[2]);
+    return number ? (uint32_t)(type[2] - '0') : 0;
+}
+
+/* An integer of such a type; one beyond int64_t becomes the largest. */
+static inline int64_t nas_decode_integer(const uint8_t *bytes, const char *type, uint32_t width) {
+    uint64_t value = 0, top = 0; /* top: the sign's bit */
+    for (uint32_t i = 0; i < width; i++) {
+        value = value << 8 | bytes[type[0] == '>' ? i : width - 1 - i];
+        top = i ? top << 8 : 0x80;
+    }
+    if (type[1] == 'u') return value > INT64_MAX ? INT64_MAX : (int64_t)value;
+    return (int64_t)((value ^ top) - top); /* carries the sign up */
+}
+
+/* ---- Folders ---- */
+
+/* Called for each entry of a folder: its name, and its path. */
+typedef void (*nas_entry_fn)(void *context, const char *name, const char *path);
+
+static inline int nas_by_bytes(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static inline int nas_not_hidden(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+/* Calls fn for the entries that do not begin with a dot, in the order of their names' bytes. */
+static inline int nas_each_entry(const char *folder, nas_entry_fn fn, void *context,
+                                 nas_error *err) {
+    struct dirent **entries;
+    char path[PATH_MAX];
+    int n = scandir(folder, &entries, nas_not_hidden, nas_by_bytes);
+    if (n < 0) return nas_fail(err, NAS_ERR_INPUT, "%s: %s", folder, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        int length = snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        if (length > 0 && length < PATH_MAX) fn(context, entries[i]->d_name, path);
+        free(entries[i]);
+    }
+    free(entries);
+    return NAS_OK;
+}
+
+/* ---- Which file is what, by its name ---- */
+
+enum {
+    NAS_ROLE_TRAIN_IMAGES,
+    NAS_ROLE_TRAIN_LABELS,
+    NAS_ROLE_TEST_IMAGES,
+    NAS_ROLE_TEST_LABELS,
+    NAS_ROLE_EXTRA_IMAGES,
+    NAS_ROLES
+};
+
+typedef struct nas_roles {
+    char values[NAS_ROLES][2 * PATH_MAX]; /* "": not there */
+    bool twice;                           /* two values for one role */
+} nas_roles;
+
+static inline bool nas_has_word(const char *text, const char *const *words) {
+    for (; *words; words++)
+        if (strstr(text, *words)) return true;
+    return false;
+}
+
+/* The role of a name such as "train-images-idx3-ubyte", "x_test.npy" or "val_labels"; -1: none. */
+static inline int nas_role_of(const char *name) {
+    static const char *const train[] = {"train", NULL}, *const test[] = {"test", "t10k", NULL},
+                             *const labels[] = {"label", "target", "y_", "_y", NULL},
+                             *const images[] = {"image", "data", "x_", "_x", NULL};
+    char low[256];
+    size_t n = strnlen(name, sizeof low - 1);
+    for (size_t i = 0; i < n; i++) low[i] = (char)tolower((unsigned char)name[i]);
+    low[n] = '\0';
+    bool unlabelled = strstr(low, "unlab") != NULL;
+    bool is_labels = !unlabelled && nas_has_word(low, labels);
+    if (unlabelled || strstr(low, "extra")) return is_labels ? -1 : NAS_ROLE_EXTRA_IMAGES;
+    if (!is_labels && !nas_has_word(low, images)) return -1;
+    if (nas_has_word(low, train)) return is_labels ? NAS_ROLE_TRAIN_LABELS : NAS_ROLE_TRAIN_IMAGES;
+    if (nas_has_word(low, test)) return is_labels ? NAS_ROLE_TEST_LABELS : NAS_ROLE_TEST_IMAGES;
+    return -1;
+}
+
+/* Notes value, such as a path, for the role of a name, if it has one. */
+static inline void nas_roles_add(nas_roles *roles, const char *name, const char *value) {
+    int role = nas_role_of(name);
+    if (role < 0) return;
+    const char *before = roles->values[role];
+    roles->twice = roles->twice || (*before && strcmp(before, value) != 0);
+    snprintf(roles->values[role], sizeof roles->values[role], "%s", value);
+}
+
+/* True if training and test images and their labels are there, each once. */
+static inline bool nas_roles_complete(const nas_roles *roles) {
+    for (int i = NAS_ROLE_TRAIN_IMAGES; i <= NAS_ROLE_TEST_LABELS; i++)
+        if (!roles->values[i][0]) return false;
+    return !roles->twice;
+}
+
+/* ---- The answer ---- */
+
+/* Adds an option whose value is JSON text, such as "28" or "\"10\"", and says yes. What does not
+ * fit makes it a no. */
+static inline void nas_recognised_json(nas_recognised *found, const char *key, const char *value) {
+    size_t used = strlen(found->options), room = sizeof found->options - used;
+    if (used) used--, room++; /* over the closing brace */
+    int n = snprintf(found->options + used, room, "%s\"%s\": %s}", used ? ", " : "{", key, value);
+    found->yes = n > 0 && (size_t)n < room;
+}
+
+/* The same for a string. One that is not UTF-8 the host will refuse. */
+static inline void nas_recognised_text(nas_recognised *found, const char *key, const char *value) {
+    char text[6 * PATH_MAX];
+    size_t n = 0;
+    text[n++] = '"';
+    for (; *value && n < sizeof text - 8; value++) {
+        unsigned char c = (unsigned char)*value;
+        if (c < ' ' || c == '"' || c == '\\')
+            n += (size_t)snprintf(text + n, sizeof text - n, "\\u%04x", c);
+        else
+            text[n++] = (char)c;
+    }
+    text[n++] = '"';
+    text[n] = '\0';
+    nas_recognised_json(found, key, text);
+}
+
+/* Defines recogniser_extension(), for a plugin that offers look alone. */
+#define NAS_RECOGNISER(look_)                                                                      \
+    static const void *recogniser_extension(void *self, const char *id) {                          \
+        static const nas_recognise_api recogniser = {sizeof recogniser, look_};                    \
+        (void)self;                                                                                \
+        return strcmp(id, NAS_EXT_RECOGNISE) == 0 ? &recogniser : NULL;                            \
+    }
+
+#endif
