@@ -8,7 +8,18 @@
 /* Vectors wider than the machine's pass between inlined functions only, never across an ABI. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 
-#define NAS_MAX_TAPS 49 /* 7 x 7 */
+#define NAS_MAX_KERNEL 7
+#define MAX_BLOCKS 16 /* of a depthwise convolution's group */
+/* Values from a row to one some 8 KiB further on, for prefetching. */
+#define AHEAD(c) (2048 / (c) * (c))
+#define PREFETCH(p) __builtin_prefetch(p)
+#define UNROLL _Pragma("GCC unroll 8")
+
+#define EACH_OF_1(DO) DO(0)
+#define EACH_OF_3(DO) DO(0) DO(1) DO(2)
+#define EACH_OF_4(DO) EACH_OF_3(DO) DO(3)
+#define EACH_OF_5(DO) EACH_OF_4(DO) DO(4)
+#define EACH_OF_7(DO) EACH_OF_5(DO) DO(5) DO(6)
 #define INLINE static inline __attribute__((always_inline))
 
 #ifdef NAS_DOUBLE
@@ -75,6 +86,36 @@ typedef int32_t nas_mask;
     } while (0)
 #define FOR_LANES_ACT(act, ...) WITH_ACT(act, FOR_LANES(__VA_ARGS__))
 
+/* Rows of a padded image that pass through: the last `rows` of them, each of `size` values. */
+typedef struct ring {
+    nas_real *data;
+    size_t rows, size;
+} ring;
+
+INLINE nas_real *ring_row(const ring *r, size_t row) {
+    return r->data + row % r->rows * r->size;
+}
+
+/* The padded rows that a row of outputs sees, without those that are zero, and the row of taps that
+ * each meets. */
+typedef struct window {
+    const nas_real *row[NAS_MAX_KERNEL];
+    size_t tap[NAS_MAX_KERNEL], n;
+} window;
+
+/* k rows from `first` on; every stride-th row of the image is filled. */
+INLINE window look(const ring *r, size_t first, const nas_depthwise *s, size_t stride) {
+    size_t p = s->k / 2;
+    window w = {.n = 0};
+    for (size_t tap = 0; tap < s->k; tap++) {
+        size_t row = first + tap;
+        if (row < p || row >= s->h + p || (row - p) % stride != 0) continue;
+        w.row[w.n] = ring_row(r, row);
+        w.tap[w.n++] = tap;
+    }
+    return w;
+}
+
 #define LANES WIDE
 #if WIDE == 16
 VECTOR(16)
@@ -117,6 +158,20 @@ INLINE nas_real pick_1(bool which, nas_real yes, nas_real no) {
         for (; at + GROUP * WIDE <= c; at += GROUP * WIDE)                                         \
             JOIN(kernel##_, WIDE)(__VA_ARGS__, at, GROUP);                                         \
         for (; at + WIDE <= c; at += WIDE) JOIN(kernel##_, WIDE)(__VA_ARGS__, at, 1);              \
+        FOR_HALVES(kernel, __VA_ARGS__);                                                           \
+        for (; at < c; at++) kernel##_1(__VA_ARGS__, at, 1);                                       \
+    } while (0)
+
+/* The same for depthwise convolutions, which profit from wide groups: memory is read in stretches.
+ */
+#define FOR_PLANES(kernel, ...)                                                                    \
+    do {                                                                                           \
+        size_t at = 0;                                                                             \
+        while (at + WIDE <= c) {                                                                   \
+            size_t left = (c - at) / WIDE, blocks = left < MAX_BLOCKS ? left : MAX_BLOCKS;         \
+            JOIN(kernel##_, WIDE)(__VA_ARGS__, at, blocks);                                        \
+            at += blocks * WIDE;                                                                   \
+        }                                                                                          \
         FOR_HALVES(kernel, __VA_ARGS__);                                                           \
         for (; at < c; at++) kernel##_1(__VA_ARGS__, at, 1);                                       \
     } while (0)
@@ -166,7 +221,7 @@ static void depthwise(const nas_depthwise *shape, const nas_affine *from, const 
                       nas_real *z, const nas_real *weight, nas_real *out, double *sums,
                       nas_real *scratch) {
     size_t c = shape->c;
-    FOR_LANES(depthwise, shape, from, residual, z, weight, out, sums, scratch);
+    FOR_PLANES(depthwise, shape, from, residual, z, weight, out, sums, scratch);
 }
 
 static void depthwise_grad(const nas_depthwise *shape, const nas_real *g, const nas_real *y,
@@ -174,8 +229,8 @@ static void depthwise_grad(const nas_depthwise *shape, const nas_real *g, const 
                            nas_real *weight_grad, const nas_affine *below, const nas_real *residual,
                            nas_real *g_in, double *sums, nas_real *scratch) {
     size_t c = shape->c;
-    FOR_LANES(depthwise_grad, shape, g, y, k, from, weight, weight_grad, below, residual, g_in,
-              sums, scratch);
+    FOR_PLANES(depthwise_grad, shape, g, y, k, from, weight, weight_grad, below, residual, g_in,
+               sums, scratch);
 }
 
 #define STRING(x) #x
