@@ -391,8 +391,8 @@ static inline void check_all_rows(void) {
 }
 
 static inline void check_all_shapes(void) {
-    static const size_t sides[][2] = {{1, 1}, {2, 3}, {7, 5}, {4, 6}};
-    for (size_t side = 0; side < 4; side++)
+    static const size_t sides[][2] = {{1, 1}, {2, 3}, {7, 5}, {4, 6}, {3, 19}};
+    for (size_t side = 0; side < 5; side++)
         for (size_t c = 0; c < 7; c++)
             for (size_t k = 1; k <= 7; k += 2)
                 for (size_t stride = 1; stride <= 3; stride++) {
@@ -400,6 +400,8 @@ static inline void check_all_shapes(void) {
                                                       kernel_channels[c], k, stride);
                     check_shape(&s);
                 }
+    nas_depthwise wide = depthwise_shape(5, 12, 300, 5, 2); /* more than one group of channels */
+    check_shape(&wide);
 }
 
 #endif
