@@ -106,6 +106,28 @@ static void test_answer(void **state) {
     assert_true(result.peak_bytes == UINT64_MAX && result.flash_bytes == UINT64_MAX);
 }
 
+/* It measures whole networks: tables can be made of these. */
+static void test_target(void **state) {
+    (void)state;
+    const char *words[] = {"./on-board.sh", NULL};
+    command_config config = {.command = words, .timeout_s = 1};
+    nas_target found = {.size = sizeof found};
+    nas_error err = {0};
+    void *self;
+    for (int i = 0; i < 2; i++) {
+        config.device = i ? "my board" : NULL;
+        config.dtype = i;
+        if (create(NULL, &config, &self, &err)) fail_msg("%s", err.message);
+        const nas_measure_api *measuring = nas_plugin_entry()->extension(self, NAS_EXT_MEASURE);
+        assert_null(measuring->layer);
+        assert_int_equal(measuring->target(self, &found, &err), NAS_OK);
+        assert_string_equal(found.device, i ? "my board" : "./on-board.sh");
+        assert_string_equal(found.dtype, i ? "int8" : "float32");
+        assert_int_equal(found.batch, 1);
+        destroy(self);
+    }
+}
+
 /* Words reach the program as they are: no shell reads them. */
 static void test_words(void **state) {
     (void)state;
@@ -365,11 +387,17 @@ static void test_refusals(void **state) {
 int main(void) {
     signal(SIGPIPE, SIG_IGN); /* as the host does */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answer),      cmocka_unit_test(test_words),
-        cmocka_unit_test(test_bad_answers), cmocka_unit_test(test_errors_are_quoted),
-        cmocka_unit_test(test_infeasible),  cmocka_unit_test(test_retries),
-        cmocka_unit_test(test_timeout),     cmocka_unit_test(test_background),
-        cmocka_unit_test(test_signals),     cmocka_unit_test(test_export),
+        cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_target),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_errors_are_quoted),
+        cmocka_unit_test(test_infeasible),
+        cmocka_unit_test(test_retries),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_background),
+        cmocka_unit_test(test_signals),
+        cmocka_unit_test(test_export),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -176,24 +176,24 @@ static void test_statistics(void **state) {
     nas_measurement m;
     /* The median is 12, distances 2 1 0 1 988: a spread of 1.4826. */
     double odd[] = {1000, 12, 11, 10, 13};
-    summarise(odd, scratch, 5, 3, &m);
+    nas_summarise(odd, scratch, 5, 3, &m);
     assert_int_equal(m.count, 4);
     assert_near(m.median_ms, 0.0115);
     assert_near(m.spread_ms, 1.4826 * 0.001);
     /* All equal but one: the spread is 0, and so is what is allowed. */
     double equal[] = {5, 5, 5, 6};
-    summarise(equal, scratch, 4, 3, &m);
+    nas_summarise(equal, scratch, 4, 3, &m);
     assert_int_equal(m.count, 3);
     assert_near(m.median_ms, 0.005);
     assert_near(m.spread_ms, 0);
     /* No sample within 0 spreads of a middle that lies between two. */
     double pair[] = {1, 2, 3, 4};
-    summarise(pair, scratch, 4, 0, &m);
+    nas_summarise(pair, scratch, 4, 0, &m);
     assert_int_equal(m.count, 1);
     assert_near(m.median_ms, 0.0025);
     /* Nothing is left out if everything is allowed. */
     double all[] = {1, 2, 900};
-    summarise(all, scratch, 3, INFINITY, &m);
+    nas_summarise(all, scratch, 3, INFINITY, &m);
     assert_int_equal(m.count, 3);
     assert_near(m.median_ms, 0.002);
 }

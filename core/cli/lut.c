@@ -29,8 +29,12 @@ static int report(const nas_args *args, const nas_lut_result *result) {
             json_pack("{s:s, s:I, s:I, s:I, s:I}", "file", args->out, "layers",
                       (json_int_t)result->layers, "kept", (json_int_t)result->kept, "measured",
                       (json_int_t)result->measured, "networks", (json_int_t)result->networks));
-    printf("%s: %zu layers in the space; %zu measured now, %zu before; %zu networks measured\n",
-           args->out, result->layers, result->measured, result->kept, result->networks);
+    if (result->layers)
+        printf("%s: %zu layers in the space; %zu measured now, %zu before; %zu networks measured\n",
+               args->out, result->layers, result->measured, result->kept, result->networks);
+    else
+        printf("%s: %zu networks measured; single layers cannot be timed there\n", args->out,
+               result->networks);
     return NAS_EXIT_OK;
 }
 

@@ -26,7 +26,11 @@ typedef struct command_config {
     const char *export;
     double timeout_s;
     int64_t retries;
+    const char *device;
+    int dtype;
 } command_config;
+
+static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
     {"command", NAS_TYPE_STRINGS, NULL, offsetof(command_config, command), 0, 0, NULL,
@@ -39,6 +43,10 @@ static const nas_option options[] = {
      "after which the program and its children are killed", NULL},
     {"retries", NAS_TYPE_INT, "2", offsetof(command_config, retries), 0, 100, NULL,
      "further tries after a failure", NULL},
+    {"device", NAS_TYPE_STRING, "null", offsetof(command_config, device), 0, 0, NULL,
+     "name for tables of what it measures; left out: the program's", NULL},
+    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(command_config, dtype), 0, 0, NULL,
+     "of weights and activations on the device, for tables", dtypes},
     {0},
 };
 
@@ -413,6 +421,22 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
     return rc;
 }
 
+static int target(void *self, nas_target *result, nas_error *err) {
+    (void)err;
+    const runner *r = self;
+    result->threads = result->batch = 1;
+    result->device = r->config.device ? r->config.device : r->config.command[0];
+    result->runtime = r->config.command[0];
+    result->dtype = dtypes[r->config.dtype];
+    return NAS_OK;
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_measure_api measure = {sizeof measure, target, NULL};
+    (void)self;
+    return strcmp(id, NAS_EXT_MEASURE) == 0 ? &measure : NULL;
+}
+
 /* ---- Life ---- */
 
 static void destroy(void *self) {
@@ -470,6 +494,7 @@ static const nas_plugin plugin = {
     .create = create,
     .destroy = destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -80,12 +80,7 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
                         nas_layer_key(first, key));
     result->energy_mj = NAN;
     result->peak_bytes = network->peak_elements * t->lut.element_bytes;
-    result->flash_bytes = 0;
-    for (uint32_t i = 0; i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
-        /* Biases stay 32 bits wide in int8 networks. */
-        result->flash_bytes += layer->weights * t->lut.element_bytes + 4 * layer->biases;
-    }
+    result->flash_bytes = nas_network_stored_bytes(network, t->lut.element_bytes);
     result->known_share = network->n_layers ? 1 - (double)missing / (double)network->n_layers : 0;
     return NAS_OK;
 }

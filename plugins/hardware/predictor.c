@@ -379,7 +379,6 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
     predictor *p = self;
     uint32_t inside = 0;
     double sum = 0;
-    uint64_t flash = 0;
     for (uint32_t i = 0; i < network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(network, i);
         double ms = layer_ms(p, layer);
@@ -394,13 +393,11 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
         if (ratio > 1) tell_outside(p, layer, ratio, feature);
         if (!(ratio > 1)) inside++;
         sum += ms;
-        /* Biases stay 32 bits wide in int8 networks. */
-        flash += layer->weights * p->lut.element_bytes + 4 * layer->biases;
     }
     result->latency_ms = p->factor * sum;
     result->energy_mj = NAN;
     result->peak_bytes = network->peak_elements * p->lut.element_bytes;
-    result->flash_bytes = flash;
+    result->flash_bytes = nas_network_stored_bytes(network, p->lut.element_bytes);
     result->known_share = network->n_layers ? (double)inside / network->n_layers : 0;
     return NAS_OK;
 }

@@ -246,21 +246,20 @@ static int check_fit(const profile *device, const nas_cost *cost, nas_error *err
 
 static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
     const profile *device = &((const model *)self)->device;
-    double us = 0, bytes = 0, stored = 0, known = 0;
+    double us = 0, bytes = 0, known = 0;
     for (uint32_t i = 0; i < network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(network, i);
         load l = {.bytes = moved_bytes(device, network, layer)};
         known += count_operations(layer, &l);
         us += layer_us(device, &l);
         bytes += l.bytes;
-        stored += stored_bytes(device, layer);
     }
     result->latency_ms = us / 1e3;
     /* 1 pJ is 1e-9 mJ; 1 mW for 1 us is 1e-6 mJ. */
     result->energy_mj = (double)network->macs * device->pj_per_mac * 1e-9 +
                         bytes * device->pj_per_byte * 1e-9 + device->static_power_mw * us * 1e-6;
     result->peak_bytes = network->peak_elements * device->element_bytes;
-    result->flash_bytes = (uint64_t)stored;
+    result->flash_bytes = nas_network_stored_bytes(network, device->element_bytes);
     result->known_share = network->n_layers ? known / network->n_layers : 0;
     return check_fit(device, result, err);
 }

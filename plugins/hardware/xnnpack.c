@@ -2,12 +2,9 @@
  * float inference on phones: one image, NHWC float32. ReLU and h-sigmoid are fused into the
  * operator before them (h-sigmoid as clamp(x / 6 + 1/2, 0, 1), the division folded into the
  * weights); h-swish is an operator of its own, as in TensorFlow Lite. */
-#include <nashost/hardware.h>
+#include <nashost/statistics.h>
 
-#include <math.h>
 #include <pthreadpool.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <xnnpack.h>
@@ -69,7 +66,7 @@ static int failed(enum xnn_status status, const char *what, nas_error *err) {
     const char *word =
         (size_t)status < sizeof words / sizeof *words ? words[status] : "unknown status";
     int code = status == xnn_status_out_of_memory ? NAS_ERR_MEMORY : NAS_ERR_INPUT;
-    return nas_fail(err, code, "xnnpack: %s: XNNPACK says: %s", what, word);
+    return nas_fail(err, code, "xnnpack: %.60s: XNNPACK says: %s", what, word);
 }
 
 static size_t elements(nas_shape shape) {
@@ -243,16 +240,7 @@ static int add_next(graph *g, const nas_network *net, uint32_t i, uint32_t *ids,
             l->input[0], l->input[1]);
     ids[i] = i + 1 == net->n_layers ? ID_OUTPUT : XNN_INVALID_VALUE_ID;
     enum xnn_status status = add_layer(g, l, in, &ids[i]);
-    if (!status) return NAS_OK;
-    char what[64];
-    snprintf(what, sizeof what, "layer %.39s", l->name);
-    return failed(status, what, err);
-}
-
-static int add_layers(graph *g, const nas_network *net, uint32_t *ids, nas_error *err) {
-    int rc = NAS_OK;
-    for (uint32_t i = 0; i < net->n_layers && !rc; i++) rc = add_next(g, net, i, ids, err);
-    return rc;
+    return status ? failed(status, l->name, err) : NAS_OK;
 }
 
 static void free_graph(graph *g) {
@@ -270,7 +258,9 @@ static int fill_graph(graph *g, const nas_network *net, const nas_shape *second,
     if (!status) status = add_external(g, net->image, ID_INPUT);
     if (!status) status = add_external(g, last, ID_OUTPUT);
     if (!status && second) status = add_external(g, *second, ID_SECOND);
-    return status ? failed(status, "the tensors", err) : add_layers(g, net, ids, err);
+    int rc = status ? failed(status, "the tensors", err) : NAS_OK;
+    for (uint32_t i = 0; i < net->n_layers && !rc; i++) rc = add_next(g, net, i, ids, err);
+    return rc;
 }
 
 /* second: the shape of a second external input, or NULL. On failure nothing is left. */
@@ -302,39 +292,6 @@ static double now_us(clockid_t clock) {
     return 1e6 * (double)now.tv_sec + 1e-3 * (double)now.tv_nsec;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts values [n]. */
-static double median(double *values, size_t n) {
-    qsort(values, n, sizeof *values, ascending);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
-/* Reorders values [n], sorted, and returns 1.4826 times their median distance from middle. */
-static double spread(double *values, size_t n, double middle) {
-    for (size_t i = 0; i < n; i++) values[i] = fabs(values[i] - middle);
-    return 1.4826 * median(values, n);
-}
-
-/* Leaves out what lies more than `outliers` spreads from the median. Overwrites samples [n] and
- * scratch [n]. */
-static void summarise(double *samples, double *scratch, size_t n, double outliers,
-                      nas_measurement *result) {
-    double middle = median(samples, n);
-    memcpy(scratch, samples, n * sizeof *samples);
-    double limit = outliers * spread(scratch, n, middle);
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs(samples[i] - middle) > limit)) samples[kept++] = samples[i];
-    if (!kept) samples[kept++] = middle; /* an even number, its middle between two */
-    result->count = (uint32_t)kept;
-    result->median_ms = median(samples, kept) / 1e3;
-    result->spread_ms = spread(samples, kept, median(samples, kept)) / 1e3;
-}
-
 /* Microseconds of one run, the mean of n. */
 static int run(graph *g, size_t n, clockid_t clock, double *us, nas_error *err) {
     double start = now_us(clock);
@@ -355,7 +312,7 @@ static int time_graph(runner *r, graph *g, nas_measurement *result, nas_error *e
     if (!rc) rc = run(g, 1, clock, &us, err); /* alone: the warm-up's mean holds its first run */
     if (us < config->sample_us) repeat = (size_t)(config->sample_us / fmax(us, 0.01)) + 1;
     for (size_t i = 0; i < n && !rc; i++) rc = run(g, repeat, clock, &r->samples[i], err);
-    if (!rc) summarise(r->samples, r->samples + n, n, config->outliers, result);
+    if (!rc) nas_summarise(r->samples, r->samples + n, n, config->outliers, result);
     return rc;
 }
 
@@ -374,24 +331,26 @@ static void tell(runner *r, const char *what, const nas_measurement *m) {
     r->unsteady = true;
 }
 
-static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
-    runner *r = self;
-    nas_measurement measured;
+/* Builds, times and frees. second: as for build. */
+static int measure(runner *r, const nas_network *network, const nas_shape *second, const char *what,
+                   nas_measurement *result, nas_error *err) {
     graph g;
-    int rc = build(r, network, NULL, &g, err);
+    int rc = build(r, network, second, &g, err);
     if (rc) return rc;
-    rc = time_graph(r, &g, &measured, err);
+    rc = time_graph(r, &g, result, err);
     free_graph(&g);
+    if (!rc) tell(r, what, result);
+    return rc;
+}
+
+static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
+    nas_measurement measured;
+    int rc = measure(self, network, NULL, "network", &measured, err);
     if (rc) return rc;
-    tell(r, "network", &measured);
     result->latency_ms = measured.median_ms;
     result->energy_mj = NAN;
     result->peak_bytes = sizeof(float) * network->peak_elements;
-    result->flash_bytes = 0;
-    for (uint32_t i = 0; i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
-        result->flash_bytes += sizeof(float) * (layer->weights + layer->biases);
-    }
+    result->flash_bytes = nas_network_stored_bytes(network, sizeof(float));
     result->known_share = 1;
     return NAS_OK;
 }
@@ -411,7 +370,6 @@ static int target(void *self, nas_target *result, nas_error *err) {
 
 static int measure_layer(void *self, const nas_layer *layer, nas_measurement *result,
                          nas_error *err) {
-    runner *r = self;
     nas_layer alone = *layer;
     bool two = layer->op == NAS_OP_ADD || layer->op == NAS_OP_SCALE;
     nas_shape second = layer->op == NAS_OP_ADD ? layer->in : (nas_shape){1, 1, layer->in.c};
@@ -422,13 +380,7 @@ static int measure_layer(void *self, const nas_layer *layer, nas_measurement *re
                            .n_layers = 1,
                            .layers = &alone,
                            .image = layer->in};
-    graph g;
-    int rc = build(r, &network, two ? &second : NULL, &g, err);
-    if (rc) return rc;
-    rc = time_graph(r, &g, result, err);
-    free_graph(&g);
-    if (!rc) tell(r, layer->name, result);
-    return rc;
+    return measure(self, &network, two ? &second : NULL, layer->name, result, err);
 }
 
 static int check_executable(const nas_network *network, nas_error *err) {

@@ -4,10 +4,9 @@
 
 #include <nashost/lut.h>
 #include <nashost/plugin.h>
+#include <nashost/statistics.h>
 
 #include <jansson.h>
-#include <math.h>
-#include <stdlib.h>
 
 typedef struct nas_lut_entry {
     nas_layer layer; /* as nas_layer_from_key fills it */
@@ -146,11 +145,6 @@ static inline int nas_lut_load(const char *file, nas_lut *t, nas_error *err) {
     return rc;
 }
 
-static inline int nas_lut_ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The median over the table's networks of measured time over the sum of layer_ms(context, key) of
  * its layers: what a sum of layers is to be multiplied with. Networks with a layer whose time is
  * NaN do not count; *used is how many do. NaN: out of memory; 1: there are none. [any] */
@@ -172,9 +166,7 @@ static inline double nas_lut_factor(const nas_lut *t,
         double ratio = json_number_value(json_object_get(network, "median_ms")) / sum;
         if (isfinite(ratio)) ratios[(*used)++] = ratio;
     }
-    qsort(ratios, *used, sizeof *ratios, nas_lut_ascending);
-    n = *used;
-    double factor = n == 0 ? 1 : n % 2 ? ratios[n / 2] : (ratios[n / 2 - 1] + ratios[n / 2]) / 2;
+    double factor = *used ? nas_median(ratios, *used) : 1;
     free(ratios);
     return factor;
 }

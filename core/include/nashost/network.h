@@ -83,4 +83,15 @@ static inline const nas_layer *nas_network_layer(const nas_network *net, uint32_
                                              (size_t)i * net->layer_size);
 }
 
+/* What the weights and biases of a network take on a device whose elements have so many bytes;
+ * biases stay 32 bits wide in int8 networks. [any] */
+static inline uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < net->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        bytes += layer->weights * element_bytes + 4 * layer->biases;
+    }
+    return bytes;
+}
+
 #endif
