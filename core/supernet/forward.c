@@ -35,20 +35,28 @@ static void resize(nas_real *to, uint32_t side, const nas_real *from, uint32_t h
     }
 }
 
+/* The k pixels from column `left` on of one row of an image, zero outside; row NULL: all zero. */
+static void take_pixels(const unit *u, const nas_real *row, int left, nas_real *to) {
+    int n = (int)u->k, c = (int)u->c;
+    if (row && left >= 0 && left + n <= (int)u->w)
+        for (int i = 0; i < n * c; i++) to[i] = row[left * c + i];
+    else
+        for (int i = 0; i < n * c; i++) {
+            int column = left + i / c;
+            to[i] = row && column >= 0 && column < (int)u->w ? row[left * c + i] : 0;
+        }
+}
+
 /* Patches [oh * ow][k * k * c] of one image, zero outside. */
 static void take_patches(const unit *u, const nas_real *image, nas_real *patches) {
     int pad = (int)u->k / 2;
     for (uint32_t y = 0; y < u->oh; y++)
         for (uint32_t x = 0; x < u->ow; x++)
-            for (uint32_t ky = 0; ky < u->k; ky++) {
+            for (uint32_t ky = 0; ky < u->k; ky++, patches += u->k * u->c) {
                 int iy = (int)(y * u->stride + ky) - pad;
-                for (uint32_t kx = 0; kx < u->k; kx++, patches += u->c) {
-                    int ix = (int)(x * u->stride + kx) - pad;
-                    bool inside = iy >= 0 && iy < (int)u->h && ix >= 0 && ix < (int)u->w;
-                    for (uint32_t i = 0; i < u->c; i++)
-                        patches[i] =
-                            inside ? image[((uint32_t)iy * u->w + (uint32_t)ix) * u->c + i] : 0;
-                }
+                bool inside = iy >= 0 && iy < (int)u->h;
+                take_pixels(u, inside ? image + (uint32_t)iy * u->w * u->c : NULL,
+                            (int)(x * u->stride) - pad, patches);
             }
 }
 
