@@ -4,10 +4,11 @@
     /usr/bin/python3 bench/torch_step.py [--check]
 
 A MatchNAS step on the quickstart space: the largest subnet labels the weak views; the largest, the
-smallest and two random subnets each learn from labelled and strong views in one batch; their
-gradients are summed; SGD with Nesterov momentum, then EMA. In PyTorch's favour: data and views are
-made beforehand, channels are last, big blocks stay in the allocator. Tried without gain: 1x1
-convolutions as linear layers, contiguous copies of sliced weights, the optimiser's foreach.
+smallest and two random subnets each learn from labelled images and strong views, each with batch
+statistics of its own or, with --statistics joint, in one batch; their gradients are summed; SGD
+with Nesterov momentum, then EMA. In PyTorch's favour: data and views are made beforehand, channels
+are last, big blocks stay in the allocator. Tried without gain: 1x1 convolutions as linear layers,
+contiguous copies of sliced weights, the optimiser's foreach.
 The machine must be idle otherwise: on cores that others use, OpenMP's waiting threads take ten
 times as long.
 """
@@ -116,7 +117,8 @@ class Supernet:
 
 
 class Trainer:
-    def __init__(self, net):
+    def __init__(self, net, statistics):
+        self.statistics = statistics
         self.net = net
         self.parameters = list(net.weight.values())
         self.average = [p.detach().clone() for p in self.parameters]
@@ -126,6 +128,13 @@ class Trainer:
         ]
         self.sgd = torch.optim.SGD(groups, lr=RATE, momentum=0.9, nesterov=True)
 
+    def logits(self, images, subnet, labelled):
+        """Of the labelled images, and of the strong views."""
+        parts = [labelled, len(images) - labelled]
+        if self.statistics == "joint":
+            return self.net.forward(images, subnet).split(parts)
+        return [self.net.forward(part, subnet) for part in images.split(parts)]
+
     def step(self, subnets, weak, images, labels):
         """images: the labelled ones, then the strong views of the weak ones."""
         self.sgd.zero_grad(set_to_none=True)
@@ -133,7 +142,7 @@ class Trainer:
             q, target = self.net.forward(weak, golden.SUBNETS["largest"]).softmax(1).max(1)
             mask = (q >= THRESHOLD).float()
         for subnet in subnets:
-            labelled, strong = self.net.forward(images, subnet).split([len(labels), len(weak)])
+            labelled, strong = self.logits(images, subnet, len(labels))
             unlabelled = F.cross_entropy(strong, target, reduction="none") * mask
             (F.cross_entropy(labelled, labels) + unlabelled.mean()).backward()
         self.sgd.step()
@@ -179,7 +188,7 @@ def bench(options):
     torch.manual_seed(options.seed)
     rng = random.Random(options.seed)
     data = itertools.cycle(batches(options, 4))
-    trainer = Trainer(Supernet())
+    trainer = Trainer(Supernet(), options.statistics)
     times = []
     for _ in range(options.warmup + options.steps):
         subnets, batch = sandwich(rng), next(data)
@@ -222,6 +231,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--mu", type=int, default=2)
+    parser.add_argument("--statistics", choices=["separate", "joint"], default="separate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--data", choices=["random", "fashion"], default="random")
     parser.add_argument(
