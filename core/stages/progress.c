@@ -5,12 +5,6 @@
 
 static const double terminal_every = 0.2, plain_every = 60; /* seconds */
 
-double nas_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 nas_progress nas_progress_open(const nas_log *log, const char *stage, uint64_t first,
                                uint64_t total, bool silent) {
     FILE *stream = log ? log->stream : NULL;

@@ -3,6 +3,7 @@
 #ifndef NAS_STAGES_PROGRESS_H
 #define NAS_STAGES_PROGRESS_H
 
+#include "base/clock.h"
 #include "base/log.h"
 
 typedef struct nas_progress {
@@ -25,8 +26,5 @@ void nas_progress_show(nas_progress *progress, uint64_t done, const char *text);
 
 /* Wipes the rewritten line, so that other lines can be written. [main] */
 void nas_progress_clear(nas_progress *progress);
-
-/* Seconds on a clock that only goes forward. [any] */
-double nas_seconds(void);
 
 #endif

@@ -1,0 +1,121 @@
+#include "stages/learner.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "nn/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef unsigned long long ull;
+
+static const nas_train_config *config_of(const nas_learner *t) {
+    return &t->context->pipeline->train;
+}
+
+static int allocate(nas_learner *t, nas_error *err) {
+    const nas_supernet *supernet = t->context->supernet;
+    nas_train_state *state = &t->state;
+    state->size = supernet->size;
+    state->weights = supernet->weights;
+    state->ssl = &t->context->ssl;
+    state->velocity = nas_alloc(state->size, sizeof *state->velocity);
+    t->gradient = nas_alloc(state->size, sizeof *t->gradient);
+    t->spans = nas_alloc(supernet->n_parameters, sizeof *t->spans);
+    bool average = config_of(t)->ema > 0;
+    if (average) state->average = nas_alloc(state->size, sizeof *state->average);
+    if (!state->velocity || !t->gradient || !t->spans || (average && !state->average))
+        return nas_fail(err, NAS_ERR_MEMORY, "out of memory for training %zu weights", state->size);
+    if (average) memcpy(state->average, state->weights, state->size * sizeof *state->average);
+    for (uint32_t i = 0; i < supernet->n_parameters; i++) {
+        const nas_parameter *p = &supernet->parameters[i];
+        t->spans[i] = (nas_span){p->offset, p->count, p->decay};
+    }
+    return NAS_OK;
+}
+
+static int resume(nas_learner *t, const char *checkpoint, nas_error *err) {
+    if (!nas_file_exists(checkpoint)) return NAS_OK;
+    int rc = nas_checkpoint_load(checkpoint, &t->state, err);
+    if (rc) return rc;
+    if (t->state.step > (uint64_t)config_of(t)->steps)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: step: expected at most %lld, found %llu",
+                        checkpoint, (long long)config_of(t)->steps, (ull)t->state.step);
+    nas_log_line(t->context->request->log, NAS_INFO, "the training goes on from step %llu of %lld",
+                 (ull)t->state.step, (long long)config_of(t)->steps);
+    return NAS_OK;
+}
+
+static int open_loader(nas_learner *t, nas_error *err) {
+    const nas_context *context = t->context;
+    nas_loader_config config = {.seed = context->seed,
+                                .batch = (uint32_t)config_of(t)->batch,
+                                .unlabelled = nas_step_unlabelled(context),
+                                .n_views = context->plan.n_views,
+                                .augment = context->augment};
+    for (uint32_t v = 0; v < config.n_views; v++)
+        config.view[v] = (nas_augment)context->plan.views[v].augment;
+    return nas_loader_open(&context->source, &context->split, &config, t->state.step, &t->loader,
+                           err);
+}
+
+int nas_learner_open(const nas_context *context, const char *checkpoint, nas_learner *t,
+                     nas_error *err) {
+    *t = (nas_learner){.context = context};
+    int rc = allocate(t, err);
+    if (!rc && checkpoint) rc = resume(t, checkpoint, err);
+    if (!rc) rc = open_loader(t, err);
+    if (!rc) rc = nas_step_open(context, nas_loader_pool(t->loader), &t->step, err);
+    t->earlier = t->state.seconds;
+    t->opened = nas_seconds();
+    if (rc) nas_learner_close(t);
+    return rc;
+}
+
+void nas_learner_close(nas_learner *t) {
+    nas_step_close(&t->step);
+    nas_loader_close(t->loader);
+    free(t->spans);
+    free(t->gradient);
+    free(t->state.velocity);
+    free(t->state.average);
+    *t = (nas_learner){0};
+}
+
+static int diverged(const nas_learner *t, const char *why, nas_error *err) {
+    return nas_fail(err, NAS_ERR_NUMERIC,
+                    "the training diverged at step %llu with learning rate %.3g: %.400s; lower "
+                    "train.lr, or set train.clip_norm",
+                    (ull)t->state.step, t->lr, why);
+}
+
+int nas_learner_step(nas_learner *t, nas_error *err) {
+    const nas_train_config *config = config_of(t);
+    nas_train_state *state = &t->state;
+    const nas_batch *batch = NULL;
+    int rc = nas_loader_next(t->loader, &batch, err);
+    if (rc) return rc;
+    t->lr =
+        nas_learning_rate(config->lr, state->step, (size_t)config->steps, (size_t)config->warmup,
+                          config->schedule == NAS_SCHEDULE_COSINE ? config->cosine_cycles : 0);
+    nas_error inner = {0};
+    rc = nas_step_run(&t->step, batch, state->weights, state->average, t->gradient, &t->metrics,
+                      &inner);
+    if (rc == NAS_ERR_NUMERIC) return diverged(t, inner.message, err);
+    if (rc) return nas_fail(err, rc, "step %llu: %s", (ull)state->step, inner.message);
+    double norm = config->clip_norm > 0 ? nas_clip(t->gradient, state->size, config->clip_norm)
+                                        : nas_norm(t->gradient, state->size);
+    if (!isfinite(norm)) return diverged(t, "the gradient is not finite", err);
+    nas_sgd sgd = {t->lr, config->momentum, config->weight_decay};
+    nas_sgd_step(&sgd, t->spans, t->context->supernet->n_parameters, state->weights,
+                 state->velocity, t->gradient);
+    /* A short memory at first, so that the initial weights are forgotten. */
+    double age = (1.0 + (double)state->step) / (10.0 + (double)state->step);
+    if (state->average)
+        nas_ema_step(fmin(config->ema, age), state->weights, state->average, state->size);
+    state->step++;
+    state->seconds = t->earlier + nas_seconds() - t->opened;
+    return NAS_OK;
+}

@@ -1,0 +1,32 @@
+/* Training, one step after the other: batches, gradients, weights. What a training writes is not
+ * its business. */
+#ifndef NAS_STAGES_LEARNER_H
+#define NAS_STAGES_LEARNER_H
+
+#include "nn/optimizer.h"
+#include "stages/checkpoint.h"
+#include "stages/step.h"
+
+typedef struct nas_learner {
+    const nas_context *context;
+    nas_train_state state; /* weights are the supernet's */
+    nas_real *gradient;
+    nas_span *spans;
+    nas_step step;
+    nas_loader *loader;
+    nas_metrics metrics;    /* since whoever reads them last cleared them */
+    double opened, earlier; /* this process's start, and seconds of those before it */
+    double lr;              /* of the last step */
+} nas_learner;
+
+/* Starts from the context's weights, or from the file `checkpoint` if it is not NULL and there. The
+ * context must have its split. Do not move it. On failure nothing is left. [main] */
+int nas_learner_open(const nas_context *context, const char *checkpoint, nas_learner *learner,
+                     nas_error *err);
+void nas_learner_close(nas_learner *learner); /* zeroed is fine */
+
+/* One step: waits for its batch, changes the weights and their average. A loss or gradient that is
+ * not finite is NAS_ERR_NUMERIC. [main] */
+int nas_learner_step(nas_learner *learner, nas_error *err);
+
+#endif
