@@ -202,9 +202,39 @@ fuzz-smoke: ## every fuzzer for FUZZ_SECONDS (20)
 	 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" fuzzers
 	@tests/run-fuzzers build-fuzz $(FUZZ_SECONDS)
 
+# ---- install -----------------------------------------------------------------------------------
+# The program finds its plugins, spaces and profiles in ../lib/nashost, so that the whole may be moved.
+PREFIX ?= /usr/local
+BIN_DIR = $(DESTDIR)$(PREFIX)/bin
+LIB_DIR = $(DESTDIR)$(PREFIX)/lib
+HOME_DIR = $(LIB_DIR)/nashost
+SDK_DIR = $(DESTDIR)$(PREFIX)/include/nashost
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man/man1
+COMPLETION_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+VERSION = $(shell sed -n 's/.*NASHOST_VERSION "\(.*\)".*/\1/p' core/cli/cli.h)
+PLUGIN_DATA := $(wildcard plugins/*/*/*)
+.PHONY: install uninstall
+install: all ## install under PREFIX (/usr/local), in DESTDIR
+	@scripts/man-page $(HOST) >$(BUILD)/nashost.1
+	@sed 's#"build/plugins/#"plugins/#' plugins.json >$(BUILD)/plugins.json.installed
+	@sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#' scripts/nashost.pc.in >$(BUILD)/nashost.pc
+	install -D -m 755 $(HOST) $(BIN_DIR)/nashost
+	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f $(HOME_DIR)/$$f || exit 1; done
+	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f $(HOME_DIR)/$$f || exit 1; done
+	install -m 644 $(BUILD)/plugins.json.installed $(HOME_DIR)/plugins.json
+	install -d $(SDK_DIR)
+	install -m 644 core/include/nashost/*.h $(SDK_DIR)
+	install -D -m 644 $(BUILD)/nashost.pc $(LIB_DIR)/pkgconfig/nashost.pc
+	install -D -m 644 $(BUILD)/nashost.1 $(MAN_DIR)/nashost.1
+	install -D -m 644 scripts/nashost.bash $(COMPLETION_DIR)/nashost
+uninstall: ## remove what install installed there
+	rm -rf $(HOME_DIR) $(SDK_DIR)
+	rm -f $(BIN_DIR)/nashost $(LIB_DIR)/pkgconfig/nashost.pc $(MAN_DIR)/nashost.1
+	rm -f $(COMPLETION_DIR)/nashost
+
 # ---- care --------------------------------------------------------------------------------------
 FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h plugins/*/*.[ch] tests/*.[ch] \
-              tests/*/*.[ch] bench/*.[ch])
+              tests/*/*.[ch] bench/*.[ch] templates/plugin/*.c)
 LINTED = $(wildcard core/*/*.c tests/*.c)
 TIDY = xargs -P$(shell nproc) -n1 sh -c \
        'clang-tidy --quiet "$$1" -- $(filter-out -MMD -MP,$(1)) -include scripts/lint.h 2>/dev/null' tidy

@@ -111,7 +111,8 @@ static void test_help(void **state) {
                                            "plugins",
                                            "plugins list",
                                            "plugins describe",
-                                           "plugins check"};
+                                           "plugins check",
+                                           "plugins new"};
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         assert_int_equal(run(f, "%s --help", commands[i]), 0);
         contains(f->out, "usage: nashost");
@@ -148,6 +149,12 @@ static void test_wrong_usage(void **state) {
           "PIPELINE --out nowhere` has ended",
           "search nowhere");
     fails(f, 2, "compare: DIR is missing", "compare");
+    fails(f, 2, "plugins new: NAME is missing", "plugins new ssl");
+    fails(f, 2, "KIND: expected dataset, ssl, search, hardware, score or export, found \"loss\"",
+          "plugins new loss mine");
+    fails(f, 2, "NAME: expected [a-z][a-z0-9_-]*", "plugins new ssl Mine");
+    fails(f, 2, "NAME: \"sample\" is a plugin of ", "plugins new ssl sample");
+    fails(f, 2, "p.json is there already", "plugins new ssl mine --out p.json");
     fails(f, 2, "report: unexpected \"b\"", "report a b");
     fails(f, 2, "nowhere holds no pipeline.json", "compare nowhere elsewhere");
     fails(f, 2, "nowhere holds no pipeline.json: expected a run directory", "eval nowhere");

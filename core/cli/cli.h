@@ -142,6 +142,7 @@ int nas_cli_plugins(int argc, char **argv);
 int nas_cli_plugins_list(int argc, char **argv);
 int nas_cli_plugins_describe(int argc, char **argv);
 int nas_cli_plugins_check(int argc, char **argv);
+int nas_cli_plugins_new(int argc, char **argv);
 int nas_cli_version(int argc, char **argv);
 
 #endif

@@ -1,0 +1,91 @@
+#!/bin/bash
+# What `make install` installs works from its new place, and a stranger's plugin of every kind builds
+# against it with pkg-config alone, passes its test and runs in a pipeline.
+set -u
+for tool in pkg-config cc make; do
+    command -v $tool >/dev/null || { echo "skipped: there is no $tool (scripts/install-deps check)"; exit 77; }
+done
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$(realpath --relative-to="$root" "$(dirname "$NASHOST")")
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/nashost-test-XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+unset NASHOST_HOME NASHOST_PLUGINS
+failed=0
+
+check() { # what, and a command that must succeed
+    local what=$1
+    shift
+    if "$@" >"$scratch/log" 2>&1 </dev/null; then
+        echo "ok - $what"
+    else
+        echo "not ok - $what"
+        cat "$scratch/log"
+        failed=1
+    fi
+}
+build_make() { # in the tree, with the flags that this build has
+    make -C "$root" --no-print-directory BUILD="$build" "$@"
+}
+own_make() { # outside the tree, with flags of its own
+    env -u NASHOST -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CC -u CFLAGS make --no-print-directory "$@"
+}
+says() { # words, then a command whose output must hold them
+    local words=$1
+    shift
+    "$@" 2>&1 | tee "$scratch/said" | grep -qF -- "$words" || { cat "$scratch/said"; return 1; }
+}
+complete_as() { # words of a command line; prints the completions of the last one
+    # shellcheck disable=SC2016
+    PATH=$prefix/bin:$PATH bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _nashost; printf "%s\n" "${COMPREPLY[@]}"' - \
+        "$prefix/share/bash-completion/completions/nashost" "$@"
+}
+
+# ---- Into a package's folder, and out of it again ----
+stage=$scratch/stage
+check "make install DESTDIR" build_make install DESTDIR="$stage" PREFIX=/usr
+for file in bin/nashost lib/nashost/plugins.json lib/nashost/spaces/quickstart.json \
+    lib/nashost/plugins/hardware/profiles/mcu.json include/nashost/plugin.h \
+    lib/pkgconfig/nashost.pc share/man/man1/nashost.1 share/bash-completion/completions/nashost; do
+    check "it installs $file" test -s "$stage/usr/$file"
+done
+check "the package's paths are without DESTDIR" grep -qx 'prefix=/usr' "$stage/usr/lib/pkgconfig/nashost.pc"
+check "it works where it was staged" "$stage/usr/bin/nashost" plugins
+check "make uninstall" build_make uninstall DESTDIR="$stage" PREFIX=/usr
+check "which leaves no file" test -z "$(find "$stage" -type f)"
+
+# ---- To be used ----
+prefix=$scratch/opt
+check "make install PREFIX" build_make install PREFIX="$prefix"
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+cd "$scratch" || exit 1
+nashost=$prefix/bin/nashost
+check "every installed plugin can be used" "$nashost" plugins
+check "its version is the program's" says "nashost $(pkg-config --modversion nashost) " "$nashost" version
+check "it finds its spaces" "$nashost" validate "$root/pipeline.json"
+check "the schema is found and made" "$nashost" schema --out schema.json
+for command in init run train search report eval compare validate schema lut plugins; do
+    check "the manual has $command" grep -q "^usage: nashost $command" "$prefix/share/man/man1/nashost.1"
+done
+if command -v groff >/dev/null; then
+    check "the manual is sound" test -z "$(groff -man -ww -Tutf8 "$prefix/share/man/man1/nashost.1" 2>&1 >/dev/null)"
+fi
+check "bash completes commands" says compare complete_as nashost com
+check "bash completes options" says --threads complete_as nashost run --th
+check "bash completes plugins" says fixmatch complete_as nashost plugins describe fixm
+check "bash completes subcommands" says describe complete_as nashost plugins desc
+
+# ---- A stranger's plugins ----
+for kind in dataset ssl search hardware score export; do
+    check "a new $kind plugin is written" "$nashost" plugins new $kind "my-$kind"
+    check "not twice" says "is there already" "$nashost" plugins new $kind "my-$kind"
+    cd "my-$kind" || exit 1
+    check "the $kind plugin builds" own_make
+    check "without a warning" test -z "$(grep warning: "$scratch/log")"
+    check "its test passes, and nashost takes it" own_make check
+    check "without a warning either" test -z "$(grep warning: "$scratch/log")"
+    check "it runs in a pipeline" own_make run
+    check "which has an answer" grep -q '"test_top1"' runs/pipeline/family.json
+    cd ..
+done
+exit $failed
