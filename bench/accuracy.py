@@ -173,8 +173,8 @@ weights and the order of everything, and is the same for each method.
   teacher.
 
 Each has {t['steps']} steps of {t['batch']} labelled images and, but for {METHODS['labels']}, {t['mu']:g} times as many unlabelled
-ones; learning rate {t['lr']:g}, decay of the averaged weights {t['ema']:g}. Batch norm is calibrated for each
-subnet on training images. Made by:
+ones; learning rate {t['lr']:g}, decay of the averaged weights {t['ema']:g}, batch statistics {t['batch_statistics']}, strong
+views of magnitude {pipeline['augment']['strong_magnitude']:g}. Batch norm is calibrated for each subnet on training images. Made by:
 
 ```
 {shlex.join(sys.argv)}
