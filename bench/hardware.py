@@ -9,6 +9,9 @@ on the machine only ever adds to it, and may go on for longer than one measureme
 alone come `lut`, `predictor`, a calibrated `roofline`, and lines through the MACs and the parameters
 of the table's subnets; then each predicts the random subnets. What the machine's noise alone gives is
 the even rounds against the odd ones. The same command goes on where it was stopped.
+
+The Markdown file needs the lines `<!-- begin: WORK -->` and `<!-- end: WORK -->`, between which the
+result goes; WORK is the name of the folder of --work.
 """
 import argparse
 import json
@@ -20,9 +23,6 @@ import statistics
 import subprocess
 import sys
 import time
-
-BEGIN, END = "<!-- begin: bench/hardware.py -->\n", "<!-- end: bench/hardware.py -->\n"
-
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__,
@@ -181,7 +181,7 @@ def report(args, table, rounds, loads, predictions):
     noise = row("noise: even rounds against odd ones", "-", lowest(rounds[::2]), lowest(rounds[1::2]))
     single = statistics.mean(abs(a / b - 1) for one in rounds for a, b in zip(one, measured))
     command = shlex.join(["bench/hardware.py", *sys.argv[1:]])
-    return f"""{BEGIN}
+    return f"""
 {len(measured)} random subnets of the space, {min(measured):.3f} to {max(measured):.3f} ms, on one core of {table['device']}
 with {table['runtime']}; a time is the lowest of {args.rounds} rounds. None of the subnets that a model is fitted to
 is among them. A single round is {100 * single:.1f} % above the lowest, on average: other programs ran on
@@ -195,14 +195,14 @@ the machine (load {min(loads):.1f} to {max(loads):.1f}, on {os.cpu_count()} core
 {command}
 ```
 
-{END}"""
+"""
 
 
-def replace_section(file, text):
-    old = file.read_text()
-    if BEGIN not in old or END not in old:
-        sys.exit(f"{file}: expected the lines {BEGIN.strip()} and {END.strip()}")
-    file.write_text(old[:old.index(BEGIN)] + text + old[old.index(END) + len(END):])
+def replace_section(file, name, text):
+    old, begin, end = file.read_text(), f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->\n"
+    if begin not in old or end not in old:
+        sys.exit(f"{file}: expected the lines {begin.strip()} and {end.strip()}")
+    file.write_text(old[:old.index(begin)] + begin + text + old[old.index(end):])
 
 
 def main():
@@ -217,7 +217,7 @@ def main():
     text = report(args, table, [r["latency_ms"] for r in rounds], [r["load"] for r in rounds],
                   predictions)
     if args.out:
-        replace_section(args.out, text)
+        replace_section(args.out, args.work.name, text)
     print(text)
     print(f"{time.monotonic() - begin:.0f} s", file=sys.stderr)
 

@@ -208,6 +208,32 @@ static void test_bad_tables(void **state) {
     nas_plugin_entry()->destroy(NULL);
 }
 
+#define NETWORK "{\"median_ms\": %.17g, \"layers\": {\"%s\": %d, \"%s\": %d}}"
+
+/* 1.1 times the sum and 1 us for each weight, as ten networks tell. */
+static void test_weights_cost_extra(void **state) {
+    (void)state;
+    char text[8192];
+    nas_error err = {0};
+    void *self;
+    int n = snprintf(text, sizeof text, "%.*s, \"networks\": [", (int)strlen(plain) - 1, plain);
+    for (int i = 0; i < 10; i++) {
+        int convs = 1 + i % 4, adds = 1 + i / 2;
+        double ms = 1.1 * (0.5 * convs + 2 * adds) + 1e-3 * 288 * convs;
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s" NETWORK, i ? ", " : "", ms, CONV,
+                      convs, ADD, adds);
+    }
+    snprintf(text + n, sizeof text - (size_t)n, "]}");
+    if (open_text(text, false, &self, &err)) fail_msg("%s", err.message);
+    const nas_layer layers[] = {layer_of(CONV, "a"), layer_of(BLOCK, "b"), layer_of(BLOCK, "c")};
+    nas_network net = network_of(layers, 3);
+    nas_cost result = {.size = sizeof result};
+    if (api.cost(self, &net, &result, &err)) fail_msg("%s", err.message);
+    if (!(fabs(result.latency_ms - (1.1 * (0.5 + 2 * 0.25) + 1e-3 * (288 + 2 * 72))) < 1e-6))
+        fail_msg("found %g", result.latency_ms);
+    destroy(self);
+}
+
 /* Measured networks correct the sums: ratios 2, 1.1 and 4, and one that cannot be summed. */
 static void test_networks(void **state) {
     (void)state;
@@ -265,9 +291,13 @@ static void test_int8(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sum),        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_estimates),  cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_sum),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_estimates),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_bad_tables),
+        cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_weights_cost_extra),
         cmocka_unit_test(test_int8),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -125,6 +125,29 @@ static void test_by_hand(void **state) {
     nas_plugin_entry()->destroy(self);
 }
 
+/* 800 operations for a kernel of 1x1, 49 times that for 7x7, which has an efficiency of its own. */
+static void test_large_depthwise(void **state) {
+    (void)state;
+    nas_error err = {0};
+    nas_layer layer = {.op = NAS_OP_DEPTHWISE,
+                       .input = {-1, -2},
+                       .in = {10, 10, 4},
+                       .out = {10, 10, 4},
+                       .kernel = 7,
+                       .macs = 49 * 400};
+    nas_network net = network_of(&layer, 1);
+    void *self;
+    if (open_text(plain, &self, &err)) fail_msg("%s", err.message);
+    assert_near(cost_of(self, &net).latency_ms, (49 * 0.8 / 0.5 + 3) / 1000);
+    destroy(self);
+    if (open_edited("efficiency.depthwise_large", "0.1", &self, &err)) fail_msg("%s", err.message);
+    assert_near(cost_of(self, &net).latency_ms, (49 * 0.8 / 0.1 + 3) / 1000);
+    layer.kernel = 5;
+    layer.macs = 25 * 400;
+    assert_near(cost_of(self, &net).latency_ms, (25 * 0.8 / 0.5 + 3) / 1000);
+    destroy(self);
+}
+
 static void test_memory_bound(void **state) {
     (void)state;
     nas_error err = {0};
@@ -358,11 +381,17 @@ static void test_shipped_profiles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),      cmocka_unit_test(test_memory_bound),
-        cmocka_unit_test(test_int8),         cmocka_unit_test(test_unknowns),
-        cmocka_unit_test(test_does_not_fit), cmocka_unit_test(test_bad_profiles),
-        cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_shipped_profiles),
-        cmocka_unit_test(test_calibrate),    cmocka_unit_test(test_calibrate_refusals),
+        cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_memory_bound),
+        cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_unknowns),
+        cmocka_unit_test(test_does_not_fit),
+        cmocka_unit_test(test_bad_profiles),
+        cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_shipped_profiles),
+        cmocka_unit_test(test_large_depthwise),
+        cmocka_unit_test(test_calibrate),
+        cmocka_unit_test(test_calibrate_refusals),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,7 +1,7 @@
 /* The latency of a network as the sum of its layers' latencies in a table of measurements, as in
  * FBNet (arXiv 1812.03443, section 3.3) and ProxylessNAS (arXiv 1812.00332). A layer that the table
  * lacks never counts as nothing: it is an error, or, if that is allowed, an estimate. Where the
- * table has whole networks too, the sum is multiplied with the median of measured over summed. */
+ * table has whole networks too, these correct the sum. */
 #include <nashost/hardware.h>
 #include <nashost/lut_file.h>
 
@@ -21,7 +21,7 @@ static const nas_option options[] = {
 typedef struct table {
     nas_lut lut;
     bool allow_missing;
-    double factor; /* a network's time over the sum of its layers' */
+    nas_lut_chain chain;
 } table;
 
 static double work_of(const nas_layer *layer) {
@@ -71,7 +71,8 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
     const nas_layer *first = NULL;
     uint32_t missing;
     char key[NAS_LAYER_KEY];
-    result->latency_ms = t->factor * sum_layers(t, network, &missing, &first);
+    double sum = sum_layers(t, network, &missing, &first);
+    result->latency_ms = nas_lut_chain_ms(&t->chain, network, sum);
     if (missing && !t->allow_missing)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: %u of %u layers are missing, first %.39s, \"%s\"; add them with "
@@ -97,16 +98,13 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     if (!t) return nas_fail(err, NAS_ERR_MEMORY, "lut: out of memory");
     t->allow_missing = given->allow_missing;
     int rc = nas_lut_load(given->table, &t->lut, err);
-    size_t used = 0;
-    if (!rc) t->factor = nas_lut_factor(&t->lut, find, &t->lut, &used);
-    if (!rc && isnan(t->factor)) rc = nas_fail(err, NAS_ERR_MEMORY, "lut: out of memory");
+    if (!rc) rc = nas_lut_fit_chain(&t->lut, find, &t->lut, &t->chain, err);
     if (rc) {
         destroy(t);
         return rc;
     }
-    char line[120];
-    snprintf(line, sizeof line, "a network takes %.4g times the sum of its layers (%zu networks)",
-             t->factor, used);
+    char line[160];
+    nas_lut_chain_text(&t->chain, line, sizeof line);
     if (host) host->log(host, NAS_DEBUG, line);
     *self = t;
     return NAS_OK;

@@ -64,7 +64,7 @@ typedef struct predictor {
     predictor_config config;
     nas_lut lut;
     regressor ops[OPS];
-    double factor;
+    nas_lut_chain chain;
     bool told; /* of a layer outside the samples */
 } predictor;
 
@@ -394,7 +394,7 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
         if (!(ratio > 1)) inside++;
         sum += ms;
     }
-    result->latency_ms = p->factor * sum;
+    result->latency_ms = nas_lut_chain_ms(&p->chain, network, sum);
     result->energy_mj = NAN;
     result->peak_bytes = network->peak_elements * p->lut.element_bytes;
     result->flash_bytes = nas_network_stored_bytes(network, p->lut.element_bytes);
@@ -419,9 +419,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     p->config = *(const predictor_config *)config;
     int rc = nas_lut_load(p->config.samples, &p->lut, err);
     if (!rc) rc = fit_all(p, err);
-    size_t used;
-    if (!rc) p->factor = nas_lut_factor(&p->lut, key_ms, p, &used);
-    if (!rc && isnan(p->factor)) rc = nas_fail(err, NAS_ERR_MEMORY, "predictor: out of memory");
+    if (!rc) rc = nas_lut_fit_chain(&p->lut, key_ms, p, &p->chain, err);
     if (rc)
         destroy(p);
     else

@@ -18,9 +18,11 @@ typedef struct roofline_config {
     const char *profile;
 } roofline_config;
 
-/* Kinds of layers that differ in the share of the peak that they attain. */
-enum { CONV, DEPTHWISE, LINEAR, OTHER, KINDS };
-static const char *const kind_names[KINDS] = {"conv", "depthwise", "linear", "other"};
+/* Kinds of layers that differ in the share of the peak that they attain. Runtimes have special code
+ * for depthwise kernels of up to 5x5. */
+enum { CONV, DEPTHWISE, DEPTHWISE_LARGE, LINEAR, OTHER, KINDS };
+static const char *const kind_names[KINDS] = {"conv", "depthwise", "depthwise_large", "linear",
+                                              "other"};
 
 /* A device, in the units of its file. An energy of NaN: not known. A size of 0: no limit. */
 typedef struct profile {
@@ -80,10 +82,14 @@ static int read_efficiency(const char *file, const json_t *json, profile *device
     if (!json_is_object(object)) return nas_lut_fail(file, "efficiency", object, "an object", err);
     int rc = check_keys(file, "efficiency.", object, kind_names, KINDS, err);
     for (size_t i = 0; i < KINDS && !rc; i++) {
+        const json_t *found = json_object_get(object, kind_names[i]);
+        if (!found && i == DEPTHWISE_LARGE) {
+            device->efficiency[i] = device->efficiency[DEPTHWISE];
+            continue;
+        }
         char where[40];
         snprintf(where, sizeof where, "efficiency.%s", kind_names[i]);
-        rc = read_number(file, where, json_object_get(object, kind_names[i]), false, 1,
-                         &device->efficiency[i], err);
+        rc = read_number(file, where, found, false, 1, &device->efficiency[i], err);
     }
     return rc;
 }
@@ -185,7 +191,7 @@ static bool count_operations(const nas_layer *layer, load *l) {
         l->kind = CONV;
         return true;
     case NAS_OP_DEPTHWISE:
-        l->kind = DEPTHWISE;
+        l->kind = layer->kernel > 5 ? DEPTHWISE_LARGE : DEPTHWISE;
         return true;
     case NAS_OP_LINEAR:
         l->kind = LINEAR;

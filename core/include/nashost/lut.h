@@ -15,7 +15,7 @@
  * layer occurs. Each was measured `rounds` times (left out: once), and the lowest median is here.
  * entries are empty where a device can time whole networks alone. Layers are timed alone, with
  * their weights still in the cache from the run before; the networks tell by how much a sum of
- * layers falls short. There may be none of them. */
+ * layers falls short (nashost/lut_file.h). There may be none of them. */
 #ifndef NASHOST_LUT_H
 #define NASHOST_LUT_H
 
@@ -59,15 +59,20 @@ static inline bool nas_layer_from_key(const char *key, nas_layer *l) {
     return l->op && l->stride && full && strcmp(key, nas_layer_key(l, again)) == 0;
 }
 
+/* How many weights a layer has, counted from its shapes, so also for one that came from a key.
+ * [any] */
+static inline double nas_layer_weights(const nas_layer *layer) {
+    double taps = (double)layer->kernel * layer->kernel;
+    if (layer->op == NAS_OP_CONV || layer->op == NAS_OP_LINEAR)
+        return taps * layer->in.c * layer->out.c;
+    return layer->op == NAS_OP_DEPTHWISE ? taps * layer->out.c : 0;
+}
+
 /* What a layer computes and moves: multiply-accumulates, and elements read and written. Counted
- * from its shapes, so also for a layer that came from a key. [any] */
+ * likewise. [any] */
 static inline void nas_layer_work(const nas_layer *layer, double *macs, double *elements) {
     double out = (double)layer->out.h * layer->out.w * layer->out.c;
-    double in = (double)layer->in.h * layer->in.w * layer->in.c;
-    double taps = (double)layer->kernel * layer->kernel, weights = 0;
-    if (layer->op == NAS_OP_CONV || layer->op == NAS_OP_LINEAR)
-        weights = taps * layer->in.c * layer->out.c;
-    if (layer->op == NAS_OP_DEPTHWISE) weights = taps * layer->out.c;
+    double in = (double)layer->in.h * layer->in.w * layer->in.c, weights = nas_layer_weights(layer);
     double second = layer->op == NAS_OP_ADD ? out : layer->op == NAS_OP_SCALE ? layer->in.c : 0;
     *macs = weights * layer->out.h * layer->out.w;
     *elements = in + second + out + weights + (weights > 0 ? layer->out.c : 0);
