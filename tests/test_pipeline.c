@@ -1,5 +1,6 @@
 /* Pipelines: defaults, overrides, what is refused, and that a resolved one resolves to itself. */
 #include "base/json.h"
+#include "host/overrides.h"
 #include "host/pipeline.h"
 #include "samples.h"
 
@@ -134,6 +135,25 @@ static void test_overrides(void **state) {
     snprintf(path, sizeof path, "%s/some/file", f->folder);
     assert_string_equal(json_string_value(json_object_get(p.ssl.options, "file")), path);
     nas_pipeline_free(&p);
+}
+
+/* Another plugin does not get the options of the one before. */
+static void test_another_plugin(void **state) {
+    (void)state;
+    static const struct {
+        const char *overrides[2], *options;
+    } cases[] = {{{"a.plugin=p", "b=1"}, "{\"x\": 1}"},
+                 {{"a.plugin=q", "b=1"}, NULL},
+                 {{"a.plugin=q", "a.options.y=2"}, "{\"y\": 2}"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *root = json_pack("{s:{s:s, s:{s:i}}}", "a", "plugin", "p", "options", "x", 1);
+        assert_int_equal(nas_overrides_apply(root, cases[i].overrides, 2, NULL), NAS_OK);
+        const json_t *found = json_object_get(json_object_get(root, "a"), "options");
+        json_t *expected = cases[i].options ? json_loads(cases[i].options, 0, NULL) : NULL;
+        assert_true(expected ? json_equal(found, expected) : !found);
+        json_decref(expected);
+        json_decref(root);
+    }
 }
 
 static void test_resolved_is_stable(void **state) {
@@ -280,11 +300,17 @@ static void test_space_by_path_and_inline(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults),           TEST(test_overrides),
-        TEST(test_resolved_is_stable), TEST(test_wrong_keys),
-        TEST(test_wrong_plugins),      TEST(test_wrong_platforms),
-        TEST(test_wrong_spaces),       TEST(test_wrong_overrides),
-        TEST(test_wrong_files),        TEST(test_space_by_path_and_inline),
+        TEST(test_defaults),
+        TEST(test_overrides),
+        TEST(test_another_plugin),
+        TEST(test_resolved_is_stable),
+        TEST(test_wrong_keys),
+        TEST(test_wrong_plugins),
+        TEST(test_wrong_platforms),
+        TEST(test_wrong_spaces),
+        TEST(test_wrong_overrides),
+        TEST(test_wrong_files),
+        TEST(test_space_by_path_and_inline),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

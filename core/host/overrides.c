@@ -11,9 +11,17 @@ static long array_index(const char *key) {
     return n > 0 && n < 10 && !key[n] ? strtol(key, NULL, 10) : -1;
 }
 
+/* Another plugin's options would be wrong ones. */
+static void drop_options(json_t *node, const char *key, const json_t *value) {
+    const json_t *before = json_object_get(node, key);
+    if (strcmp(key, "plugin") == 0 && before && !json_equal(before, value))
+        json_object_del(node, "options");
+}
+
 /* Puts value (a new reference, taken whatever happens) at key of an object or array. */
 static int put(json_t *node, const char *key, json_t *value, const char *override, nas_error *err) {
     if (json_is_object(node)) {
+        drop_options(node, key, value);
         if (!json_object_set_new(node, key, value)) return NAS_OK;
         return nas_fail(err, NAS_ERR_MEMORY, "--set %s: out of memory", override);
     }
