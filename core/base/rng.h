@@ -18,6 +18,7 @@ typedef enum nas_purpose {
     NAS_RNG_CALIBRATE = 8, /* which images calibrate batch norm, and which score */
     NAS_RNG_PLUGIN = 9,
     NAS_RNG_TEST = 10,
+    NAS_RNG_PROBE = 11, /* images, weights and noise of scores; see nashost/probe.h */
 } nas_purpose;
 
 typedef struct nas_rng {

@@ -19,3 +19,16 @@ void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real
          (nas_real *)(uintptr_t)a.data, a_row, a_col, (nas_real *)(uintptr_t)b.data, b_row, b_col,
          &beta, c, (inc_t)ldc, 1, NULL, &threads);
 }
+
+void nas_gemm_double(size_t m, size_t n, size_t k, const double *a, bool a_transposed,
+                     const double *b, bool b_transposed, double beta, double *c) {
+    double one = 1;
+    rntm_t threads;
+    bli_rntm_init(&threads);
+    bli_rntm_set_num_threads(1, &threads);
+    inc_t a_row = a_transposed ? 1 : (inc_t)k, a_col = a_transposed ? (inc_t)m : 1;
+    inc_t b_row = b_transposed ? 1 : (inc_t)n, b_col = b_transposed ? (inc_t)k : 1;
+    bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one,
+                 (double *)(uintptr_t)a, a_row, a_col, (double *)(uintptr_t)b, b_row, b_col, &beta,
+                 c, (inc_t)n, 1, NULL, &threads);
+}

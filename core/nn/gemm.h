@@ -18,4 +18,9 @@ typedef struct nas_matrix {
 void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real beta, nas_real *c,
               size_t ldc);
 
+/* The same in double precision whatever nas_real is, of matrices without gaps: a is [m][k], or
+ * [k][m] where it is transposed; b likewise. [any] */
+void nas_gemm_double(size_t m, size_t n, size_t k, const double *a, bool a_transposed,
+                     const double *b, bool b_transposed, double beta, double *c);
+
 #endif

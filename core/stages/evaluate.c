@@ -5,6 +5,7 @@
 #include "space/lower.h"
 #include "stages/candidate.h"
 #include "stages/metrics.h"
+#include "stages/probing.h"
 #include "stages/step.h"
 
 #include <math.h>
@@ -120,6 +121,7 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
 void nas_evaluator_close(nas_evaluator *evaluator) {
     nas_bn_stats_free(&evaluator->stats);
     nas_engine_destroy(evaluator->engine);
+    nas_pool_destroy(evaluator->pool);
     free(evaluator->calibration);
     free(evaluator->pixels);
     free(evaluator->images);
@@ -215,6 +217,16 @@ static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *er
     return NAS_OK;
 }
 
+static int probe(const nas_subnet *subnet, const nas_probe *how, nas_error *err) {
+    const nas_subnet_handle *handle = subnet->impl;
+    nas_evaluator *evaluator = handle->evaluator;
+    int rc = NAS_OK;
+    if (!evaluator->pool)
+        rc = nas_pool_create(evaluator->context->request->threads, &evaluator->pool, err);
+    if (rc) return rc;
+    return nas_probing_run(evaluator->context, subnet->network, how, evaluator->pool, err);
+}
+
 void nas_evaluator_subnet(nas_subnet_handle *handle, const nas_network *network,
                           nas_subnet *subnet) {
     const nas_context *context = handle->evaluator->context;
@@ -223,7 +235,9 @@ void nas_evaluator_subnet(nas_subnet_handle *handle, const nas_network *network,
                            .impl = handle,
                            .network = network,
                            .heldout = context->split.n_heldout,
-                           .heldout_logits = heldout_logits};
+                           .heldout_logits = heldout_logits,
+                           .labelled = context->split.n_labelled,
+                           .probe = probe};
 }
 
 /* ---- Validation ---- */

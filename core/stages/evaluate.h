@@ -2,6 +2,7 @@
 #ifndef NAS_STAGES_EVALUATE_H
 #define NAS_STAGES_EVALUATE_H
 
+#include "base/threads.h"
 #include "stages/context.h"
 #include "supernet/engine.h"
 
@@ -18,6 +19,7 @@ typedef struct nas_evaluator {
     nas_real *images;       /* room for a batch */
     nas_genome calibrated;  /* the subnet that stats belong to, if ready */
     bool ready;
+    nas_pool *pool; /* of score plugins' probes; NULL until the first one */
 } nas_evaluator;
 
 /* Draws search.calibration_images training images (not from validation or heldout) by (seed,

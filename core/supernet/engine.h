@@ -20,6 +20,11 @@ typedef struct nas_input {
     uint32_t n;
 } nas_input;
 
+/* An image [h][w][c] at a subnet's resolution: to [side][side][c]. Bilinear, half-pixel centres, no
+ * anti-aliasing. [any] */
+void nas_engine_resize(nas_real *to, uint32_t side, const nas_real *from, uint32_t h, uint32_t w,
+                       uint32_t c);
+
 /* Batch norm's means and variances for one subnet, in the engine's order. */
 typedef struct nas_bn_stats {
     size_t n; /* channels in all; 0: none yet */

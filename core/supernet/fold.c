@@ -1,10 +1,10 @@
 #include "supernet/fold.h"
 
 #include "base/memory.h"
+#include "supernet/slice.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct folding {
     const nas_supernet *supernet;
@@ -15,45 +15,8 @@ typedef struct folding {
     nas_error *err;
 } folding;
 
-static bool has_batch_norm(const nas_layer *layer) {
-    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE;
-}
-
-/* The tensor of a layer; the linear layers of squeeze-excite stand under "se." in their block. */
 static const nas_parameter *find(const folding *f, const nas_layer *layer, const char *part) {
-    char name[64];
-    const char *dot = strrchr(layer->name, '.');
-    size_t block = layer->op == NAS_OP_LINEAR && dot ? (size_t)(dot + 1 - layer->name) : 0;
-    snprintf(name, sizeof name, "%.*s%s%s%s", (int)block, layer->name, block ? "se." : "",
-             layer->name + block, part);
-    const nas_parameter *p = nas_supernet_find(f->supernet, name);
-    if (!p)
-        nas_fail(f->err, NAS_ERR_INPUT,
-                 "layer \"%s\": the supernet has no tensor \"%s\"; the layers belong to another "
-                 "space",
-                 layer->name, name);
-    return p;
-}
-
-/* A kernel's sizes as [k][k][in][out], whatever its tensor's. */
-typedef struct kernel {
-    const nas_real *values;
-    size_t k, in, out;
-} kernel;
-
-static int find_kernel(const folding *f, const nas_layer *layer, kernel *full) {
-    const nas_parameter *p = find(f, layer, has_batch_norm(layer) ? ".conv" : ".weight");
-    if (!p) return NAS_ERR_INPUT;
-    const uint32_t *shape = p->shape;
-    *full = (kernel){f->weights + p->offset, p->ndim > 2 ? shape[0] : 1,
-                     p->ndim == 3 ? 1 : shape[p->ndim - 2], shape[p->ndim - 1]};
-    size_t in = layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
-    if (layer->kernel <= full->k && in <= full->in && layer->out.c <= full->out) return NAS_OK;
-    return nas_fail(f->err, NAS_ERR_INPUT,
-                    "layer \"%s\": expected a kernel of at most %zux%zu, %zu inputs and %zu "
-                    "outputs, found %ux%u, %zu and %u; the layers belong to another space",
-                    layer->name, full->k, full->k, full->in, full->out, layer->kernel,
-                    layer->kernel, in, layer->out.c);
+    return nas_slice_parameter(f->supernet, layer, part, f->err);
 }
 
 static float *take(folding *f, size_t n) {
@@ -62,18 +25,13 @@ static float *take(folding *f, size_t n) {
     return values;
 }
 
-/* The kernel's centre, first inputs and outputs, times scale [out] (NULL: 1). */
-static void cut(const nas_layer *layer, const kernel *full, const double *scale, float *to) {
-    size_t in = layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c,
-           skip = (full->k - layer->kernel) / 2;
-    for (size_t y = 0; y < layer->kernel; y++)
-        for (size_t x = 0; x < layer->kernel; x++)
-            for (size_t i = 0; i < in; i++, to += layer->out.c) {
-                size_t tap = (y + skip) * full->k + x + skip;
-                const nas_real *from = full->values + (tap * full->in + i) * full->out;
-                for (size_t o = 0; o < layer->out.c; o++)
-                    to[o] = (float)((double)from[o] * (scale ? scale[o] : 1));
-            }
+/* The kernel's slice, times scale [out] (NULL: 1). */
+static void cut(const folding *f, const nas_slice *slice, const double *scale, float *to) {
+    for (size_t r = 0; r < nas_slice_rows(slice); r++, to += slice->columns) {
+        const nas_real *from = f->weights + nas_slice_row(slice, r);
+        for (size_t o = 0; o < slice->columns; o++)
+            to[o] = (float)((double)from[o] * (scale ? scale[o] : 1));
+    }
 }
 
 /* Fills scale [out] of the layer's batch norm and its bias. */
@@ -102,14 +60,14 @@ static int copy_bias(const folding *f, const nas_layer *layer, float *bias) {
 }
 
 static int fold_layer(folding *f, nas_layer *layer, double *scale) {
-    kernel full;
-    bool bn = has_batch_norm(layer);
-    int rc = find_kernel(f, layer, &full);
+    nas_slice slice;
+    bool bn = nas_layer_has_norm(layer);
+    int rc = nas_slice_find(f->supernet, layer, &slice, f->err);
     if (rc) return rc;
     float *weight = take(f, layer->weights), *bias = take(f, layer->biases);
     rc = bn ? fold_bn(f, layer, scale, bias) : copy_bias(f, layer, bias);
     if (rc) return rc;
-    cut(layer, &full, bn ? scale : NULL, weight);
+    cut(f, &slice, bn ? scale : NULL, weight);
     layer->weight = weight;
     layer->bias = bias;
     return NAS_OK;

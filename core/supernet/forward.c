@@ -14,9 +14,8 @@ static const nas_real *image_pixels(const nas_engine *e, uint32_t image) {
     return input->images + (size_t)image * e->height * e->width * e->supernet->space.channels;
 }
 
-/* Bilinear, half-pixel centres, no anti-aliasing. */
-static void resize(nas_real *to, uint32_t side, const nas_real *from, uint32_t h, uint32_t w,
-                   uint32_t c) {
+void nas_engine_resize(nas_real *to, uint32_t side, const nas_real *from, uint32_t h, uint32_t w,
+                       uint32_t c) {
     for (uint32_t y = 0; y < side; y++) {
         double fy = fmin(fmax((y + 0.5) * h / side - 0.5, 0), h - 1);
         uint32_t y0 = (uint32_t)fy, y1 = y0 + 1 < h ? y0 + 1 : y0;
@@ -66,7 +65,7 @@ static const nas_real *stem_input(nas_engine *e, const unit *u, uint32_t image, 
     for (uint32_t i = 0; i < count; i++) {
         const nas_real *pixels = image_pixels(e, image + i);
         if (u->h != e->height || u->w != e->width) {
-            resize(t->dx, u->h, pixels, e->height, e->width, u->c);
+            nas_engine_resize(t->dx, u->h, pixels, e->height, e->width, u->c);
             pixels = t->dx;
         }
         take_patches(u, pixels, t->x + i * patch);

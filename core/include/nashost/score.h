@@ -5,6 +5,7 @@
 
 #include <nashost/network.h>
 #include <nashost/plugin.h>
+#include <nashost/probe.h>
 
 /* A subnet with inherited weights, ready to run. The host owns it; valid during the call. */
 typedef struct nas_subnet {
@@ -16,7 +17,20 @@ typedef struct nas_subnet {
     /* Calibrates batch norm on unlabelled images and writes the logits of every held-out image to
      * logits [heldout][classes]. [main] */
     int (*heldout_logits)(const struct nas_subnet *subnet, float *logits, nas_error *err);
+    uint64_t labelled; /* labelled training images */
+    /* Runs the subnet as probe says; call it by nas_probe_run. Equal calls give equal bits, at any
+     * number of threads. NAS_ERR_INPUT where no such images are there, NAS_ERR_MEMORY where the
+     * batch is too large. [main] */
+    int (*probe)(const struct nas_subnet *subnet, const nas_probe *probe, nas_error *err);
 } nas_subnet;
+
+/* Runs a subnet to look inside it; see nashost/probe.h. [main] */
+static inline int nas_probe_run(const nas_subnet *subnet, const nas_probe *probe, nas_error *err) {
+    if (!NAS_HAS(subnet, probe) || !subnet->probe)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "this host cannot run a subnet for a score; use a newer nashost");
+    return subnet->probe(subnet, probe, err);
+}
 
 typedef struct nas_score_api {
     uint32_t size;
