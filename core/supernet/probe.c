@@ -65,7 +65,8 @@ static void moments(probing *p, probed *at, span s) {
 /* Mean and variance over batch and pixels, in two passes; then scale and shift. */
 static void normalise(probing *p, probed *at) {
     size_t c = at->layer->out.c;
-    double rows = (double)p->batch->n * (double)(at->values / c), *total = p->weight_grad;
+    size_t pixels = at->values / c;
+    double rows = (double)p->batch->n * (double)pixels, *total = p->weight_grad;
     each_chunk(p, at, moments);
     add_chunks(p->sums, 2 * p->widest, total, c);
     for (size_t j = 0; j < c; j++) at->mean[j] = total[j] / rows;
@@ -144,7 +145,8 @@ static void norm_grad(probing *p, probed *at, span s) {
 
 static void affine_grad(probing *p, probed *at) {
     size_t c = at->layer->out.c;
-    double rows = (double)p->batch->n * (double)(at->values / c), *total = p->weight_grad;
+    size_t pixels = at->values / c;
+    double rows = (double)p->batch->n * (double)pixels, *total = p->weight_grad;
     each_chunk(p, at, fill_before);
     each_chunk(p, at, activation_grad);
     if (!at->norm) return; /* the scale is 1 */
