@@ -101,7 +101,8 @@ static inline void player_refusals(player *p, const void *given) {
     assert_int_equal(player_score(p, given, &value, &err), NAS_ERR_MEMORY);
     p->rc = NAS_OK;
     void *self = NULL;
-    nas_subnet old = {.size = offsetof(nas_subnet, probe), .impl = p, .network = p->network};
+    nas_subnet old = {
+        .size = offsetof(nas_subnet, probe), .impl = p, .network = p->network, .labelled = 40};
     assert_int_equal(nas_plugin_entry()->create(NULL, given, &self, &err), NAS_OK);
     const nas_score_api *score_api = nas_plugin_entry()->vtable;
     assert_int_equal(score_api->score(self, &old, &value, &err), NAS_ERR_PLUGIN);

@@ -430,6 +430,13 @@ static void test_cost(void **state) {
 #undef TOY
 }
 
+static void test_score(void **state) {
+    fixture *f = *state;
+    fails(f, 2, "score: --options needs --score", "score nowhere --options '{}'");
+    fails(f, 2, "nowhere", "score nowhere --score macs");
+    fails(f, 2, "unknown option \"--set\"", "score nowhere --set seed=1");
+}
+
 static void test_calibrate(void **state) {
     fixture *f = *state;
     write_toys(f);
@@ -456,7 +463,8 @@ int main(void) {
         TEST(test_plugins_list),   TEST(test_plugins_describe),
         TEST(test_plugins_check),  TEST(test_needy_plugin),
         TEST(test_lut_build),      TEST(test_default_manifest),
-        TEST(test_cost),           TEST(test_calibrate),
+        TEST(test_cost),           TEST(test_score),
+        TEST(test_calibrate),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

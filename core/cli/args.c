@@ -33,6 +33,7 @@ static const struct known {
     {"logits", required_argument, NAS_FLAG_LOGITS},
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
+    {"score", required_argument, NAS_FLAG_SCORE},
     {"table", required_argument, NAS_FLAG_TABLE},
     {"dataset", required_argument, NAS_FLAG_DATASET},
     {"json", no_argument, JSON},
@@ -111,6 +112,9 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_HARDWARE:
         args->hardware = optarg;
+        break;
+    case NAS_FLAG_SCORE:
+        args->score = optarg;
         break;
     case NAS_FLAG_DATASET:
         args->dataset = optarg;

@@ -44,6 +44,7 @@ typedef enum nas_flag {
     NAS_FLAG_RANDOM = 1 << 19,
     NAS_FLAG_TABLE = 1 << 20,
     NAS_FLAG_DATASET = 1 << 21,
+    NAS_FLAG_SCORE = 1 << 22,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -55,7 +56,7 @@ typedef struct nas_args {
     const char **manifests; /* --plugins [n_manifests] */
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
-    const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset;
+    const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
     const char *platform, *format, *input, *logits;
     int threads, limit, rounds, random; /* 0: not given */
     int networks;                       /* -1: not given */
@@ -130,6 +131,7 @@ int nas_cli_search(int argc, char **argv);
 int nas_cli_report(int argc, char **argv);
 int nas_cli_compare(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
+int nas_cli_score(int argc, char **argv);
 int nas_cli_export(int argc, char **argv);
 int nas_cli_infer(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);

@@ -10,13 +10,11 @@ static const struct command {
     const char *name;
     nas_command_fn call;
 } commands[] = {
-    {"init", nas_cli_init},       {"run", nas_cli_run},
-    {"train", nas_cli_train},     {"search", nas_cli_search},
-    {"report", nas_cli_report},   {"eval", nas_cli_eval},
-    {"compare", nas_cli_compare}, {"export", nas_cli_export},
-    {"infer", nas_cli_infer},     {"validate", nas_cli_validate},
-    {"schema", nas_cli_schema},   {"cost", nas_cli_cost},
-    {"lut", nas_cli_lut},         {"calibrate", nas_cli_calibrate},
+    {"init", nas_cli_init},       {"run", nas_cli_run},           {"train", nas_cli_train},
+    {"search", nas_cli_search},   {"report", nas_cli_report},     {"eval", nas_cli_eval},
+    {"score", nas_cli_score},     {"compare", nas_cli_compare},   {"export", nas_cli_export},
+    {"infer", nas_cli_infer},     {"validate", nas_cli_validate}, {"schema", nas_cli_schema},
+    {"cost", nas_cli_cost},       {"lut", nas_cli_lut},           {"calibrate", nas_cli_calibrate},
     {"plugins", nas_cli_plugins}, {"version", nas_cli_version},
 };
 
@@ -35,6 +33,7 @@ static const char help[] =
     "  search DIR          search a subnet for each platform,\n"
     "  report DIR          test and export them\n"
     "  eval DIR            test chosen subnets of a run\n"
+    "  score DIR           score subnets of a run without testing them\n"
     "  compare DIR...      several runs side by side\n"
     "  export DIR          write a subnet of a run for deployment\n"
     "  infer DIR           run images through a subnet of a run\n"

@@ -28,7 +28,7 @@ static int ask_plugin(nas_scorer *scorer, const nas_genome *genome, double *valu
     return rc;
 }
 
-static int start(nas_scorer *scorer, nas_error *err) {
+int nas_scorer_start(nas_scorer *scorer, nas_error *err) {
     if (scorer->started) return NAS_OK;
     nas_genome largest = nas_genome_largest(scorer->known.space);
     scorer->started = true;
@@ -41,7 +41,7 @@ int nas_scorer_score(nas_scorer *scorer, nas_candidate *candidate, nas_error *er
         candidate->score = known->score;
         return NAS_OK;
     }
-    int rc = start(scorer, err);
+    int rc = nas_scorer_start(scorer, err);
     if (!rc) rc = ask_plugin(scorer, &candidate->genome, &candidate->score, err);
     if (!rc && !isfinite(candidate->score))
         rc = nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives the score %g; expected a finite one",

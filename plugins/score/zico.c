@@ -1,0 +1,172 @@
+/* How large and how steady the gradients are from batch to batch: the sum over kernels of log sum
+ * (mean abs g / std g), mean and standard deviation of each weight's gradient g over some batches
+ * of labelled images. A weight whose gradient is the same for all is skipped; a kernel of such
+ * weights alone adds nothing. */
+#include <nashost/score.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct config {
+    int64_t images, batches;
+    int weights; /* nas_probe_weights */
+} config;
+
+/* Of every kernel's gradients, one after the other in the order of the calls. */
+typedef struct moments {
+    uint64_t n, room, next;
+    double *size, *mean, *spread; /* sum of abs g; running mean; sum of squared distances from it */
+    uint32_t batch;
+    bool failed; /* out of memory */
+} moments;
+
+static bool grow(double **values, uint64_t n) {
+    double *more = realloc(*values, n * sizeof *more);
+    if (more) *values = more;
+    return more;
+}
+
+static bool make_room(moments *m, uint64_t n) {
+    if (n <= m->room) return true;
+    uint64_t room = 2 * n;
+    if (!grow(&m->size, room) || !grow(&m->mean, room) || !grow(&m->spread, room)) return false;
+    m->room = room;
+    return true;
+}
+
+/* Welford's update: equal gradients leave a spread of exactly 0. */
+static void add(void *context, const nas_probe_layer *at) {
+    moments *m = context;
+    if (!at->weight_grad || m->failed) return;
+    uint64_t n = at->layer->weights;
+    m->failed = !make_room(m, m->next + n);
+    for (uint64_t i = 0; i < n && !m->failed; i++) {
+        uint64_t to = m->next + i;
+        double g = at->weight_grad[i];
+        if (!m->batch) m->size[to] = m->mean[to] = m->spread[to] = 0;
+        double before = g - m->mean[to];
+        m->size[to] += fabs(g);
+        m->mean[to] += before / (m->batch + 1);
+        m->spread[to] += before * (g - m->mean[to]);
+    }
+    m->next += n;
+}
+
+/* log sum (mean abs g / std g) of weights first ... end - 1. */
+static double of_kernel(const moments *m, uint64_t first, uint64_t end, double batches) {
+    double total = 0;
+    for (uint64_t i = first; i < end; i++)
+        if (m->spread[i] > 0) total += m->size[i] / batches / sqrt(m->spread[i] / batches);
+    return total > 0 ? log(total) : 0;
+}
+
+static double add_up(const moments *m, const nas_network *network, double batches) {
+    uint64_t first = 0;
+    double value = 0;
+    for (uint32_t i = network->n_layers; i-- > 0;) { /* as backward went */
+        uint64_t n = nas_network_layer(network, i)->weights;
+        value += of_kernel(m, first, first + n, batches);
+        first += n;
+    }
+    return value;
+}
+
+static int score(void *self, const nas_subnet *subnet, double *value, nas_error *err) {
+    const config *me = self;
+    uint64_t count = (uint64_t)me->images;
+    uint64_t most = NAS_HAS(subnet, labelled) ? subnet->labelled / (uint64_t)me->batches : 0;
+    moments m = {0};
+    if (!most)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "zico: expected at least %lld labelled images, one for each batch; label "
+                        "more or lower the number of batches",
+                        (long long)me->batches);
+    int rc = NAS_OK;
+    for (; m.batch < (uint64_t)me->batches && !rc && !m.failed; m.batch++) {
+        nas_probe probe = {.size = sizeof probe,
+                           .images = NAS_PROBE_LABELLED,
+                           .count = (uint32_t)(count < most ? count : most), /* no image twice */
+                           .weights = (uint32_t)me->weights,
+                           .objective = NAS_PROBE_CROSS_ENTROPY,
+                           .batch = m.batch,
+                           .context = &m,
+                           .backward = add};
+        m.next = 0;
+        rc = nas_probe_run(subnet, &probe, err);
+    }
+    if (!rc && m.failed) rc = nas_fail(err, NAS_ERR_MEMORY, "zico: out of memory");
+    if (!rc) *value = add_up(&m, subnet->network, (double)me->batches);
+    free(m.size);
+    free(m.mean);
+    free(m.spread);
+    return rc;
+}
+
+static int start(void *self, const nas_subnet *largest, nas_error *err) {
+    (void)self, (void)largest, (void)err;
+    return NAS_OK;
+}
+
+/* There is nothing to keep but the options. */
+static int create(const nas_host *host, const void *given, void **self, nas_error *err) {
+    (void)host, (void)err;
+    *self = (void *)(uintptr_t)given;
+    return NAS_OK;
+}
+
+static void destroy(void *self) {
+    (void)self;
+}
+
+static const nas_score_api api = {sizeof api, start, score};
+
+static const char *const weights[] = {NAS_PROBE_WEIGHTS_CHOICES, NULL};
+
+static const nas_option options[] = {
+    {.name = "images",
+     .type = NAS_TYPE_INT,
+     .fallback = "64",
+     .offset = offsetof(config, images),
+     .min = 1,
+     .max = 4096,
+     .unit = "images",
+     .help = "most images in a batch"},
+    {.name = "batches",
+     .type = NAS_TYPE_INT,
+     .fallback = "2",
+     .offset = offsetof(config, batches),
+     .min = 2,
+     .max = 256,
+     .unit = "batches",
+     .help = "batches whose gradients are compared"},
+    {.name = "weights",
+     .type = NAS_TYPE_ENUM,
+     .fallback = "\"initial\"",
+     .offset = offsetof(config, weights),
+     .help = "of the subnet: a new network's, the supernet's, or N(0, 1)",
+     .choices = weights},
+    {0},
+};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_SCORE,
+    .id = "zico",
+    .version = "0.1.0",
+    .summary = "how large and how steady gradients are from batch to batch",
+    .license = "Apache-2.0",
+    .source = "https://arxiv.org/abs/2301.11300",
+    .options = options,
+    .option_size = sizeof(nas_option),
+    .config_size = sizeof(config),
+    .create = create,
+    .destroy = destroy,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}
