@@ -169,7 +169,7 @@ $(FUZZERS): %: %.o $(LIB)
 # ---- run and test ------------------------------------------------------------------------------
 # Sub-makes use every core, unless make was given a -j itself.
 MAKE_ALL = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-.PHONY: run test check clang asan tsan coverage fuzz-smoke
+.PHONY: run test check bench clang asan tsan coverage fuzz-smoke
 run: ## install what is missing, build, run PIPELINE (pipeline.json) with ARGS
 	@scripts/install-deps $(compiler) build run
 	+@$(MAKE_ALL) all
@@ -181,6 +181,10 @@ check: ## build and run every test, or those in TESTS_ONLY="rng space"
 	@scripts/install-deps --check test
 	+@$(MAKE_ALL) all tests
 	@tests/run $(BUILD) $(TESTS_ONLY)
+bench: ## time a training step beside PyTorch of Debian; ARGS as in bench/compare.py
+	@scripts/install-deps --check bench
+	+@$(MAKE_ALL) all
+	@bench/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 clang: ## build with clang, run every test

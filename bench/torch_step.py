@@ -189,18 +189,22 @@ def bench(options):
     rng = random.Random(options.seed)
     data = itertools.cycle(batches(options, 4))
     trainer = Trainer(Supernet(), options.statistics)
-    times = []
-    for _ in range(options.warmup + options.steps):
+    times, used = [], 0
+    for i in range(options.warmup + options.steps):
+        if i == options.warmup:
+            used = time.process_time()
         subnets, batch = sandwich(rng), next(data)
         start = time.perf_counter()
         trainer.step(subnets, *batch)
         times.append((time.perf_counter() - start) * 1e3)
+    used = time.process_time() - used
     times = times[options.warmup :]
     assert all(bool(p.isfinite().all()) for p in trainer.parameters)
     return {
         "ms_per_step": statistics.median(times),
         "ms_min": min(times),
         "ms_max": max(times),
+        "cpu_ms_per_step": used * 1e3 / options.steps,
         "steps": options.steps,
         "threads": torch.get_num_threads(),
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -140,6 +140,7 @@ int nas_cli_init(int argc, char **argv);
 int nas_cli_lut(int argc, char **argv);
 int nas_cli_cost(int argc, char **argv);
 int nas_cli_calibrate(int argc, char **argv);
+int nas_cli_bench(int argc, char **argv);
 int nas_cli_plugins(int argc, char **argv);
 int nas_cli_plugins_list(int argc, char **argv);
 int nas_cli_plugins_describe(int argc, char **argv);

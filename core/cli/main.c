@@ -10,12 +10,12 @@ static const struct command {
     const char *name;
     nas_command_fn call;
 } commands[] = {
-    {"init", nas_cli_init},       {"run", nas_cli_run},           {"train", nas_cli_train},
-    {"search", nas_cli_search},   {"report", nas_cli_report},     {"eval", nas_cli_eval},
-    {"score", nas_cli_score},     {"compare", nas_cli_compare},   {"export", nas_cli_export},
-    {"infer", nas_cli_infer},     {"validate", nas_cli_validate}, {"schema", nas_cli_schema},
-    {"cost", nas_cli_cost},       {"lut", nas_cli_lut},           {"calibrate", nas_cli_calibrate},
-    {"plugins", nas_cli_plugins}, {"version", nas_cli_version},
+    {"init", nas_cli_init},     {"run", nas_cli_run},           {"train", nas_cli_train},
+    {"search", nas_cli_search}, {"report", nas_cli_report},     {"eval", nas_cli_eval},
+    {"score", nas_cli_score},   {"compare", nas_cli_compare},   {"export", nas_cli_export},
+    {"infer", nas_cli_infer},   {"validate", nas_cli_validate}, {"schema", nas_cli_schema},
+    {"cost", nas_cli_cost},     {"lut", nas_cli_lut},           {"calibrate", nas_cli_calibrate},
+    {"bench", nas_cli_bench},   {"plugins", nas_cli_plugins},   {"version", nas_cli_version},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -42,6 +42,7 @@ static const char help[] =
     "  cost PIPELINE       what chosen subnets cost on the platforms or on a device\n"
     "  lut build PIPELINE  time a space's layers on a device, for a latency table\n"
     "  calibrate           fit a hardware model to a latency table\n"
+    "  bench KIND          how fast this machine is\n"
     "  plugins             list, describe and check plugins\n"
     "  version             print the version\n"
     "\n"

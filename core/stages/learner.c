@@ -48,17 +48,16 @@ static int resume(nas_learner *t, const char *checkpoint, nas_error *err) {
     return NAS_OK;
 }
 
-static int open_loader(nas_learner *t, nas_error *err) {
-    const nas_context *context = t->context;
+int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_loader **loader,
+                       nas_error *err) {
     nas_loader_config config = {.seed = context->seed,
-                                .batch = (uint32_t)config_of(t)->batch,
+                                .batch = (uint32_t)context->pipeline->train.batch,
                                 .unlabelled = nas_step_unlabelled(context),
                                 .n_views = context->plan.n_views,
                                 .augment = context->augment};
     for (uint32_t v = 0; v < config.n_views; v++)
         config.view[v] = (nas_augment)context->plan.views[v].augment;
-    return nas_loader_open(&context->source, &context->split, &config, t->state.step, &t->loader,
-                           err);
+    return nas_loader_open(&context->source, &context->split, &config, first_step, loader, err);
 }
 
 int nas_learner_open(const nas_context *context, const char *checkpoint, nas_learner *t,
@@ -66,7 +65,7 @@ int nas_learner_open(const nas_context *context, const char *checkpoint, nas_lea
     *t = (nas_learner){.context = context};
     int rc = allocate(t, err);
     if (!rc && checkpoint) rc = resume(t, checkpoint, err);
-    if (!rc) rc = open_loader(t, err);
+    if (!rc) rc = nas_learner_loader(context, t->state.step, &t->loader, err);
     if (!rc) rc = nas_step_open(context, nas_loader_pool(t->loader), &t->step, err);
     t->earlier = t->state.seconds;
     t->opened = nas_seconds();

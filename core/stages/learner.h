@@ -25,6 +25,10 @@ int nas_learner_open(const nas_context *context, const char *checkpoint, nas_lea
                      nas_error *err);
 void nas_learner_close(nas_learner *learner); /* zeroed is fine */
 
+/* The batches that such a training reads, from a step on. The caller closes the loader. [main] */
+int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_loader **loader,
+                       nas_error *err);
+
 /* One step: waits for its batch, changes the weights and their average. A loss or gradient that is
  * not finite is NAS_ERR_NUMERIC. [main] */
 int nas_learner_step(nas_learner *learner, nas_error *err);

@@ -163,6 +163,11 @@ size_t nas_step_bytes(const nas_step *step) {
     return bytes;
 }
 
+void nas_step_profile(nas_step *step, nas_profile *profile) {
+    for (uint32_t p = 0; p < step->n_parts; p++) nas_engine_profile(step->student[p], profile);
+    if (step->tutor) nas_engine_profile(step->tutor, profile);
+}
+
 /* ---- Running ---- */
 
 /* One subnet's turn. */

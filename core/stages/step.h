@@ -9,7 +9,7 @@
 #include "data/loader.h"
 #include "stages/context.h"
 #include "stages/metrics.h"
-#include "supernet/engine.h"
+#include "supernet/profile.h"
 
 /* Opened once for a training; its arrays are its own. Rows of the student: the labelled images,
  * then each view that has a student, in order of views.
@@ -47,6 +47,9 @@ void nas_step_close(nas_step *step); /* zeroed is fine */
 
 /* Bytes that the engines hold. */
 size_t nas_step_bytes(const nas_step *step);
+
+/* All engines of the step add what they do to the profile, as in nas_engine_profile. [main] */
+void nas_step_profile(nas_step *step, nas_profile *profile);
 
 /* The genome of the i-th subnet that step t trains: by the seed, t and i alone. */
 nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i);

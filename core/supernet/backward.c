@@ -181,12 +181,16 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
                          nas_real *gradient) {
     e->weights = weights;
     e->gradient = gradient;
+    double start = nas_profile_start(e);
     nas_head_backward(e, logits_grad);
+    nas_profile_head(e, true, start);
     for (int i = e->n_units - 1; i >= 0; i--) {
+        start = nas_profile_start(e);
         sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}};
         finish_bn(e, &e->units[i]);
         if (e->units[i].kind == UNIT_POINTWISE) turn_weights(e, &e->units[i]);
         nas_parallel(e->pool, NAS_CHUNKS, i % 2, sweep_chunk, &s);
         nas_parallel(e->pool, NAS_CHUNKS, false, add_chunk, &s);
+        nas_profile_unit(e, i, true, start);
     }
 }

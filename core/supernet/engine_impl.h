@@ -12,7 +12,7 @@
 #include "base/threads.h"
 #include "nn/gemm.h"
 #include "nn/kernels.h"
-#include "supernet/engine.h"
+#include "supernet/profile.h"
 
 #define MAX_UNITS (2 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 3)
 #define MAX_NODES (1 + NAS_MAX_STAGES * NAS_MAX_DEPTH)
@@ -117,6 +117,7 @@ struct nas_engine {
     const nas_bn_stats *fixed; /* batch norm's statistics, or NULL */
     bool dropped;              /* dropout was applied */
     nas_real *gradient;
+    nas_profile *profile; /* NULL: none */
 };
 
 /* engine_plan.c: units and buffers of the selected subnet. */
@@ -174,5 +175,10 @@ size_t nas_squeeze_partial(const squeeze *s);
 void nas_head_pool(nas_engine *e, const group *at);
 void nas_head_forward(nas_engine *e, const nas_forward *how, nas_real *logits);
 void nas_head_backward(nas_engine *e, const nas_real *logits_grad);
+
+/* engine_profile.c: what was done since `start`, if there is a profile. */
+double nas_profile_start(const nas_engine *e);
+void nas_profile_unit(nas_engine *e, int index, bool backward, double start);
+void nas_profile_head(nas_engine *e, bool backward, double start);
 
 #endif

@@ -238,10 +238,14 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
         nas_parallel(e->pool, NAS_CHUNKS, false, infer_chunk, &s);
     } else {
         for (; s.unit < e->n_units; s.unit++) {
+            double start = nas_profile_start(e);
             nas_parallel(e->pool, NAS_CHUNKS, s.unit % 2, sweep_chunk, &s);
             finish_moments(e, &e->units[s.unit]);
+            nas_profile_unit(e, s.unit, false, start);
         }
         if (logits) nas_parallel(e->pool, NAS_CHUNKS, false, pool_chunk, &s);
     }
+    double start = nas_profile_start(e);
     if (logits) nas_head_forward(e, how, logits);
+    if (logits && !how->stats) nas_profile_head(e, false, start);
 }

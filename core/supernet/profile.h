@@ -1,0 +1,37 @@
+/* Where an engine's time goes: seconds, arithmetic and memory traffic for each kind of layer. */
+#ifndef NAS_SUPERNET_PROFILE_H
+#define NAS_SUPERNET_PROFILE_H
+
+#include "supernet/engine.h"
+
+typedef enum nas_part {
+    NAS_PART_STEM,
+    NAS_PART_EXPAND,
+    NAS_PART_DEPTHWISE,
+    NAS_PART_PROJECT, /* with squeeze-excite */
+    NAS_PART_HEAD,    /* the last 1x1 convolution */
+    NAS_PART_LINEAR,  /* pooling and the linear layers */
+    NAS_PARTS
+} nas_part;
+
+/* Each convolution with its batch norm and activation. flops: two for a multiplication and its
+ * addition, of convolutions and linear layers alone. bytes: what passes over main memory if each
+ * stored activation or gradient is read or written once by each sweep that uses it, and all else
+ * stays in cache. */
+typedef struct nas_work {
+    double seconds, flops, bytes;
+} nas_work;
+
+/* Sums; zeroed: empty. */
+typedef struct nas_profile {
+    nas_work forward[NAS_PARTS], backward[NAS_PARTS];
+} nas_profile;
+
+/* "stem", "expand", ... */
+const char *nas_part_name(nas_part part);
+
+/* From now on every forward call with batch statistics and every backward call adds what it does to
+ * the profile, which must outlive them; NULL: no longer. [main] */
+void nas_engine_profile(nas_engine *engine, nas_profile *profile);
+
+#endif

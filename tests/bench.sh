@@ -1,0 +1,55 @@
+#!/bin/sh
+# nashost bench: every kind runs on images of its own, and says what scripts read.
+set -u
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+root=$(cd "$(dirname "$0")/.." && pwd)
+# The plugins of this build, and what is shipped beside them.
+sed "s#build/plugins#$NASHOST_PLUGIN_DIR#" "$root/plugins.json" >"$work/plugins.json"
+ln -s "$root/spaces" "$root/pipelines" "$work"
+export NASHOST_HOME="$work"
+unset NASHOST_PLUGINS
+
+small="train.batch=4 train.mu=1 train.subnets=2 split.labelled=20 split.heldout=20
+       search.calibration_images=20 dataset.options.train=80"
+
+check() { # kind, keys...
+    kind=$1
+    shift
+    if ! "$NASHOST" bench "$kind" --rounds 1 --threads 1 --json \
+        --set $small >"$work/out" 2>"$work/err"; then
+        echo "not ok - bench $kind: $(cat "$work/err")"
+        return
+    fi
+    missing=$(python3 - "$work/out" "$@" <<'PYTHON'
+import json, sys
+
+result = json.load(open(sys.argv[1]))
+for key in ["threads", "rounds", "ms_per_step", "ms_min", "ms_max", "images_per_s", *sys.argv[2:]]:
+    if key not in result:
+        print(key, end=" ")
+if not 0 < result["ms_min"] <= result["ms_per_step"] <= result["ms_max"]:
+    print("order of times", end=" ")
+if not 1 << 20 < result["peak_rss_bytes"] < 1 << 34:
+    print("peak_rss_bytes", end=" ")
+if result["bench"] == "train":
+    parts = sum(layer["ms"] for layer in result["layers"]) + result["other_ms"]
+    if not result["ms_min"] * 0.99 <= parts <= result["ms_max"] * 1.01:
+        print("parts do not add up to the step", end=" ")
+PYTHON
+    )
+    if [ -z "$missing" ]; then echo "ok - bench $kind"; else echo "not ok - bench $kind: $missing"; fi
+}
+
+check train batch mu gflops gbyte_per_s layers other_ms limits cpu_ms_per_step
+check eval images ms_calibrate ms_evaluate gflops
+check score score
+check augment images
+check gemm products limits
+
+"$NASHOST" bench trian >"$work/out" 2>"$work/err"
+if [ $? = 2 ] && grep -q 'did you mean "nashost bench train"' "$work/err"; then
+    echo "ok - a wrong kind is told"
+else
+    echo "not ok - a wrong kind: $(cat "$work/err")"
+fi
