@@ -47,7 +47,9 @@ static void try_as(bool images, int layout, const uint8_t *data, size_t bytes) {
     if (!rc && a->n * item_bytes(a) > MAX_RATIO * (uint64_t)bytes + MAX_RATIO) abort();
     if (!rc) rc = images ? read_images(self, a, &err) : read_labels(self, 0, MAX_CLASSES, &err);
     if (!rc && !images) rc = count_classes(self, &err);
-    if (!rc && !images) rc = cut_names(self, &err);
+    if (!rc && !images)
+        rc = nas_class_names(config.class_names, self->classes, a->name, &self->text,
+                             &self->class_names, &err);
     if (strchr(err.message, '\n')) abort();
     npy_destroy(self);
 }

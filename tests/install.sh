@@ -23,8 +23,8 @@ check() { # what, and a command that must succeed
         failed=1
     fi
 }
-build_make() { # in the tree, with the flags that this build has
-    make -C "$root" --no-print-directory BUILD="$build" "$@"
+build_make() { # in the tree; what this build has made stays as it is
+    make -C "$root" --no-print-directory -o all BUILD="$build" "$@"
 }
 own_make() { # outside the tree, with flags of its own
     env -u NASHOST -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u CC -u CFLAGS make --no-print-directory "$@"

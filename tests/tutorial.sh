@@ -10,7 +10,7 @@ build=$(realpath --relative-to="$root" "$(dirname "$NASHOST")")
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/nashost-test-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 unset NASHOST_HOME NASHOST_PLUGINS
-make -C "$root" BUILD="$build" install PREFIX="$scratch/usr" >"$scratch/log" 2>&1 || {
+make -C "$root" -o all BUILD="$build" install PREFIX="$scratch/usr" >"$scratch/log" 2>&1 || {
     cat "$scratch/log"
     echo "not ok - make install"
     exit 1

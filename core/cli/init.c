@@ -96,7 +96,8 @@ static int set_paths(job *j, nas_error *err) {
     if (!j->out) return no_memory(err);
     size_t n = strlen(j->out);
     if (n > 5 && strcmp(j->out + n - 5, ".json") == 0) n -= 5;
-    if (asprintf(&j->schema, "%.*s.schema.json", (int)n, j->out) < 0) j->schema = NULL;
+    char *schema = NULL;
+    j->schema = asprintf(&schema, "%.*s.schema.json", (int)n, j->out) < 0 ? NULL : schema;
     char *out_folder = nas_path_folder(j->out);
     j->out_folder = out_folder ? realpath(out_folder, NULL) : NULL;
     free(out_folder);

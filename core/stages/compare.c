@@ -145,7 +145,7 @@ static int find_in_object(comparison *c, const char *path, json_t *const *values
 static int find(comparison *c, const char *path, json_t *const *values, nas_error *err) {
     if (all_equal(values, c->n)) return NAS_OK;
     if (!all_objects(values, c->n)) return add_difference(c, path, values, err);
-    json_t **inner = calloc(c->n, sizeof *inner);
+    json_t **inner = calloc(c->n, sizeof(json_t *));
     int rc = inner ? NAS_OK : no_memory(err);
     for (size_t k = 0; k < c->n && !rc; k++) rc = find_in_object(c, path, values, k, inner, err);
     free(inner);
@@ -351,8 +351,8 @@ static void free_all(comparison *c) {
 int nas_compare(const char *const *dirs, size_t n, bool json, nas_error *err) {
     comparison c = {.n = n,
                     .dirs = dirs,
-                    .pipelines = calloc(n, sizeof *c.pipelines),
-                    .families = calloc(n, sizeof *c.families),
+                    .pipelines = calloc(n, sizeof(json_t *)),
+                    .families = calloc(n, sizeof(json_t *)),
                     .runs = json_array(),
                     .names = json_array(),
                     .differences = json_array()};

@@ -164,7 +164,7 @@ int nas_context_stopped(const nas_context *context, const char *doing, nas_error
     const volatile sig_atomic_t *stop = context->request->stop;
     if (!stop || !*stop) return NAS_OK;
     return nas_fail(err, NAS_ERR_INTERRUPTED,
-                    "stopped %s; run the same command with the same --out (%s) to go on", doing,
+                    "stopped %s; what was done is saved in %s, and the same command goes on", doing,
                     context->request->out);
 }
 
