@@ -169,7 +169,7 @@ $(FUZZERS): %: %.o $(LIB)
 # ---- run and test ------------------------------------------------------------------------------
 # Sub-makes use every core, unless make was given a -j itself.
 MAKE_ALL = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-.PHONY: run test check bench clang asan tsan coverage fuzz-smoke
+.PHONY: run test check check-engines bench clang asan tsan coverage fuzz-smoke
 run: ## install what is missing, build, run PIPELINE (pipeline.json) with ARGS
 	@scripts/install-deps $(compiler) build run
 	+@$(MAKE_ALL) all
@@ -185,6 +185,12 @@ bench: ## time a training step beside PyTorch of Debian; ARGS as in bench/compar
 	@scripts/install-deps --check bench
 	+@$(MAKE_ALL) all
 	@bench/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
+check-engines: ## 20 exported subnets on 1000 images by onnxruntime, ncnn and a C compiler
+	@scripts/install-deps build run engines
+	@scripts/python-env
+	+@$(MAKE_ALL) all
+	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
+	 tests/export_engines.sh --subnets 20 --images 1000 $(ARGS)
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 clang: ## build with clang, run every test

@@ -240,7 +240,9 @@ static void test_export(void **state) {
     assert_non_null(strstr(t->output, "net.txt: "));
     toys_good(t, call(t, "a", (toys_how){.call = call_export, .json = true}));
     json_t *printed = json_loads(t->output, 0, NULL);
-    assert_string_equal(json_string_value(json_object_get(printed, "file")), out);
+    const json_t *files = json_object_get(printed, "files");
+    assert_int_equal(json_array_size(files), 1);
+    assert_string_equal(json_string_value(json_array_get(files, 0)), out);
     assert_string_equal(json_string_value(json_object_get(printed, "subnet")), "small");
     json_decref(printed);
     to_export.format = "toy-exprot";

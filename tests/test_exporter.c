@@ -132,11 +132,82 @@ static void test_service(void **state) {
     nas_instance_destroy(&instance);
 }
 
+/* ---- A format of two files ---- */
+
+static int write_text(const char *path, const char *text) {
+    FILE *file = fopen(path, "w");
+    if (!file) return NAS_ERR_IO;
+    fputs(text, file);
+    return fclose(file) ? NAS_ERR_IO : NAS_OK;
+}
+
+/* A network without layers cannot be written: the second file is, the first one is not. */
+static int write_two(void *self, const nas_network *network, const char *path, const char *second,
+                     nas_error *err) {
+    (void)self;
+    int rc = write_text(second, "weights");
+    if (!rc && !network->n_layers) return nas_fail(err, NAS_ERR_INPUT, "no layers");
+    return rc ? rc : write_text(path, "graph");
+}
+
+static int write_one(void *self, const nas_network *network, const char *path, nas_error *err) {
+    (void)self, (void)network, (void)path;
+    return nas_fail(err, NAS_ERR_PLUGIN, "write() is not for formats of two files");
+}
+
+static void check_text(const char *path, const char *expected) {
+    char *text;
+    size_t bytes;
+    nas_error err = {0};
+    if (nas_file_read(path, 100, &text, &bytes, &err)) fail_msg("%s", err.message);
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void check_second(const nas_instance *plugin, const char *path, const char *expected) {
+    char *second = nas_export_second(plugin, path);
+    if (expected)
+        assert_string_equal(second, expected);
+    else
+        assert_null(second);
+    free(second);
+}
+
+static void test_two_files(void **state) {
+    const fixture *f = *state;
+    nas_export_api api = {.size = sizeof api,
+                          .extension = "param",
+                          .write = write_one,
+                          .second_extension = "bin",
+                          .write_two = write_two};
+    const nas_plugin plugin = {.vtable = &api};
+    const nas_instance instance = {.plugin = &plugin};
+    nas_network network = {.size = sizeof network};
+    char first[FIXTURE_PATH + 32], second[FIXTURE_PATH + 32];
+    nas_error err = {0};
+    check_second(&instance, "a.b/net.param", "a.b/net.bin");
+    check_second(&instance, "net", "net.bin");
+    check_second(&instance, "netparam", "netparam.bin");
+    snprintf(first, sizeof first, "%s/net.param", f->folder);
+    snprintf(second, sizeof second, "%s/net.bin", f->folder);
+    assert_int_equal(nas_export_file(&instance, &network, first, &err), NAS_ERR_INPUT);
+    assert_false(nas_file_exists(first) || nas_file_exists(second));
+    network.n_layers = 1;
+    assert_int_equal(nas_export_file(&instance, &network, first, &err), NAS_OK);
+    check_text(first, "graph");
+    check_text(second, "weights");
+    api.size = offsetof(nas_export_api, second_extension); /* a plugin of before */
+    check_second(&instance, "net.param", NULL);
+    assert_int_equal(nas_export_file(&instance, &network, first, &err), NAS_ERR_PLUGIN);
+    check_text(first, "graph");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_fills, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_service, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_files, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,30 +90,70 @@ static int fill(const nas_network *network, filled *f, nas_error *err) {
     return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
 }
 
-int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const char *path,
-                       nas_error *err) {
-    const nas_export_api *api = exporter->instance.plugin->vtable;
-    filled f;
-    int rc = fill(network, &f, err);
-    if (rc) return rc;
-    rc = api->write(exporter->instance.self, &f.network, path, err);
-    free_filled(&f);
-    return rc;
+static const nas_export_api *api_of(const nas_instance *plugin) {
+    return plugin->plugin->vtable;
+}
+
+static bool has_two(const nas_instance *plugin) {
+    const nas_export_api *api = api_of(plugin);
+    return NAS_HAS(api, write_two) && api->second_extension && api->write_two;
+}
+
+char *nas_export_second(const nas_instance *plugin, const char *path) {
+    const nas_export_api *api = api_of(plugin);
+    char *name = NULL;
+    if (!has_two(plugin)) return NULL;
+    size_t n = strlen(path), end = strlen(api->extension);
+    bool cut = n > end && path[n - end - 1] == '.' && strcmp(path + n - end, api->extension) == 0;
+    if (asprintf(&name, "%.*s.%s", (int)(cut ? n - end - 1 : n), path, api->second_extension) < 0)
+        return NULL;
+    return name;
 }
 
 typedef struct writing {
     const nas_instance *plugin;
     const nas_network *network;
+    const char *first, *second; /* where to write them; second NULL: there is but one */
 } writing;
 
-static int write_temporary(void *context, const char *temporary, nas_error *err) {
-    const writing *w = context;
-    const nas_export_api *api = w->plugin->plugin->vtable;
-    return api->write(w->plugin->self, w->network, temporary, err);
+static int write_both(const writing *w, nas_error *err) {
+    const nas_export_api *api = api_of(w->plugin);
+    if (!has_two(w->plugin)) return api->write(w->plugin->self, w->network, w->first, err);
+    if (!w->second) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %s", w->first);
+    return api->write_two(w->plugin->self, w->network, w->first, w->second, err);
+}
+
+static int with_second(void *context, const char *temporary, nas_error *err) {
+    writing *w = context;
+    w->second = temporary;
+    return write_both(w, err);
+}
+
+/* The second file takes its place before the first one does. */
+static int with_first(void *context, const char *temporary, nas_error *err) {
+    writing *w = context;
+    const char *second = w->second;
+    w->first = temporary;
+    return second ? nas_file_replace(second, with_second, w, err) : write_both(w, err);
 }
 
 int nas_export_file(const nas_instance *plugin, const nas_network *network, const char *path,
                     nas_error *err) {
-    writing w = {plugin, network};
-    return nas_file_replace(path, write_temporary, &w, err);
+    char *second = nas_export_second(plugin, path);
+    writing w = {plugin, network, path, second};
+    int rc = nas_file_replace(path, with_first, &w, err);
+    free(second);
+    return rc;
+}
+
+int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const char *path,
+                       nas_error *err) {
+    filled f;
+    int rc = fill(network, &f, err);
+    if (rc) return rc;
+    char *second = nas_export_second(&exporter->instance, path);
+    rc = write_both(&(writing){&exporter->instance, &f.network, path, second}, err);
+    free(second);
+    free_filled(&f);
+    return rc;
 }

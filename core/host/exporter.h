@@ -20,8 +20,13 @@ const char *nas_exporter_extension(const nas_exporter *exporter);
 int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const char *path,
                        nas_error *err);
 
-/* Writes a network by an instance of an export plugin, whole or not at all. [main] */
+/* Writes a network by an instance of an export plugin: path and, where the format has two files,
+ * the one that nas_export_second names; each whole or not at all. [main] */
 int nas_export_file(const nas_instance *plugin, const nas_network *network, const char *path,
                     nas_error *err);
+
+/* The name of the second file of a format with two, given the first one's: "net.bin" for
+ * "net.param". The caller frees; NULL: there is none, or out of memory. [any] */
+char *nas_export_second(const nas_instance *plugin, const char *path);
 
 #endif

@@ -9,19 +9,37 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-static int print(const nas_run_request *request, const nas_export_request *what,
-                 const nas_space *space, const nas_named *subnet, nas_error *err) {
+/* What was written: a new array of names; *bytes: of all. NULL: out of memory. */
+static json_t *list_files(const nas_instance *plugin, const char *out, long long *bytes) {
+    char *second = nas_export_second(plugin, out);
+    const char *const names[] = {out, second};
+    json_t *files = json_array();
     struct stat status;
-    if (stat(what->out, &status)) status.st_size = 0; /* gone again already */
+    *bytes = 0;
+    for (int i = 0; i < 2 && names[i]; i++) {
+        if (stat(names[i], &status) == 0) *bytes += status.st_size;
+        json_array_append_new(files, json_string(names[i]));
+    }
+    free(second);
+    return files;
+}
+
+static int print(const nas_run_request *request, const nas_export_request *what,
+                 const nas_space *space, const nas_instance *plugin, const nas_named *subnet,
+                 nas_error *err) {
+    long long bytes;
+    json_t *files = list_files(plugin, what->out, &bytes);
     if (!request->json) {
         char genome[256];
         nas_genome_short(space, &subnet->genome, genome, sizeof genome);
-        printf("%s: %lld bytes, %s, subnet %s\n", what->out, (long long)status.st_size,
-               what->format, genome);
+        for (size_t i = 0; i < json_array_size(files); i++)
+            printf("%s%s", i ? ", " : "", json_string_value(json_array_get(files, i)));
+        printf(": %lld bytes, %s, subnet %s\n", bytes, what->format, genome);
+        json_decref(files);
         return NAS_OK;
     }
-    json_t *json = json_pack("{s:s, s:s, s:I, s:s, s:o}", "file", what->out, "format", what->format,
-                             "bytes", (json_int_t)status.st_size, "subnet", subnet->name, "genome",
+    json_t *json = json_pack("{s:o, s:s, s:I, s:s, s:o}", "files", files, "format", what->format,
+                             "bytes", (json_int_t)bytes, "subnet", subnet->name, "genome",
                              nas_genome_to_json(space, &subnet->genome));
     if (json) {
         json_dumpf(json, stdout, JSON_INDENT(2));
@@ -57,7 +75,7 @@ static int export_subnet(nas_context *context, const nas_export_request *what, n
                                  &place, &plugin, err);
     if (rc) return rc;
     rc = write_subnet(context, &plugin, &subnet, what->out, err);
-    if (!rc) rc = print(request, what, &context->space, &subnet, err);
+    if (!rc) rc = print(request, what, &context->space, &plugin, &subnet, err);
     nas_instance_destroy(&plugin);
     return rc;
 }

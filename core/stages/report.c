@@ -21,6 +21,22 @@ typedef struct report {
 
 /* ---- One subnet ---- */
 
+/* Writes family/NAME.EXT by an export plugin, and a second file where the format has two. */
+static int export_one(const report *r, const nas_instance *plugin, const char *name,
+                      const nas_network *network, json_t *files, nas_error *err) {
+    const nas_export_api *api = plugin->plugin->vtable;
+    char file[96], path[NAS_RUNDIR_PATH];
+    snprintf(file, sizeof file, "family/%.32s.%.32s", name, api->extension);
+    int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
+    if (!rc) rc = nas_export_file(plugin, network, path, err);
+    if (rc) return rc;
+    char *second = nas_export_second(plugin, file);
+    bool good = !json_array_append_new(files, json_string(file)) &&
+                (!second || !json_array_append_new(files, json_string(second)));
+    free(second);
+    return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+}
+
 /* Writes family/NAME.EXT by every export plugin, and adds the names to files. */
 static int export_all(const report *r, const char *name, const nas_genome *genome, json_t *files,
                       nas_error *err) {
@@ -28,15 +44,8 @@ static int export_all(const report *r, const char *name, const nas_genome *genom
     nas_folded net;
     int rc = nas_folded_make(r->evaluator, genome, &net, err);
     if (rc) return rc;
-    for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++) {
-        const nas_export_api *api = context->exports[i].plugin->vtable;
-        char file[96], path[NAS_RUNDIR_PATH];
-        snprintf(file, sizeof file, "family/%.32s.%.32s", name, api->extension);
-        rc = nas_rundir_path(context->request->out, file, path, sizeof path, err);
-        if (!rc) rc = nas_export_file(&context->exports[i], &net.lowered->network, path, err);
-        if (!rc && json_array_append_new(files, json_string(file)))
-            rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
-    }
+    for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
+        rc = export_one(r, &context->exports[i], name, &net.lowered->network, files, err);
     nas_folded_free(&net);
     return rc;
 }

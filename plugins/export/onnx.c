@@ -416,7 +416,7 @@ static void destroy(void *self) {
     (void)self;
 }
 
-static const nas_export_api api = {sizeof api, "onnx", write_network};
+static const nas_export_api api = {.size = sizeof api, .extension = "onnx", .write = write_network};
 
 static const nas_plugin plugin = {
     .magic = NAS_MAGIC,

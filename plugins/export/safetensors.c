@@ -162,7 +162,8 @@ static void destroy(void *self) {
     (void)self;
 }
 
-static const nas_export_api api = {sizeof api, "safetensors", write_network};
+static const nas_export_api api = {
+    .size = sizeof api, .extension = "safetensors", .write = write_network};
 
 static const nas_plugin plugin = {
     .magic = NAS_MAGIC,

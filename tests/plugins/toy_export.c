@@ -27,7 +27,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     return *self ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
 }
 
-static const nas_export_api api = {sizeof api, "txt", write_file};
+static const nas_export_api api = {.size = sizeof api, .extension = "txt", .write = write_file};
 
 static const nas_plugin plugin = {
     .magic = NAS_MAGIC,

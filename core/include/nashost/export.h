@@ -11,6 +11,12 @@ typedef struct nas_export_api {
     /* Writes a subnet with folded weights to path. The host gives a temporary path and renames it
      * once write() has succeeded. [main] */
     int (*write)(void *self, const nas_network *network, const char *path, nas_error *err);
+    /* For a format of two files, else NULL: the extension of the second file, without the dot, and
+     * the function that is then called instead of write(). The second file's final name is the
+     * first one's with the other extension; path and second are temporary, as above. [main] */
+    const char *second_extension;
+    int (*write_two)(void *self, const nas_network *network, const char *path, const char *second,
+                     nas_error *err);
 } nas_export_api;
 
 /* An extension of the host (nas_host's), "nas.export/1": files of networks for a plugin that has to
@@ -23,8 +29,9 @@ typedef struct nas_export_service {
     int (*open)(const nas_host *host, const char *id, void **exporter, nas_error *err);
     /* The extension of its files, without the dot. */
     const char *(*extension)(void *exporter);
-    /* Writes a network to path. Weights that are missing are drawn at random, the same each time; a
-     * missing mean is 0, a missing deviation 1: good enough to time the network. [worker] */
+    /* Writes a network to path, and to a second file beside it where the format has two. Weights
+     * that are missing are drawn at random, the same each time; a missing mean is 0, a missing
+     * deviation 1: good enough to time the network. [worker] */
     int (*write)(void *exporter, const nas_network *network, const char *path, nas_error *err);
     void (*close)(void *exporter); /* NULL-safe [main] */
 } nas_export_service;

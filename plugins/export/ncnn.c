@@ -1,0 +1,275 @@
+/* Writes a subnet for ncnn: NET.param, the graph as text, and NET.bin, the weights. Input "image":
+ * pixels 0 to 255 as ncnn::Mat::from_pixels gives them; output "logits". Formats:
+ * https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure */
+#include <nashost/deploy.h>
+
+#include <stdlib.h>
+
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "ncnn's weights are little-endian; this writer copies floats as they lie in memory"
+#endif
+
+/* ---- The graph ---- */
+
+/* ncnn's layers and blobs; a blob is read by one layer, so what several read is split first. */
+typedef struct graph {
+    const nas_network *net;
+    FILE *file; /* NULL: only count */
+    uint32_t layers, blobs;
+    uint32_t *readers; /* [n_layers + 1]: of the normalised image, and of each layer's result */
+    uint32_t *served;  /* likewise: those that have their copy already */
+} graph;
+
+static void count_readers(graph *g) {
+    for (uint32_t i = 0; i < g->net->n_layers; i++)
+        for (int k = 0; k < 2; k++) {
+            int32_t input = nas_network_layer(g->net, i)->input[k];
+            if (input >= NAS_INPUT_IMAGE) g->readers[input + 1]++;
+        }
+}
+
+static const char *name_of(const graph *g, int32_t index) {
+    return index == NAS_INPUT_IMAGE ? "normalised"
+                                    : nas_network_layer(g->net, (uint32_t)index)->name;
+}
+
+/* The blob of a result for its next reader: the blob itself, or one of its copies. */
+static void print_input(graph *g, int32_t index) {
+    uint32_t which = g->served[index + 1]++;
+    if (!g->file) return;
+    fprintf(g->file, " %s", name_of(g, index));
+    if (g->readers[index + 1] > 1) fprintf(g->file, ".%u", which);
+}
+
+/* The beginning of a layer's line, up to its input blobs. */
+static void begin_layer(graph *g, const char *type, const char *name, const char *suffix,
+                        unsigned inputs, unsigned outputs) {
+    g->layers++;
+    g->blobs += outputs;
+    if (g->file) fprintf(g->file, "%s %s%s %u %u", type, name, suffix, inputs, outputs);
+}
+
+static void print_text(const graph *g, const char *first, const char *second) {
+    if (g->file) fprintf(g->file, "%s%s", first, second);
+}
+
+/* Copies a result that several layers read. */
+static void split(graph *g, int32_t index) {
+    uint32_t n = g->readers[index + 1];
+    if (n < 2) return;
+    begin_layer(g, "Split", name_of(g, index), ".split", 1, n);
+    print_text(g, " ", name_of(g, index));
+    for (uint32_t k = 0; k < n && g->file; k++) fprintf(g->file, " %s.%u", name_of(g, index), k);
+    print_text(g, "\n", "");
+}
+
+/* ---- Layers ---- */
+
+static void add_input(graph *g) {
+    nas_shape image = g->net->image;
+    begin_layer(g, "Input", "image", "", 0, 1);
+    if (g->file) fprintf(g->file, " image 0=%u 1=%u 2=%u\n", image.w, image.h, image.c);
+    begin_layer(g, "Scale", "normalise", "", 1, 1);
+    if (g->file) fprintf(g->file, " image normalised 0=%u 1=1\n", image.c);
+    split(g, NAS_INPUT_IMAGE);
+}
+
+/* Relu and h-swish are part of ncnn's convolutions and products. */
+static bool is_fused(const nas_layer *layer) {
+    return nas_deploy_weighs(layer) &&
+           (layer->activation == NAS_ACT_RELU || layer->activation == NAS_ACT_HSWISH);
+}
+
+static void print_fused(const graph *g, const nas_layer *layer) {
+    if (!g->file || !is_fused(layer)) return;
+    if (layer->activation == NAS_ACT_RELU)
+        fputs(" 9=1", g->file);
+    else /* x * min(max(x * alpha + beta, 0), 1) */
+        fputs(" 9=6 -23310=2,1.66666672e-01,5.0e-01", g->file);
+}
+
+/* The layer's own line; result: the blob it makes. */
+static void add_operation(graph *g, const nas_layer *layer, const char *result,
+                          const char *suffix) {
+    static const char *const types[] = {
+        "",         "Convolution", "ConvolutionDepthWise", "InnerProduct", "Pooling",
+        "BinaryOp", "BinaryOp"};
+    bool pair = layer->input[1] != NAS_INPUT_NONE;
+    begin_layer(g, types[layer->op], layer->name, "", pair ? 2 : 1, 1);
+    print_input(g, layer->input[0]);
+    if (pair && layer->op == NAS_OP_SCALE)
+        print_text(g, " ", layer->name), print_text(g, ".gate", "");
+    else if (pair)
+        print_input(g, layer->input[1]);
+    print_text(g, " ", result);
+    print_text(g, suffix, "");
+    if (!g->file) return;
+    unsigned long long weights = layer->weights;
+    if (layer->op == NAS_OP_LINEAR)
+        fprintf(g->file, " 0=%u 1=1 2=%llu", layer->out.c, weights);
+    else if (nas_deploy_weighs(layer))
+        fprintf(g->file, " 0=%u 1=%u 3=%u 4=%u 5=1 6=%llu", layer->out.c, layer->kernel,
+                layer->stride, layer->kernel / 2, weights);
+    if (layer->op == NAS_OP_DEPTHWISE) fprintf(g->file, " 7=%u", layer->out.c);
+    if (layer->op == NAS_OP_POOL) fputs(" 0=1 4=1", g->file); /* average, global */
+    if (layer->op == NAS_OP_SCALE) fputs(" 0=2", g->file);    /* product */
+    if (layer->op == NAS_OP_ADD) fputs(" 0=0", g->file);
+    print_fused(g, layer);
+    fputc('\n', g->file);
+}
+
+/* A gate [c] must be [c][1][1], so that it is clear along what it scales. */
+static void add_gate(graph *g, const nas_layer *layer) {
+    begin_layer(g, "Reshape", layer->name, ".reshape", 1, 1);
+    print_input(g, layer->input[1]);
+    print_text(g, " ", layer->name);
+    if (g->file) fprintf(g->file, ".gate 0=1 1=1 2=%u\n", layer->in.c);
+}
+
+static void add_layer(graph *g, uint32_t i) {
+    static const char *const types[] = {"", "ReLU", "HardSwish", "HardSigmoid"};
+    const nas_layer *layer = nas_network_layer(g->net, i);
+    const char *result = i + 1 == g->net->n_layers ? "logits" : layer->name;
+    bool apart = layer->activation && !is_fused(layer);
+    if (layer->op == NAS_OP_SCALE) add_gate(g, layer);
+    add_operation(g, layer, result, apart ? ".sum" : "");
+    if (apart) {
+        begin_layer(g, types[layer->activation], layer->name, ".activation", 1, 1);
+        print_text(g, " ", result);
+        print_text(g, ".sum ", result);
+        print_text(g, layer->activation == NAS_ACT_RELU ? "" : " 0=1.66666672e-01 1=5.0e-01", "\n");
+    }
+    split(g, (int32_t)i);
+}
+
+static void add_layers(graph *g) {
+    g->layers = g->blobs = 0;
+    memset(g->served, 0, (g->net->n_layers + 1u) * sizeof *g->served);
+    add_input(g);
+    for (uint32_t i = 0; i < g->net->n_layers; i++) add_layer(g, i);
+}
+
+/* ---- The files ---- */
+
+static bool print_graph(void *context, FILE *file) {
+    graph *g = context;
+    g->file = NULL;
+    add_layers(g);
+    g->file = file;
+    fprintf(file, "7767517\n%u %u\n", g->layers, g->blobs);
+    add_layers(g);
+    return !ferror(file);
+}
+
+typedef struct content {
+    const nas_network *net;
+    float *scratch; /* room for the largest weight and for the image's channels */
+} content;
+
+static bool put(FILE *file, const float *values, size_t n) {
+    return fwrite(values, sizeof *values, n, file) == n;
+}
+
+/* scale = 1 / (255 std), shift = -mean / std. */
+static bool print_normalisation(const content *c, FILE *file) {
+    const nas_network *net = c->net;
+    size_t n = net->image.c;
+    for (size_t i = 0; i < n; i++) c->scratch[i] = (float)(1 / (255 * (double)net->std[i]));
+    if (!put(file, c->scratch, n)) return false;
+    for (size_t i = 0; i < n; i++)
+        c->scratch[i] = (float)(-(double)net->mean[i] / (double)net->std[i]);
+    return put(file, c->scratch, n);
+}
+
+static bool print_weights(void *context, FILE *file) {
+    static const uint32_t single_precision = 0; /* stands before each weight, but no bias */
+    const content *c = context;
+    bool good = print_normalisation(c, file);
+    for (uint32_t i = 0; i < c->net->n_layers && good; i++) {
+        const nas_layer *layer = nas_network_layer(c->net, i);
+        if (!layer->weights) continue;
+        nas_deploy_transpose(layer, c->scratch);
+        good = fwrite(&single_precision, sizeof single_precision, 1, file) == 1 &&
+               put(file, c->scratch, layer->weights) && put(file, layer->bias, layer->biases);
+    }
+    return good;
+}
+
+/* ---- The plugin ---- */
+
+static int write_one(void *self, const nas_network *network, const char *path, nas_error *err) {
+    (void)self, (void)network;
+    return nas_fail(err, NAS_ERR_PLUGIN,
+                    "ncnn: %s: this host writes formats of one file alone; use a newer nashost",
+                    path);
+}
+
+static int write_files(const nas_network *network, graph *g, content *c, const char *param,
+                       const char *bin, nas_error *err) {
+    uint64_t most = network->image.c;
+    for (uint32_t i = 0; i < network->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(network, i);
+        if (layer->weights > most) most = layer->weights;
+    }
+    g->readers = calloc(network->n_layers + 1u, sizeof *g->readers);
+    g->served = calloc(network->n_layers + 1u, sizeof *g->served);
+    c->scratch = calloc(most, sizeof *c->scratch);
+    if (!g->readers || !g->served || !c->scratch)
+        return nas_fail(err, NAS_ERR_MEMORY, "ncnn: out of memory for %s", param);
+    count_readers(g);
+    int rc = nas_deploy_write("ncnn", bin, print_weights, c, err);
+    return rc ? rc : nas_deploy_write("ncnn", param, print_graph, g, err);
+}
+
+static int write_two(void *self, const nas_network *network, const char *path, const char *second,
+                     nas_error *err) {
+    (void)self;
+    graph g = {.net = network};
+    content c = {.net = network};
+    int rc = nas_deploy_check("ncnn", network, err);
+    if (!rc && !network->n_layers)
+        rc = nas_fail(err, NAS_ERR_PLUGIN, "ncnn: expected a network with layers, found none");
+    if (!rc) rc = write_files(network, &g, &c, path, second, err);
+    free(g.readers);
+    free(g.served);
+    free(c.scratch);
+    return rc;
+}
+
+/* Without options an instance has nothing to hold. */
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    (void)config, (void)err;
+    *self = (void *)(uintptr_t)host;
+    return NAS_OK;
+}
+
+static void destroy(void *self) {
+    (void)self;
+}
+
+static const nas_export_api api = {.size = sizeof api,
+                                   .extension = "param",
+                                   .write = write_one,
+                                   .second_extension = "bin",
+                                   .write_two = write_two};
+
+static const nas_plugin plugin = {
+    .magic = NAS_MAGIC,
+    .size = sizeof(nas_plugin),
+    .abi_major = NAS_ABI_MAJOR,
+    .abi_minor = NAS_ABI_MINOR,
+    .kind = NAS_KIND_EXPORT,
+    .id = "ncnn",
+    .version = "0.1.0",
+    .summary = "one subnet for ncnn, as NET.param and NET.bin, that takes pixels of 0 to 255",
+    .license = "Apache-2.0",
+    .source = "https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure",
+    .option_size = sizeof(nas_option),
+    .create = create,
+    .destroy = destroy,
+    .vtable = &api,
+};
+
+const nas_plugin *nas_plugin_entry(void) {
+    return &plugin;
+}
