@@ -19,18 +19,32 @@ static int create(nas_context *context, nas_kind kind, const nas_use *use, nas_i
                                instance, err);
 }
 
+static const char *extension(const nas_instance *plugin, int which) {
+    const nas_export_api *api = plugin->plugin->vtable;
+    if (!which) return api->extension;
+    return NAS_HAS(api, write_two) ? api->second_extension : NULL;
+}
+
+/* An extension that both plugins write, or NULL. */
+static const char *shared_extension(const nas_instance *one, const nas_instance *other) {
+    for (int i = 0; i < 4; i++) {
+        const char *mine = extension(one, i & 1), *theirs = extension(other, i >> 1);
+        if (mine && theirs && strcmp(mine, theirs) == 0) return mine;
+    }
+    return NULL;
+}
+
 /* A platform's files differ in their extensions alone. */
 static int check_exports(const nas_context *context, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     for (size_t i = 0; i < pipeline->n_exports; i++) {
-        const nas_export_api *one = context->exports[i].plugin->vtable;
         for (size_t j = 0; j < i; j++) {
-            const nas_export_api *other = context->exports[j].plugin->vtable;
-            if (strcmp(one->extension, other->extension) == 0)
+            const char *both = shared_extension(&context->exports[i], &context->exports[j]);
+            if (both)
                 return nas_fail(err, NAS_ERR_INPUT,
                                 "%s: export[%zu]: '%s' writes .%s files, as export[%zu] does "
                                 "already; keep one of them",
-                                pipeline->file, i, pipeline->exports[i].id, one->extension, j);
+                                pipeline->file, i, pipeline->exports[i].id, both, j);
         }
     }
     return NAS_OK;
