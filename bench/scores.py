@@ -7,7 +7,7 @@ RUN is the run directory of a trained supernet. Two lists of random subnets:
 
     shared  SHARED subnets with the supernet's weights: top-1 by `nashost eval`
     alone   the first ALONE of them, each trained by itself from random weights in the shape `fixed`
-            with the settings of --alone, then `nashost eval`
+            with the settings of --alone-set, then `nashost eval`
 
 Each score ranks both; the table has Kendall's tau-b and Spearman's rho. What is known is kept in WORK
 and not made again, so the command goes on where it was stopped. The table takes the place of what
@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 BEGIN, END = "<!-- table by bench/scores.py -->", "<!-- end of the table -->"
+PART = 20  # subnets at a time, so that little is lost when this is stopped
 BASELINES = ["params", "macs"]
 PROXIES = ["synflow", "naswot", "grad_norm", "snip", "fisher", "jacob_cov", "zen", "zico"]
 
@@ -40,7 +41,7 @@ def arguments():
                    help="folder of what is known (runs/scores)")
     p.add_argument("--shared", type=int, default=200, help="random subnets (200)")
     p.add_argument("--alone", type=int, default=30, help="of them trained alone (30)")
-    p.add_argument("--alone-set", nargs="+", metavar="KEY=VALUE", help="how; added to --set",
+    p.add_argument("--alone-set", nargs="+", metavar="KEY=VALUE", help="how: changes of the run's pipeline",
                    default=["train.ssl.plugin=supervised", "train.ssl.options={}", "train.mu=0",
                             "train.batch=64", "train.steps=300", "split.labelled=5000"])
     p.add_argument("--weights", nargs="+", default=["initial", "inherited"],
@@ -72,7 +73,7 @@ def known(args, key, make):
     file = args.work / f"{key[0]}-{digest}.json"
     with contextlib.suppress(FileNotFoundError, ValueError):
         return json.loads(file.read_text())
-    print(*[k for k in key if isinstance(k, (str, int))], file=sys.stderr, flush=True)
+    print(*[k for k in key if isinstance(k, (str, int))][:4], file=sys.stderr, flush=True)
     value = make()
     file.with_suffix(".new").write_text(json.dumps(value))
     file.with_suffix(".new").rename(file)
@@ -93,10 +94,10 @@ def with_genomes(args, command, genomes):
 
 
 def top1(args, folder, genomes):
-    """Test top-1 of subnets, ten at a time."""
+    """Test top-1 of subnets."""
     found, mark = [], fingerprint(folder)
-    for i in range(0, len(genomes), 10):
-        part = genomes[i:i + 10]
+    for i in range(0, len(genomes), PART):
+        part = genomes[i:i + PART]
         found += known(args, ["top1", i, mark, part], lambda part=part: [
             s["test_top1"] for s in with_genomes(args, ["eval", folder], part)[0]["subnets"]])
     return found
@@ -108,11 +109,18 @@ def score(args, name, options, genomes):
     if args.images and name in PROXIES and name != "synflow":
         options["images"] = args.images
 
-    def make():
+    def make(part):
         result, cpu = with_genomes(args, ["score", args.run, "--quiet", "--score", name,
-                                          "--options", json.dumps(options)], genomes)
+                                          "--options", json.dumps(options)], part)
         return [[s["score"] for s in result["subnets"]], cpu]
-    return known(args, ["score", name, json.dumps(options), fingerprint(args.run), genomes], make)
+    values, cpu, mark = [], 0, fingerprint(args.run)
+    for i in range(0, len(genomes), PART):
+        part = genomes[i:i + PART]
+        found = known(args, ["score", name, json.dumps(options), i, mark, part],
+                      lambda part=part: make(part))
+        values += found[0]
+        cpu += found[1]
+    return values, cpu
 
 
 def train_alone(args, index, genome):
@@ -221,7 +229,6 @@ def main():
     shared = top1(args, args.run, genomes)
     alone = [train_alone(args, i, g) for i, g in enumerate(genomes[:args.alone])]
     text = table(args, shared, alone, results)
-    print(text)
     if args.out:
         page = args.out.read_text()
         head, found, rest = page.partition(BEGIN)
@@ -229,6 +236,7 @@ def main():
         if not found or not closed:
             sys.exit(f"{args.out}: expected the lines {BEGIN} and {END}")
         args.out.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+    print(text)
 
 
 if __name__ == "__main__":
