@@ -352,8 +352,41 @@ static void any_head_fits(void **state) {
     run_all(ODD_SPACE(STAGE("3", "1, 2"), ""), 700);
 }
 
+static void borrowed_memory_gives_the_same_logits(void **state) {
+    (void)state;
+    enum { N = 12, AREA = SMALL_SIDE * SMALL_SIDE * SMALL_CHANNELS };
+    static nas_real images[N * AREA], own[N * SMALL_CLASSES], borrowed[N * SMALL_CLASSES];
+    nas_space space = small_space("9");
+    nas_supernet *net;
+    nas_engine *lender, *alone, *within, *greedy;
+    nas_error err;
+    assert_int_equal(nas_supernet_create(&space, 1, false, &net, &err), 0);
+    assert_int_equal(
+        nas_engine_create(net, NAS_ENGINE_TRAIN, N, SMALL_SIDE, SMALL_SIDE, 1, &lender, &err), 0);
+    assert_int_equal(
+        nas_engine_create(net, NAS_ENGINE_FORWARD, N, SMALL_SIDE, SMALL_SIDE, 1, &alone, &err), 0);
+    assert_int_equal(nas_engine_create_within(lender, N, &within, &err), 0);
+    assert_int_equal(nas_engine_create_within(lender, 40 * N, &greedy, &err), 0);
+    small_fill(images, N * AREA, 1);
+    nas_input input = {images, N};
+    nas_engine_forward(lender, net->weights, &input, 1, &(nas_forward){0}, borrowed);
+    nas_engine_forward(alone, net->weights, &input, 1, &(nas_forward){0}, own);
+    nas_engine_forward(within, net->weights, &input, 1, &(nas_forward){0}, borrowed);
+    assert_memory_equal(own, borrowed, sizeof own);
+    nas_engine_forward(greedy, net->weights, &input, 1, &(nas_forward){0}, borrowed);
+    assert_memory_equal(own, borrowed, sizeof own);
+    assert_true(nas_engine_bytes(within) < nas_engine_bytes(alone));
+    assert_true(nas_engine_bytes(greedy) > nas_engine_bytes(alone)); /* it needs its own */
+    nas_engine_destroy(greedy);
+    nas_engine_destroy(within);
+    nas_engine_destroy(alone);
+    nas_engine_destroy(lender);
+    nas_supernet_destroy(net);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(borrowed_memory_gives_the_same_logits),
         cmocka_unit_test(threads_change_no_bit),
         cmocka_unit_test(segments_change_no_bit),
         cmocka_unit_test(subnets_leave_nothing_behind),

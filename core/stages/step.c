@@ -124,8 +124,8 @@ static int open_engines(nas_step *step, nas_error *err) {
         rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->part[p], info->height,
                                info->width, threads, &step->student[p], err);
     if (rc || !step->tutored) return rc;
-    return nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, step->tutored, info->height,
-                             info->width, threads, &step->tutor, err);
+    /* The teacher has answered before a student's forward call, so they can use the same memory. */
+    return nas_engine_create_within(step->student[0], step->tutored, &step->tutor, err);
 }
 
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err) {
@@ -148,8 +148,8 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
 }
 
 void nas_step_close(nas_step *step) {
-    for (uint32_t p = 0; p < step->n_parts; p++) nas_engine_destroy(step->student[p]);
     nas_engine_destroy(step->tutor);
+    for (uint32_t p = 0; p < step->n_parts; p++) nas_engine_destroy(step->student[p]);
     void *const memory[] = {
         step->logits,  step->logits_grad, step->tutor_logits, step->distilled,  step->pseudo_labels,
         step->weights, step->mixed,       step->mix.partner,  step->mix.lambda, step->mix.targets};

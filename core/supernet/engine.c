@@ -24,7 +24,8 @@ static void measure(nas_engine *e) {
 }
 
 static bool allocate(nas_engine *e, size_t arena) {
-    e->arena = nas_alloc(arena, sizeof *e->arena);
+    if (e->lender && e->lender->arena_size < arena) e->lender = NULL;
+    e->arena = e->lender ? e->lender->arena : nas_alloc(arena, sizeof *e->arena);
     e->mean = nas_alloc(e->channels, sizeof *e->mean);
     e->var = nas_alloc(e->channels, sizeof *e->var);
     e->a = nas_alloc(e->channels, sizeof *e->a);
@@ -38,26 +39,21 @@ static bool allocate(nas_engine *e, size_t arena) {
         e->partial = nas_alloc(NAS_CHUNKS * e->partial_size, sizeof *e->partial);
         e->turned = nas_alloc(e->partial_size, sizeof *e->turned);
     }
-    e->arena_size = arena;
+    e->arena_size = e->lender ? 0 : arena;
     return e->arena && e->mean && e->var && e->a && e->b && e->ones && e->zeros && e->bn_k &&
            e->sums && e->scratch && ((e->partial && e->turned) || e->mode != NAS_ENGINE_TRAIN);
 }
 
-int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
-                      uint32_t height, uint32_t width, int threads, nas_engine **engine,
-                      nas_error *err) {
+/* A new engine of what `like` says: supernet, mode, sizes, threads, lender. */
+static int create(const nas_engine *like, nas_engine **engine, nas_error *err) {
     *engine = NULL;
     nas_engine *e = nas_alloc(1, sizeof *e);
     if (!e) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for an engine");
-    e->supernet = supernet;
+    *e = *like;
     e->kernels = nas_kernels_pick();
-    e->mode = mode;
-    e->max_images = max_images;
-    e->height = height;
-    e->width = width;
-    e->threads = threads < 1 ? 1 : threads > NAS_CHUNKS ? NAS_CHUNKS : threads;
-    nas_genome largest = nas_genome_largest(&supernet->space);
-    nas_arch arch = nas_genome_decode(&supernet->space, &largest);
+    nas_genome largest = nas_genome_largest(&e->supernet->space);
+    nas_arch arch = nas_genome_decode(&e->supernet->space, &largest);
+    uint32_t max_images = e->max_images;
     size_t arena = nas_engine_lay_out(e, &arch, max_images);
     measure(e);
     if (nas_pool_create(e->threads, &e->pool, err) != NAS_OK) {
@@ -77,10 +73,40 @@ int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32
     return NAS_OK;
 }
 
+int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
+                      uint32_t height, uint32_t width, int threads, nas_engine **engine,
+                      nas_error *err) {
+    const nas_engine like = {
+        .supernet = supernet,
+        .mode = mode,
+        .max_images = max_images,
+        .height = height,
+        .width = width,
+        .threads = threads < 1            ? 1
+                   : threads > NAS_CHUNKS ? NAS_CHUNKS
+                                          : threads,
+    };
+    return create(&like, engine, err);
+}
+
+int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_engine **engine,
+                             nas_error *err) {
+    const nas_engine like = {
+        .supernet = lender->supernet,
+        .mode = NAS_ENGINE_FORWARD,
+        .max_images = max_images,
+        .height = lender->height,
+        .width = lender->width,
+        .threads = lender->threads,
+        .lender = lender,
+    };
+    return create(&like, engine, err);
+}
+
 void nas_engine_destroy(nas_engine *e) {
     if (!e) return;
     nas_pool_destroy(e->pool);
-    free(e->arena);
+    if (!e->lender) free(e->arena);
     free(e->mean);
     free(e->var);
     free(e->a);

@@ -44,6 +44,12 @@ typedef struct nas_forward {
 int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
                       uint32_t height, uint32_t width, int threads, nas_engine **engine,
                       nas_error *err);
+
+/* A second engine, for the same images, threads and supernet in mode FORWARD, which keeps what it
+ * works on in the lender's memory if that is large enough: a forward call of either undoes what the
+ * other one's left there for its backward call. The lender must outlive it. [main] */
+int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_engine **engine,
+                             nas_error *err);
 void nas_engine_destroy(nas_engine *engine); /* NULL-safe */
 
 /* Bytes that the engine holds. */

@@ -94,6 +94,7 @@ struct nas_engine {
 
     /* Memory: one block, cut up by select(). */
     nas_real *arena;
+    const nas_engine *lender; /* whose arena it is; NULL: its own */
     size_t arena_size, arena_used;
     size_t y_room, z_room; /* mode FORWARD: largest values of a unit, of a node */
     nas_real *ping[2], *pong[2];
