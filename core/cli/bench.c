@@ -54,7 +54,9 @@ static void print_rows(const json_t *rows) {
     json_t *row, *value;
     const char *key;
     putchar('\n');
-    json_object_foreach(json_array_get(rows, 0), key, value) printf("%16s", key);
+    json_object_foreach(json_array_get(rows, 0), key, value) {
+        printf("%16s", key);
+    }
     putchar('\n');
     json_array_foreach(rows, i, row) {
         json_object_foreach(row, key, value) {
