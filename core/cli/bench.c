@@ -78,7 +78,9 @@ static void print_text(json_t *result) {
             print_rows(value);
         } else if (json_is_object(value)) {
             printf("%s:\n", key);
-            json_object_foreach(value, inner, part) print_value(inner, part);
+            json_object_foreach(value, inner, part) {
+                print_value(inner, part);
+            }
         } else {
             print_value(key, value);
         }
