@@ -13,7 +13,8 @@
  *   "peak_rss_bytes"              most memory that the process has held so far
  *
  * train: a step is batches, teacher, every subnet's gradient, the weights' update. Further "batch",
- *   "mu", "subnets", "isa", "cpu_ms_per_step" (mean, all threads), "gflop_per_step", "gbyte_per_step" (an estimate: see profile.h),
+ *   "mu", "subnets", "isa", "cpu_ms_per_step" (mean, all threads), "gflop_per_step",
+ *   "gbyte_per_step" (an estimate: see profile.h),
  *   "gflops" and "gbyte_per_s" of them at the median; "layers": for each kind of layer and
  *   direction "layer", "pass", "ms", "share", "gflops", "gbyte_per_s"; "other_ms": the step's
  *   remainder (loss, update, waiting for images); "limits": what the machine reaches with the same
