@@ -4,9 +4,12 @@
 #include "stages/progress.h"
 #include "stages/table.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -155,11 +158,43 @@ static void test_progress(void **state) {
     fclose(stream);
 }
 
+/* On a terminal: one line, rewritten, never wider than the window, and wiped at the end. */
+static void test_progress_terminal(void **state) {
+    (void)state;
+    char text[256] = "";
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    assert_true(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    FILE *stream = fopen(ptsname(master), "r+");
+    assert_non_null(stream);
+    const struct winsize size = {.ws_row = 10, .ws_col = 31};
+    assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+    const nas_log log = {stream, NAS_INFO};
+    nas_progress progress = nas_progress_open(&log, "train", 0, 400, false);
+    assert_false(nas_progress_due(&progress));
+    progress.shown -= 1;
+    assert_true(nas_progress_due(&progress));
+    progress.opened = nas_seconds() - 60;
+    nas_progress_show(&progress, 200, "loss 1");
+    nas_progress_show(&progress, 400, "loss 1  1900 images/s");
+    nas_progress_clear(&progress);
+    nas_progress_clear(&progress);
+    assert_true(read(master, text, sizeof text - 1) > 0);
+    assert_string_equal(text, "\rtrain 200/400  loss 1  1:00 le\033[K"
+                              "\rtrain 400/400  loss 1  1900 im\033[K"
+                              "\r\033[K");
+    fclose(stream);
+    close(master);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics), cmocka_unit_test(test_metrics_without_views),
-        cmocka_unit_test(test_jsonl),   cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_table),   cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_metrics_without_views),
+        cmocka_unit_test(test_jsonl),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_progress_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

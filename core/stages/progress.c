@@ -1,5 +1,6 @@
 #include "stages/progress.h"
 
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,6 +31,14 @@ static void clock_text(double seconds, char *buffer, size_t size) {
         snprintf(buffer, size, "%lu:%02lu", s / 60, s % 60);
 }
 
+/* Columns that a line may take: one that wraps could not be wiped. Asked each time, since windows
+ * change. */
+static int columns(FILE *terminal) {
+    struct winsize size;
+    if (ioctl(fileno(terminal), TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return 79;
+    return size.ws_col - 1;
+}
+
 void nas_progress_show(nas_progress *progress, uint64_t done, const char *text) {
     if (progress->silent) return;
     double now = nas_seconds();
@@ -43,7 +52,7 @@ void nas_progress_show(nas_progress *progress, uint64_t done, const char *text) 
     progress->shown = now;
     progress->dirty = progress->terminal;
     if (progress->terminal) {
-        fprintf(progress->log->stream, "\r%s\033[K", line);
+        fprintf(progress->log->stream, "\r%.*s\033[K", columns(progress->log->stream), line);
         fflush(progress->log->stream);
     } else {
         nas_log_line(progress->log, NAS_INFO, "%s", line);

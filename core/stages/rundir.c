@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "stages/events.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -143,6 +144,9 @@ static int settle_searches(const rundir *dir, bool all, nas_error *err) {
                          name);
         if (!rc) rc = remove_file(path, err);
         if (rc) return rc;
+        char run[64];
+        snprintf(run, sizeof run, NAS_EVENTS_SEARCH, name);
+        nas_events_remove(dir->out, run);
     }
     return NAS_OK;
 }

@@ -3,6 +3,7 @@
  *   pipeline.json         as resolved, with every default
  *   split.json            which images were labelled
  *   metrics.jsonl         the course of the training, see stages/metrics.h
+ *   tensorboard/          the same and the searches' scores, see stages/events.h
  *   checkpoint/           an interrupted training, see stages/checkpoint.h
  *   supernet.safetensors  the trained weights
  *   search/NAME.jsonl     every candidate of a platform, see stages/candidate.h

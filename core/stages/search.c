@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "stages/events.h"
 #include "stages/progress.h"
 #include "stages/rundir.h"
 #include "stages/scorer.h"
@@ -37,6 +38,7 @@ typedef struct search {
     nas_error refusal; /* the device's first reason for not running a subnet */
     nas_error failure; /* the first failure of the hardware plugin */
     nas_progress progress;
+    nas_events events;
 } search;
 
 /* ---- The problem as search plugins see it ---- */
@@ -132,6 +134,14 @@ static void show(search *s) {
     nas_progress_show(&s->progress, s->scored, text);
 }
 
+static int log_score(search *s, double score, nas_error *err) {
+    json_t *values = json_pack("{s:o, s:o}", "best_score", nas_number_json(s->best), "score",
+                               nas_number_json(score));
+    int rc = nas_events_write(&s->events, s->scored, values, err);
+    json_decref(values);
+    return rc;
+}
+
 /* Judges a genome: its costs, and its score if it is feasible. counts: as an evaluation. */
 static int consider(search *s, const nas_genome *genome, bool counts, nas_candidate *candidate,
                     nas_error *err) {
@@ -146,6 +156,8 @@ static int consider(search *s, const nas_genome *genome, bool counts, nas_candid
         if (rc) return rc;
         s->scored += counts;
         if (!(candidate->score <= s->best)) s->best = candidate->score;
+        if (counts) rc = log_score(s, candidate->score, err);
+        if (rc) return rc;
     }
     candidate->asked = ++s->asked;
     *nas_memo_find(&s->seen, genome) = *candidate;
@@ -247,12 +259,14 @@ static int search_platform(search *s, const nas_instance *plugin, nas_error *err
     const nas_space *space = &s->context->space;
     nas_genome extremes[2] = {nas_genome_smallest(space), nas_genome_largest(space)};
     nas_candidate candidate;
-    for (int i = 0; i < 2; i++) {
-        int rc = consider(s, &extremes[i], false, &candidate, err);
-        if (rc) return rc;
-        if (i == 0) describe(s, isfinite(candidate.cost.latency_ms));
+    char run[64];
+    snprintf(run, sizeof run, NAS_EVENTS_SEARCH, s->platform->name);
+    int rc = nas_events_open(s->context->request->out, run, 0, &s->events, err);
+    for (int i = 0; i < 2 && !rc; i++) {
+        rc = consider(s, &extremes[i], false, &candidate, err);
+        if (!rc && i == 0) describe(s, isfinite(candidate.cost.latency_ms));
     }
-    return run_plugin(s, plugin, err);
+    return rc ? rc : run_plugin(s, plugin, err);
 }
 
 static const nas_candidate *best_of(const nas_memo *memo) {
@@ -300,6 +314,7 @@ static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_
     /* The problem must outlive the plugin's instance. */
     nas_instance_destroy(&context->search[index]);
     nas_progress_clear(&s.progress);
+    nas_events_close(&s.events);
     const nas_candidate *best = best_of(&s.seen);
     if (!rc && !best) rc = infeasible(&s, err);
     if (!rc && !there) rc = nas_search_file_write(path, &context->space, &s.seen, err);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "stages/events.h"
 #include "stages/learner.h"
 #include "stages/progress.h"
 #include "stages/rundir.h"
@@ -17,6 +18,7 @@ typedef struct training {
     const nas_train_config *config;
     nas_learner learner; /* its metrics: since the last line */
     nas_jsonl jsonl;
+    nas_events events;
     nas_progress progress;
     double logged; /* seconds at the last line */
     char checkpoint[NAS_RUNDIR_PATH], log_path[NAS_RUNDIR_PATH];
@@ -30,6 +32,7 @@ static int open_training(training *t, nas_error *err) {
     if (!rc) rc = nas_rundir_path(request->out, "metrics.jsonl", t->log_path, NAS_RUNDIR_PATH, err);
     if (!rc) rc = nas_learner_open(t->context, t->checkpoint, &t->learner, err);
     if (!rc) rc = nas_jsonl_open(t->log_path, t->learner.state.step, &t->jsonl, err);
+    if (!rc) rc = nas_events_open(request->out, "train", t->learner.state.step, &t->events, err);
     t->logged = t->learner.state.seconds;
     t->progress = nas_progress_open(request->log, "train", t->learner.state.step,
                                     (uint64_t)t->config->steps, request->quiet);
@@ -38,6 +41,7 @@ static int open_training(training *t, nas_error *err) {
 
 static void close_training(training *t) {
     nas_progress_clear(&t->progress);
+    nas_events_close(&t->events);
     nas_jsonl_close(&t->jsonl);
     nas_learner_close(&t->learner);
 }
@@ -63,8 +67,12 @@ static int log_step(training *t, nas_error *err) {
         nas_progress_show(&t->progress, state->step, text);
     }
     if (!every(t, t->config->log_every) && state->step != (uint64_t)t->config->steps) return NAS_OK;
-    int rc = nas_jsonl_write(
-        &t->jsonl, nas_metrics_json(m, state->step, state->seconds, interval, t->learner.lr), err);
+    json_t *line = nas_metrics_json(m, state->step, state->seconds, interval, t->learner.lr);
+    int rc = nas_events_write(&t->events, state->step, line, err);
+    if (rc)
+        json_decref(line);
+    else
+        rc = nas_jsonl_write(&t->jsonl, line, err);
     t->learner.metrics = (nas_metrics){0};
     t->logged = state->seconds;
     return rc;
