@@ -62,6 +62,9 @@ LIBS_tests/test_export_onnx = $(LIBS_plugins/export/onnx)
 # ... and its generated sources
 ONNX_MODEL = $(GENERATED)/onnx.pb-c
 
+# The library that draws the report's charts goes into the program, and from there into each report.
+CHART_JS ?= /usr/share/javascript/chart.js/chart.min.js
+
 # ---- what is built -----------------------------------------------------------------------------
 # The inner loops are compiled once for each instruction set and picked at run time. Their vectors
 # never cross a file, so how vectors are passed (psabi) does not matter.
@@ -75,7 +78,7 @@ MAIN = core/cli/main.c
 LIBSRC = $(filter-out $(MAIN) $(KERNELS),$(wildcard core/*/*.c))
 # The files that the program writes for its users.
 TEMPLATES := $(wildcard templates/* templates/*/*)
-LIBNAMES = $(LIBSRC:.c=.o) core/cli/templates_text.o $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
+LIBNAMES = $(LIBSRC:.c=.o) core/cli/templates_text.o core/stages/page_parts.o $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
 LIB = $(BUILD)/libnashost.a
 # The same sources in double precision, to check gradients against finite differences; without the
 # stages, which pass the engine's numbers to plugins, and those are in single precision.
@@ -123,6 +126,8 @@ $(BUILD)/core/%.o: core/%.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
 $(BUILD)/double/core/%.o: core/%.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
+$(BUILD)/core/stages/page_parts.o: core/stages/page_parts.S $(wildcard core/stages/page/*) $(CHART_JS)
+	$(call compile,$(CORE_FLAGS) -DCHART_JS='"$(CHART_JS)"')
 $(BUILD)/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)

@@ -253,6 +253,14 @@ static void test_networks(void **state) {
     nas_network net = network_of(&layer, 1);
     if (api.cost(self, &net, &result, &err)) fail_msg("%s", err.message);
     assert_near(result.latency_ms, 2 * 0.25);
+    const nas_validation_api *known = nas_plugin_entry()->extension(self, NAS_EXT_VALIDATION);
+    double predicted, measured;
+    assert_true(known->network(self, 1, &predicted, &measured));
+    assert_near(predicted, 2 * (0.5 + 2 * 0.25));
+    assert_near(measured, 1.1);
+    assert_true(known->network(self, 3, &predicted, &measured) && isnan(predicted));
+    assert_false(known->network(self, 4, &predicted, &measured));
+    assert_null(nas_plugin_entry()->extension(self, NAS_EXT_MEASURE));
     nas_plugin_entry()->destroy(self);
     static const struct {
         const char *networks, *message;

@@ -289,6 +289,12 @@ static void test_network(void **state) {
     assert_true(isnan(result.energy_mj));
     assert_int_equal(result.peak_bytes, 2800);
     assert_int_equal(result.flash_bytes, 440);
+    const nas_validation_api *known = nas_plugin_entry()->extension(p, NAS_EXT_VALIDATION);
+    double predicted, measured;
+    assert_true(known->network(p, 0, &predicted, &measured));
+    assert_near(predicted, 1.25 * sum, 1e-6);
+    assert_near(measured, 1.25 * sum, 1e-12);
+    assert_false(known->network(p, 1, &predicted, &measured));
     nas_plugin_entry()->destroy(p);
 }
 

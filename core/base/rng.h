@@ -18,7 +18,8 @@ typedef enum nas_purpose {
     NAS_RNG_CALIBRATE = 8, /* which images calibrate batch norm, and which score */
     NAS_RNG_PLUGIN = 9,
     NAS_RNG_TEST = 10,
-    NAS_RNG_PROBE = 11, /* images, weights and noise of scores; see nashost/probe.h */
+    NAS_RNG_PROBE = 11,  /* images, weights and noise of scores; see nashost/probe.h */
+    NAS_RNG_REPORT = 12, /* which images the report shows, and how they are augmented */
 } nas_purpose;
 
 typedef struct nas_rng {

@@ -3,12 +3,11 @@
 #define NAS_CLI_CLI_H
 
 #include "base/log.h"
+#include "base/version.h"
 #include "host/pipeline.h"
 #include "space/space.h"
 
 #include <signal.h>
-
-#define NASHOST_VERSION "0.1.0"
 
 /* Exit codes; `nashost --help` tells them. */
 typedef enum nas_exit {

@@ -4,7 +4,10 @@
 #include "base/json.h"
 #include "host/exporter.h"
 #include "stages/chosen.h"
+#include "stages/confusion.h"
 #include "stages/folded.h"
+#include "stages/html.h"
+#include "stages/progress.h"
 #include "stages/rundir.h"
 
 #include <math.h>
@@ -16,6 +19,7 @@ typedef struct report {
     nas_evaluator *evaluator;
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
+    json_t *confusions;            /* one a platform */
     nas_table table;
 } report;
 
@@ -50,9 +54,14 @@ static int export_all(const report *r, const char *name, const nas_genome *genom
     return rc;
 }
 
+/* Also adds to the confusions. */
 static int test(const report *r, const nas_genome *genome, double *top1, nas_error *err) {
+    json_t *confusion;
     nas_evaluator_select(r->evaluator, genome);
-    return nas_evaluator_top1(r->evaluator, &r->test, NULL, r->test.n, top1, err);
+    int rc = nas_confusion(r->evaluator, &r->test, top1, &confusion, err);
+    if (!rc && json_array_append_new(r->confusions, confusion))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for report.html");
+    return rc;
 }
 
 /* ---- Platforms ---- */
@@ -116,6 +125,7 @@ static int prepare(report *r, nas_error *err) {
     char folder[NAS_RUNDIR_PATH];
     r->platforms = json_array();
     r->reference = json_object();
+    r->confusions = json_array();
     int rc = nas_rundir_path(context->request->out, "family", folder, sizeof folder, err);
     if (!rc) rc = nas_folder_make(folder, err);
     if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
@@ -124,28 +134,42 @@ static int prepare(report *r, nas_error *err) {
     return rc;
 }
 
-static int publish(const report *r, const double *reference_top1, nas_error *err) {
-    const nas_context *context = r->context;
-    const nas_pipeline *pipeline = context->pipeline;
-    char path[NAS_RUNDIR_PATH];
-    int rc = nas_rundir_path(context->request->out, "family.json", path, sizeof path, err);
-    if (rc) return rc;
-    json_t *family = json_pack("{s:I, s:s, s:s, s:I, s:O, s:O}", "seed", (json_int_t)pipeline->seed,
-                               "dataset", pipeline->dataset.id, "space", context->space.name,
-                               "labelled", (json_int_t)pipeline->labelled, "platforms",
-                               r->platforms, "reference", r->reference);
-    rc = family ? nas_json_save(path, family, err)
-                : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
-    if (!rc && context->request->json) {
+static json_t *family_json(const report *r) {
+    const nas_pipeline *pipeline = r->context->pipeline;
+    return json_pack("{s:I, s:s, s:s, s:I, s:O, s:O}", "seed", (json_int_t)pipeline->seed,
+                     "dataset", pipeline->dataset.id, "space", r->context->space.name, "labelled",
+                     (json_int_t)pipeline->labelled, "platforms", r->platforms, "reference",
+                     r->reference);
+}
+
+static void print(const report *r, const json_t *family, const double *reference_top1) {
+    if (r->context->request->json) {
         json_dumpf(family, stdout, JSON_INDENT(2));
         fputc('\n', stdout);
-    } else if (!rc) {
-        nas_table_print(&r->table, stdout);
-        printf("test top-1 for reference: largest subnet %s, smallest %s\n",
-               nas_text_percent(reference_top1[0]).text, nas_text_percent(reference_top1[1]).text);
+        return;
     }
+    nas_table_print(&r->table, stdout);
+    printf("test top-1 for reference: largest subnet %s, smallest %s\n",
+           nas_text_percent(reference_top1[0]).text, nas_text_percent(reference_top1[1]).text);
+}
+
+static int publish(const report *r, const nas_candidate *chosen, const double *reference_top1,
+                   nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    json_t *family = family_json(r);
+    const nas_html html = {r->context, r->evaluator, chosen, family, r->confusions, r->test.n};
+    int rc = nas_rundir_path(r->context->request->out, "family.json", path, sizeof path, err);
+    if (!rc)
+        rc = family ? nas_json_save(path, family, err)
+                    : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    if (!rc) rc = nas_html_write(&html, err);
+    if (!rc) print(r, family, reference_top1);
     json_decref(family);
     return rc;
+}
+
+static void tell(nas_progress *progress, uint64_t done, const char *what) {
+    if (nas_progress_due(progress)) nas_progress_show(progress, done, what);
 }
 
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
@@ -154,15 +178,24 @@ int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_c
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
     double top1[2] = {NAN, NAN};
+    size_t n = context->pipeline->n_platforms;
+    const nas_run_request *request = context->request;
+    nas_progress progress = nas_progress_open(request->log, "report", 0, n + 2, request->quiet);
     int rc = prepare(&r, err);
-    for (size_t i = 0; i < context->pipeline->n_platforms && !rc; i++)
+    for (size_t i = 0; i < n && !rc; i++) {
+        tell(&progress, i, context->pipeline->platforms[i].name);
         rc = report_platform(&r, i, &chosen[i], err);
+    }
+    tell(&progress, n, "largest");
     if (!rc) rc = report_reference(&r, "largest", &largest, &top1[0], err);
+    tell(&progress, n + 1, "smallest");
     if (!rc) rc = report_reference(&r, "smallest", &smallest, &top1[1], err);
-    if (!rc) rc = publish(&r, top1, err);
+    nas_progress_clear(&progress);
+    if (!rc) rc = publish(&r, chosen, top1, err);
     nas_images_free(&r.test);
     nas_table_free(&r.table);
     json_decref(r.platforms);
     json_decref(r.reference);
+    json_decref(r.confusions);
     return rc;
 }

@@ -1,5 +1,5 @@
 /* The report stage, the only one that reads the test split. Writes family/PLATFORM.EXT for every
- * export plugin, and family.json:
+ * export plugin, report.html (stages/html.h), and family.json:
  *
  *   {"seed", "dataset", "space", "labelled",
  *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},

@@ -8,7 +8,8 @@
  *   supernet.safetensors  the trained weights
  *   search/NAME.jsonl     every candidate of a platform, see stages/candidate.h
  *   family/NAME.EXT       the exported subnets
- *   family.json           the answer, see stages/report.h */
+ *   family.json           the answer, see stages/report.h
+ *   report.html           all of this in pictures, see stages/html.h */
 #ifndef NAS_STAGES_RUNDIR_H
 #define NAS_STAGES_RUNDIR_H
 

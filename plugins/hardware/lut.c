@@ -86,6 +86,17 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
     return NAS_OK;
 }
 
+static bool known_network(void *self, uint32_t i, double *predicted_ms, double *measured_ms) {
+    table *t = self;
+    return nas_lut_known(&t->lut, &t->chain, i, find, &t->lut, predicted_ms, measured_ms);
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_validation_api validation = {sizeof validation, known_network};
+    (void)self;
+    return strcmp(id, NAS_EXT_VALIDATION) == 0 ? &validation : NULL;
+}
+
 static void destroy(void *self) {
     table *t = self;
     if (t) nas_lut_free(&t->lut);
@@ -129,6 +140,7 @@ static const nas_plugin plugin = {
     .create = create,
     .destroy = destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -404,6 +404,17 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
 
 /* ---- Life ---- */
 
+static bool known_network(void *self, uint32_t i, double *predicted_ms, double *measured_ms) {
+    predictor *p = self;
+    return nas_lut_known(&p->lut, &p->chain, i, key_ms, p, predicted_ms, measured_ms);
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_validation_api validation = {sizeof validation, known_network};
+    (void)self;
+    return strcmp(id, NAS_EXT_VALIDATION) == 0 ? &validation : NULL;
+}
+
 static void destroy(void *self) {
     predictor *p = self;
     if (!p) return;
@@ -446,6 +457,7 @@ static const nas_plugin plugin = {
     .create = create,
     .destroy = destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

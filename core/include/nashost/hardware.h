@@ -74,4 +74,14 @@ typedef struct nas_execute_api {
                float *logits, nas_error *err);
 } nas_execute_api;
 
+/* Extension "nas.validation/1": a plugin that predicts, and knows networks whose time was measured
+ * on its device, so that a report can set the two side by side. */
+#define NAS_EXT_VALIDATION "nas.validation/1"
+typedef struct nas_validation_api {
+    uint32_t size;
+    /* The latencies of network i, 0 first; NaN: not known. False: there is none of that number.
+     * [any] */
+    bool (*network)(void *self, uint32_t i, double *predicted_ms, double *measured_ms);
+} nas_validation_api;
+
 #endif

@@ -225,6 +225,19 @@ static inline double nas_lut_chain_ms(const nas_lut_chain *chain, const nas_netw
     return chain->factor * sum + chain->ms_per_weight * weights;
 }
 
+/* The predicted and the measured time of the table's network i, NaN where the sum of its layers is;
+ * false: there is no such network. As nas_validation_api's network. [any] */
+static inline bool nas_lut_known(const nas_lut *t, const nas_lut_chain *chain, uint32_t i,
+                                 double (*layer_ms)(void *context, const char *key), void *context,
+                                 double *predicted_ms, double *measured_ms) {
+    const json_t *network = json_array_get(t->networks, i);
+    if (!network) return false;
+    nas_lut_sum s = nas_lut_sum_of(network, layer_ms, context);
+    *predicted_ms = chain->factor * s.sum + chain->ms_per_weight * s.weights;
+    *measured_ms = s.ms;
+    return true;
+}
+
 /* "a network takes 1.02 times the sum of its layers, and 0.34 ns for each weight (20 networks)" */
 static inline void nas_lut_chain_text(const nas_lut_chain *chain, char *line, size_t size) {
     snprintf(line, size,

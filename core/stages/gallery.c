@@ -1,0 +1,175 @@
+#include "stages/gallery.h"
+
+#include "base/memory.h"
+#include "base/rng.h"
+#include "data/augment.h"
+
+#include <math.h>
+#include <nashost/logits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST = 12, LEAST = 2, MOST_BYTES = 1 << 20, TRIES = 1000, BINS = 10 };
+enum { STREAM_WHICH, STREAM_AUGMENT }; /* of NAS_RNG_REPORT */
+
+/* The images shown. */
+typedef struct gallery {
+    const nas_context *context;
+    size_t area;
+    uint64_t n, index[MOST];
+    uint8_t *weak, *strong, *scratch; /* [n][area], [n][area], [area] */
+    float *logits;                    /* [n][classes] */
+} gallery;
+
+/* ---- Which images, and how they look ---- */
+
+static bool in(const uint64_t *list, uint64_t n, uint64_t index) {
+    for (uint64_t i = 0; i < n; i++)
+        if (list[i] == index) return true;
+    return false;
+}
+
+static void draw(gallery *g) {
+    const nas_split_sets *split = &g->context->split;
+    uint64_t most = MOST_BYTES / g->area;
+    most = most > MOST ? MOST : most < LEAST ? LEAST : most;
+    nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_WHICH, 0);
+    for (int i = 0; i < TRIES && g->n < most; i++) {
+        uint64_t index = nas_rng_below(&rng, (uint32_t)split->n_train);
+        if (!in(g->index, g->n, index) && !in(split->labelled, split->n_labelled, index) &&
+            !in(split->validation, split->n_validation, index) &&
+            !in(split->heldout, split->n_heldout, index))
+            g->index[g->n++] = index;
+    }
+}
+
+static void augment(gallery *g) {
+    const nas_source *source = &g->context->source;
+    const nas_dataset_info *info = &source->info;
+    uint8_t fill[3];
+    for (int c = 0; c < 3; c++) fill[c] = (uint8_t)lroundf(255 * source->mean[c]);
+    for (uint64_t i = 0; i < g->n; i++) {
+        const uint8_t *image = source->train.pixels + g->index[i] * g->area;
+        nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_AUGMENT, i);
+        nas_augment_weak(&g->context->augment, &rng, image, g->weak + i * g->area, info->height,
+                         info->width, info->channels);
+        nas_augment_strong(&g->context->augment, &rng, image, g->strong + i * g->area, g->scratch,
+                           info->height, info->width, info->channels, fill);
+    }
+}
+
+/* ---- As JSON ---- */
+
+/* RFC 4648, section 4. */
+static json_t *base64(const uint8_t *data, size_t n) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t length = (n + 2) / 3 * 4;
+    char *text = nas_alloc(length, 1);
+    if (!text) return NULL;
+    for (size_t i = 0, at = 0; i < n; i += 3) {
+        unsigned left = n - i < 3 ? (unsigned)(n - i) : 3, bits = (unsigned)data[i] << 16;
+        if (left > 1) bits |= (unsigned)data[i + 1] << 8;
+        if (left > 2) bits |= data[i + 2];
+        for (unsigned d = 0; d < 4; d++)
+            text[at++] = d <= left ? digits[bits >> (18 - 6 * d) & 63] : '=';
+    }
+    json_t *json = json_stringn(text, length);
+    free(text);
+    return json;
+}
+
+static json_t *class_json(int32_t label) {
+    return label < 0 ? json_null() : json_integer(label);
+}
+
+static json_t *image_json(const gallery *g, uint64_t i) {
+    const nas_source *source = &g->context->source;
+    int32_t answer;
+    double confidence =
+        nas_confidence(g->logits + i * source->info.classes, source->info.classes, &answer);
+    return json_pack("{s:I, s:o, s:o, s:o, s:i, s:f}", "index", (json_int_t)g->index[i], "weak",
+                     base64(g->weak + i * g->area, g->area), "strong",
+                     base64(g->strong + i * g->area, g->area), "label",
+                     class_json(source->train.labels[g->index[i]]), "answer", (int)answer,
+                     "confidence", confidence);
+}
+
+static json_t *gallery_json(const gallery *g) {
+    const nas_dataset_info *info = &g->context->source.info;
+    json_t *images = json_array();
+    int failed = 0;
+    for (uint64_t i = 0; i < g->n; i++) failed |= json_array_append_new(images, image_json(g, i));
+    json_t *json = json_pack("{s:i, s:i, s:i, s:o}", "height", (int)info->height, "width",
+                             (int)info->width, "channels", (int)info->channels, "images", images);
+    if (!failed) return json;
+    json_decref(json);
+    return NULL;
+}
+
+static void select_largest(nas_evaluator *evaluator) {
+    nas_genome largest = nas_genome_largest(&evaluator->context->space);
+    nas_evaluator_select(evaluator, &largest);
+}
+
+int nas_gallery(nas_evaluator *evaluator, json_t **json, nas_error *err) {
+    const nas_dataset_info *info = &evaluator->context->source.info;
+    gallery g = {.context = evaluator->context};
+    g.area = (size_t)info->height * info->width * info->channels;
+    draw(&g);
+    g.weak = nas_alloc(MOST, g.area);
+    g.strong = nas_alloc(MOST, g.area);
+    g.scratch = nas_alloc(1, g.area);
+    g.logits = nas_alloc(MOST, info->classes * sizeof *g.logits);
+    *json = NULL;
+    if (g.weak && g.strong && g.scratch && g.logits) {
+        augment(&g);
+        select_largest(evaluator);
+        const nas_images weak = {.n = g.n, .pixels = g.weak};
+        nas_evaluator_logits(evaluator, &weak, NULL, g.n, g.logits);
+        *json = gallery_json(&g);
+    }
+    free(g.weak);
+    free(g.strong);
+    free(g.scratch);
+    free(g.logits);
+    return *json ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for sample images");
+}
+
+/* ---- Confidence ---- */
+
+static json_t *bins_json(const nas_evaluator *evaluator, const float *logits) {
+    const nas_context *context = evaluator->context;
+    const nas_split_sets *split = &context->split;
+    size_t classes = context->source.info.classes;
+    uint64_t images[BINS] = {0}, right[BINS] = {0}, judged = 0;
+    for (uint64_t i = 0; i < split->n_heldout; i++) {
+        int32_t answer, label = context->source.train.labels[split->heldout[i]];
+        double confidence = nas_confidence(logits + i * classes, classes, &answer);
+        int bin = (int)fmin(BINS * confidence, BINS - 1);
+        if (label < 0 || isnan(confidence)) continue;
+        judged++;
+        images[bin]++;
+        right[bin] += answer == label;
+    }
+    if (!judged) return json_null();
+    json_t *bins = json_array();
+    for (int b = 0; b < BINS; b++)
+        json_array_append_new(bins,
+                              json_pack("[I, I]", (json_int_t)images[b], (json_int_t)right[b]));
+    return bins;
+}
+
+int nas_confidence_bins(nas_evaluator *evaluator, json_t **json, nas_error *err) {
+    const nas_context *context = evaluator->context;
+    const nas_split_sets *split = &context->split;
+    float *logits = nas_alloc(split->n_heldout + 1, context->source.info.classes * sizeof *logits);
+    *json = NULL;
+    if (logits) {
+        select_largest(evaluator);
+        nas_evaluator_logits(evaluator, &context->source.train, split->heldout, split->n_heldout,
+                             logits);
+        *json = bins_json(evaluator, logits);
+    }
+    free(logits);
+    return *json ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for confidences");
+}
