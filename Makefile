@@ -230,7 +230,7 @@ HOME_DIR = $(LIB_DIR)/nashost
 SDK_DIR = $(DESTDIR)$(PREFIX)/include/nashost
 MAN_DIR = $(DESTDIR)$(PREFIX)/share/man/man1
 COMPLETION_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-VERSION = $(shell sed -n 's/.*NASHOST_VERSION "\(.*\)".*/\1/p' core/cli/cli.h)
+VERSION = $(shell sed -n 's/.*NASHOST_VERSION "\(.*\)".*/\1/p' core/base/version.h)
 PLUGIN_DATA := $(wildcard plugins/*/*/*)
 .PHONY: install uninstall
 install: all ## install under PREFIX (/usr/local), in DESTDIR
