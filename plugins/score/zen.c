@@ -42,7 +42,7 @@ static void look(void *context, const nas_probe_layer *at) {
     f->images = at->images;
     f->n = (size_t)at->images * out.h * out.w * out.c;
     if (!f->changed) {
-        f->first = calloc(f->n, sizeof *f->first);
+        f->first = calloc(f->n + 1, sizeof *f->first);
         f->failed = !f->first;
         if (f->first) memcpy(f->first, at->output, f->n * sizeof *f->first);
         return;
