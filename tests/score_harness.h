@@ -33,9 +33,9 @@ typedef struct player {
 
 static inline int player_probe(const nas_subnet *subnet, const nas_probe *probe, nas_error *err) {
     player *p = subnet->impl;
-    const play *now = &p->plays[p->n_probes < p->n_plays ? p->n_probes : p->n_plays - 1];
     assert_true(p->n_probes < PLAYED_PROBES);
-    p->seen[p->n_probes++] = *probe;
+    uint32_t turn = p->n_probes++;
+    p->seen[turn] = *probe;
     assert_int_equal(probe->size, sizeof *probe);
     if (p->rc) return nas_fail(err, p->rc, "no");
     if (p->real) {
@@ -45,6 +45,8 @@ static inline int player_probe(const nas_subnet *subnet, const nas_probe *probe,
         nas_pool_destroy(pool);
         return rc;
     }
+    assert_true(p->n_plays > 0);
+    const play *now = &p->plays[turn < p->n_plays ? turn : p->n_plays - 1];
     for (uint32_t i = 0; i < now->n && probe->forward; i++) {
         nas_probe_layer at = now->layers[i];
         at.sum_grad = at.weight_grad = NULL;

@@ -293,7 +293,7 @@ static void test_normalise(void **state) {
     size_t n = 20 * AREA * 3;
     float *out = malloc(n * sizeof *out);
     assert_non_null(out);
-    nas_normalise(&source, source.train.pixels, 20, out);
+    nas_normalise(&source, source.train.pixels, n, out);
     for (size_t i = 0; i < n; i++) {
         size_t c = i % 3;
         double x = (source.train.pixels[i] / 255.0 - source.mean[c]) / source.std[c];

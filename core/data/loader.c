@@ -75,10 +75,10 @@ static void normalise(float table[3][256], const uint8_t *pixels, size_t n, uint
             for (size_t c = 0; c < 3; c++) out[i + c] = table[c][pixels[i + c]];
 }
 
-void nas_normalise(const nas_source *source, const uint8_t *pixels, uint64_t n, float *images) {
+void nas_normalise(const nas_source *source, const uint8_t *pixels, size_t n, float *images) {
     float table[3][256];
     make_table(source, table);
-    normalise(table, pixels, n * image_size(source), source->info.channels, images);
+    normalise(table, pixels, n, source->info.channels, images);
 }
 
 /* Augments one image by the stream (step, slot) and normalises it to out. Slots: view 0 is the

@@ -47,8 +47,8 @@ uint64_t nas_loader_pool(const nas_loader *loader);
 /* Stops the thread; NULL is allowed. [main] */
 void nas_loader_close(nas_loader *loader);
 
-/* Normalises n images, as the loader does: pixels [n][h][w][c] to (x / 255 - mean) / std in images
- * [n][h][w][c]. [any] */
-void nas_normalise(const nas_source *source, const uint8_t *pixels, uint64_t n, float *images);
+/* Normalises n values, as the loader does: those of images [...][c] of any size, n a multiple of c,
+ * to (x / 255 - mean) / std. [any] */
+void nas_normalise(const nas_source *source, const uint8_t *pixels, size_t n, float *images);
 
 #endif

@@ -91,7 +91,7 @@ static int calibration_images(nas_evaluator *evaluator, nas_error *err) {
     for (uint64_t i = 0; i < n && !rc; i++) {
         uint8_t *pixels = evaluator->pixels, *scratch = pixels + area;
         augment(context, i, context->source.train.pixels + order[i] * area, pixels, scratch);
-        nas_normalise(&context->source, pixels, 1, evaluator->calibration + i * area);
+        nas_normalise(&context->source, pixels, area, evaluator->calibration + i * area);
     }
     free(order);
     return rc;
@@ -152,7 +152,7 @@ void nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
             uint64_t index = indices ? indices[first + i] : first + i;
             memcpy(evaluator->pixels + i * area, images->pixels + index * area, area);
         }
-        nas_normalise(&context->source, evaluator->pixels, count, evaluator->images);
+        nas_normalise(&context->source, evaluator->pixels, count * area, evaluator->images);
         nas_engine_infer(evaluator->engine, context->supernet->weights, &evaluator->stats,
                          evaluator->images, count, logits + first * classes);
     }

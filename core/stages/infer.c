@@ -48,7 +48,7 @@ static void run_batches(infer *in, nas_evaluator *evaluator, nas_engine *engine,
     nas_engine_select(engine, &in->arch);
     for (uint64_t first = 0; first < in->images.n; first += BATCH) {
         uint64_t count = in->images.n - first < BATCH ? in->images.n - first : BATCH;
-        nas_normalise(&context->source, in->images.pixels + first * area, count, room);
+        nas_normalise(&context->source, in->images.pixels + first * area, count * area, room);
         nas_engine_infer(engine, context->supernet->weights, &evaluator->stats, room, count,
                          in->logits + first * classes);
     }

@@ -109,7 +109,7 @@ static void read_image(making *m, uint64_t index, double *to) {
     const nas_dataset_info *info = &source->info;
     size_t size = (size_t)info->height * info->width * info->channels;
     const float *from = m->read;
-    nas_normalise(source, source->train.pixels + index * size, 1, m->read);
+    nas_normalise(source, source->train.pixels + index * size, size, m->read);
     if (m->shape.h != info->height || m->shape.w != info->width) {
         nas_engine_resize(m->resized, m->shape.h, m->read, info->height, info->width,
                           info->channels);
