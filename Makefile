@@ -87,17 +87,19 @@ LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
 LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/stages/%,$(LIBNAMES)))
 PLUGINS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard plugins/*/*.c))
 TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+BENCHES = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 FUZZERS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
 HOST = $(BUILD)/nashost
 TEST_PLUGINS = # deliberately bad ones, from tests/plugins/rules.mk
 
-.PHONY: all lib plugins tests fuzzers FORCE
+.PHONY: all lib plugins tests fuzzers benches FORCE
 all: $(HOST) plugins $(if $(filter build,$(BUILD)),nashost)
 lib: $(LIB)
 plugins: $(PLUGINS)
 -include tests/plugins/rules.mk
 tests: $(TESTS) $(TEST_PLUGINS)
 fuzzers: $(FUZZERS)
+benches: $(BENCHES) ## build the programs that bench/*.py run
 
 # ---- how ---------------------------------------------------------------------------------------
 # Everything is made again when a flag changes.
@@ -153,6 +155,9 @@ $(ONNX_MODEL).o: $(ONNX_MODEL).c
 $(BUILD)/plugins/export/onnx.o $(BUILD)/tests/test_export_onnx.o: $(ONNX_MODEL).h
 $(BUILD)/plugins/export/onnx.so $(BUILD)/tests/test_export_onnx: $(ONNX_MODEL).o
 
+$(BUILD)/bench/%.o: bench/%.c $(FLAGS_STAMP)
+	$(call compile,$(CORE_FLAGS))
+
 $(LIB): $(LIBOBJ)
 $(LIB_DOUBLE): $(LIBOBJ_DOUBLE)
 %/libnashost.a:
@@ -167,6 +172,8 @@ $(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
 $(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB)
 	$(call link,$(HOST_LDFLAGS) $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS) -lcmocka)
+$(BENCHES): %: %.o $(LIB)
+	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS))
 $(FUZZERS): %: %.o $(LIB)
 	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
