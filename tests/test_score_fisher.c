@@ -27,12 +27,12 @@ static void test_formula(void **state) {
                         {.layer = &linear, .images = 2, .weight = w, .sum = b, .sum_grad = h}}}}};
     /* Image 0: channels 1 - 6 and 0 + 4; image 1: 0 + 7 and 6 - 8; linear: 3 and -4. */
     double expected = 0.5 * ((25 + 49) / 2.0 + (16 + 4) / 2.0 + (9 + 16) / 2.0);
-    config c = {.images = 2};
+    nas_proxy_labelled c = {.images = 2};
     player_near(&p, &c, expected);
     assert_int_equal(p.seen[0].images, NAS_PROBE_LABELLED);
     assert_int_equal(p.seen[0].objective, NAS_PROBE_CROSS_ENTROPY);
     assert_int_equal(p.seen[0].weights, NAS_PROBE_INITIAL);
-    c.kind = 1;
+    c.batch = 1;
     player_near(&p, &c, expected);
     assert_int_equal(p.seen[0].images, NAS_PROBE_BALANCED);
     player_refusals(&p, &c);
@@ -41,7 +41,7 @@ static void test_formula(void **state) {
 static void test_real(void **state) {
     (void)state;
     real_subnet r;
-    config c = {.images = 12, .weights = NAS_PROBE_INHERITED};
+    nas_proxy_labelled c = {.images = 12, .weights = NAS_PROBE_INHERITED};
     real_open(&r);
     assert_true(player_value(&r.player, &c) > 0);
     real_kill(&r);

@@ -19,7 +19,7 @@ static void test_formula(void **state) {
                            .layers = {{.layer = &conv, .weight = w, .weight_grad = g},
                                       {.layer = &pool},
                                       {.layer = &linear, .weight = w, .weight_grad = h}}}}};
-    config c = {.images = 7, .weights = NAS_PROBE_INHERITED};
+    nas_proxy_labelled c = {.images = 7, .weights = NAS_PROBE_INHERITED};
     player_near(&p, &c, 6 + 2 + 4 + 1.5 + 60);
     assert_int_equal(p.n_probes, 1);
     assert_int_equal(p.seen[0].count, 7);
@@ -27,7 +27,7 @@ static void test_formula(void **state) {
     assert_int_equal(p.seen[0].weights, NAS_PROBE_INHERITED);
     assert_int_equal(p.seen[0].objective, NAS_PROBE_CROSS_ENTROPY);
     assert_int_equal(p.seen[0].norm, NAS_PROBE_BATCH_NORM);
-    c.kind = 1;
+    c.batch = 1;
     player_near(&p, &c, 73.5);
     assert_int_equal(p.seen[0].images, NAS_PROBE_BALANCED);
     player_refusals(&p, &c);
@@ -36,7 +36,7 @@ static void test_formula(void **state) {
 static void test_real(void **state) {
     (void)state;
     real_subnet r;
-    config c = {.images = 12, .weights = NAS_PROBE_INHERITED};
+    nas_proxy_labelled c = {.images = 12, .weights = NAS_PROBE_INHERITED};
     real_open(&r);
     assert_true(player_value(&r.player, &c) > 0.1);
     real_kill(&r);

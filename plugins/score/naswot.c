@@ -1,7 +1,7 @@
 /* How differently a subnet's activations treat the images of a batch: log abs det of the kernel K,
  * K[i][j] = number of activations, in any layer, whose inputs have the same sign (> 0 or not) for
  * images i and j. Uses no label. */
-#include <nashost/score.h>
+#include <nashost/proxy.h>
 
 #include <float.h>
 #include <lapacke.h>
@@ -87,61 +87,21 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return rc;
 }
 
-static int start(void *self, const nas_subnet *largest, nas_error *err) {
-    (void)self, (void)largest, (void)err;
-    return NAS_OK;
-}
-
-/* There is nothing to keep but the options. */
-static int create(const nas_host *host, const void *given, void **self, nas_error *err) {
-    (void)host, (void)err;
-    *self = (void *)(uintptr_t)given;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
-static const nas_score_api api = {sizeof api, start, score};
-
-static const char *const weights[] = {NAS_PROBE_WEIGHTS_CHOICES, NULL};
-
 static const nas_option options[] = {
-    {.name = "images",
-     .type = NAS_TYPE_INT,
-     .fallback = "64",
-     .offset = offsetof(config, images),
-     .min = 2,
-     .max = 4096,
-     .unit = "images",
-     .help = "images in a batch"},
-    {.name = "weights",
-     .type = NAS_TYPE_ENUM,
-     .fallback = "\"initial\"",
-     .offset = offsetof(config, weights),
-     .help = "of the subnet: a new network's, the supernet's, or N(0, 1)",
-     .choices = weights},
+    NAS_PROXY_IMAGES(config, "64", 2, "images in a batch"),
+    NAS_PROXY_WEIGHTS(config, "initial"),
     {0},
 };
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
-    .kind = NAS_KIND_SCORE,
+    NAS_PROXY(score),
     .id = "naswot",
     .version = "0.1.0",
     .summary = "how differently the activations treat the images of a batch",
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2006.04647",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
-    .create = create,
-    .destroy = destroy,
-    .vtable = &api,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -3,7 +3,7 @@
  * x + .01 e; plus, for each batch norm, which hides how much the layers before it amplify, the
  * logarithm of the root of the mean variance that it divides by. Residual additions and
  * squeeze-excite are left out, weights are N(0, 1). The mean of several draws. */
-#include <nashost/score.h>
+#include <nashost/proxy.h>
 
 #include <float.h>
 #include <math.h>
@@ -95,35 +95,8 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return rc;
 }
 
-static int start(void *self, const nas_subnet *largest, nas_error *err) {
-    (void)self, (void)largest, (void)err;
-    return NAS_OK;
-}
-
-/* There is nothing to keep but the options. */
-static int create(const nas_host *host, const void *given, void **self, nas_error *err) {
-    (void)host, (void)err;
-    *self = (void *)(uintptr_t)given;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
-static const nas_score_api api = {sizeof api, start, score};
-
-static const char *const weights[] = {NAS_PROBE_WEIGHTS_CHOICES, NULL};
-
 static const nas_option options[] = {
-    {.name = "images",
-     .type = NAS_TYPE_INT,
-     .fallback = "16",
-     .offset = offsetof(config, images),
-     .min = 1,
-     .max = 4096,
-     .unit = "images",
-     .help = "random images in a batch"},
+    NAS_PROXY_IMAGES(config, "16", 1, "random images in a batch"),
     {.name = "repeats",
      .type = NAS_TYPE_INT,
      .fallback = "4",
@@ -139,32 +112,19 @@ static const nas_option options[] = {
      .min = 1e-6,
      .max = 1,
      .help = "of the change"},
-    {.name = "weights",
-     .type = NAS_TYPE_ENUM,
-     .fallback = "\"normal\"",
-     .offset = offsetof(config, weights),
-     .help = "of the subnet: a new network's, the supernet's, or N(0, 1)",
-     .choices = weights},
+    NAS_PROXY_WEIGHTS(config, "normal"),
     {0},
 };
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
-    .kind = NAS_KIND_SCORE,
+    NAS_PROXY(score),
     .id = "zen",
     .version = "0.1.0",
     .summary = "how much an untrained network answers to a small change of its input",
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2102.01063",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
-    .create = create,
-    .destroy = destroy,
-    .vtable = &api,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -2,7 +2,7 @@
  * (mean abs g / std g), mean and standard deviation of each weight's gradient g over some batches
  * of labelled images. A weight whose gradient is the same for all is skipped; a kernel of such
  * weights alone adds nothing. */
-#include <nashost/score.h>
+#include <nashost/proxy.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -102,35 +102,8 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return rc;
 }
 
-static int start(void *self, const nas_subnet *largest, nas_error *err) {
-    (void)self, (void)largest, (void)err;
-    return NAS_OK;
-}
-
-/* There is nothing to keep but the options. */
-static int create(const nas_host *host, const void *given, void **self, nas_error *err) {
-    (void)host, (void)err;
-    *self = (void *)(uintptr_t)given;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
-static const nas_score_api api = {sizeof api, start, score};
-
-static const char *const weights[] = {NAS_PROBE_WEIGHTS_CHOICES, NULL};
-
 static const nas_option options[] = {
-    {.name = "images",
-     .type = NAS_TYPE_INT,
-     .fallback = "64",
-     .offset = offsetof(config, images),
-     .min = 1,
-     .max = 4096,
-     .unit = "images",
-     .help = "most images in a batch"},
+    NAS_PROXY_IMAGES(config, "64", 1, "most images in a batch"),
     {.name = "batches",
      .type = NAS_TYPE_INT,
      .fallback = "2",
@@ -139,32 +112,19 @@ static const nas_option options[] = {
      .max = 256,
      .unit = "batches",
      .help = "batches whose gradients are compared"},
-    {.name = "weights",
-     .type = NAS_TYPE_ENUM,
-     .fallback = "\"initial\"",
-     .offset = offsetof(config, weights),
-     .help = "of the subnet: a new network's, the supernet's, or N(0, 1)",
-     .choices = weights},
+    NAS_PROXY_WEIGHTS(config, "initial"),
     {0},
 };
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
-    .kind = NAS_KIND_SCORE,
+    NAS_PROXY(score),
     .id = "zico",
     .version = "0.1.0",
     .summary = "how large and how steady gradients are from batch to batch",
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2301.11300",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
-    .create = create,
-    .destroy = destroy,
-    .vtable = &api,
 };
 
 const nas_plugin *nas_plugin_entry(void) {
