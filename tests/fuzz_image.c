@@ -1,17 +1,16 @@
-/* libFuzzer harness of plugin image_folder: no file may crash its decoders, and what they accept
+/* libFuzzer harness of nashost/image_file.h: no file may crash the decoders, and what they accept
  * must be readable in full and can be resized. */
-#include "../plugins/datasets/image_folder.c"
+#include <nashost/image_file.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
-    picture p = {.channels = bytes % 2 ? 3 : 1};
-    const folder_config config = {.side = 8, .channels = p.channels, .max_side = 128};
+    nas_picture p = {.channels = bytes % 2 ? 3 : 1, .side = 8, .max_side = 128};
     uint8_t small[8 * 8 * 3];
     nas_error err = {0};
     FILE *file = bytes ? fmemopen((void *)(uintptr_t)data, bytes, "rb") : NULL;
     if (!file) return 0;
-    int rc = decode(&config, file, "input", &p, &err);
+    int rc = nas_image_decode(file, "input", &p, &err);
     if (rc ? rc != err.code || strchr(err.message, '\n')
            : nas_resize_square(p.pixels, p.h, p.w, p.channels, 8, small, &err))
         abort();

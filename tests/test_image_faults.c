@@ -167,7 +167,7 @@ static void test_strange_files(void **state) {
     assert_unreadable(OPTIONS, NAS_SPLIT_TRAIN, 1, "1.png", "expected a file");
     remove(path);
     assert_int_equal(symlink("nowhere", path), 0);
-    assert_unreadable(OPTIONS, NAS_SPLIT_TRAIN, 1, "1.png", "No such file");
+    assert_unreadable(OPTIONS, NAS_SPLIT_TRAIN, 1, "1.png", "no such file");
 }
 
 /* Points the program's standard output and error to a file, or back. */
@@ -188,8 +188,7 @@ static void restore(const int kept[2]) {
 /* Decodes many variants of a file; counts those that are refused, and keeps whoever prints from
  * the screen. */
 static int decode_all(const bytes *whole, bool cut) {
-    folder_config config = {.side = 8, .channels = 3, .max_side = 600};
-    picture p = {.channels = 3};
+    nas_picture p = {.channels = 3, .side = 8, .max_side = 600};
     int refused = 0, kept[2];
     char path[2 * FIXTURE_PATH];
     snprintf(path, sizeof path, "%s/printed", folder_path);
@@ -203,7 +202,7 @@ static int decode_all(const bytes *whole, bool cut) {
             b.at[i] ^= (uint8_t)(1 + i * 37 % 255);
         FILE *file = fmemopen(b.at, b.n, "rb");
         nas_error err = {0};
-        int rc = file ? decode(&config, file, "a.png", &p, &err) : -1;
+        int rc = file ? nas_image_decode(file, "a.png", &p, &err) : -1;
         if (file) fclose(file);
         refused += rc == NAS_ERR_INPUT && strstr(err.message, "a.png: offset ");
     }

@@ -376,9 +376,9 @@ static void test_wrong_test_label(void **state) {
 static void test_names_and_files(void **state) {
     (void)state;
     char path[2 * FIXTURE_PATH];
-    assert_refused("{'train_images': 'none.npy', " REST "}", "none.npy: No such file",
+    assert_refused("{'train_images': 'none.npy', " REST "}", "none.npy: no such file",
                    "check the option \"train_images\"");
-    assert_refused("{'train_images': 'none.npz:x', " REST "}", "none.npz: No such file", "");
+    assert_refused("{'train_images': 'none.npz:x', " REST "}", "none.npz: no such file", "");
     assert_refused("{'train_images': '.', " REST "}", ": expected a file", "");
     assert_refused("{'train_images': 'x.npy', 'class_names': 'a,b', " REST "}",
                    "\"class_names\": expected 3 names", "found 2");

@@ -72,27 +72,16 @@ static uint32_t record_bytes(const variant *kind) {
     return kind->label_bytes + PIXELS;
 }
 
-static int path_in(const cifar *self, const char *name, char path[PATH_MAX], nas_error *err) {
-    int n = snprintf(path, PATH_MAX, "%s/%s", self->config->folder, name);
-    if (n > 0 && n < PATH_MAX) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%.200s...: the path is too long", self->config->folder);
-}
-
 static int open_file(const cifar *self, const char *name, cifar_file *file, nas_error *err) {
-    struct stat status;
-    int rc = path_in(self, name, file->path, err);
+    char missing[160];
+    uint64_t size, record = record_bytes(self->kind);
+    snprintf(missing, sizeof missing,
+             "check the options \"folder\", which must hold the data set's binary version, and "
+             "\"classes\", now \"%s\"",
+             choices[self->config->classes]);
+    int rc = nas_data_path(self->config->folder, name, file->path, err);
+    if (!rc) rc = nas_data_open(file->path, missing, &file->stream, &size, err);
     if (rc) return rc;
-    if (stat(file->path, &status) && errno == ENOENT)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: no such file; check the options \"folder\", which must hold the "
-                        "data set's binary version, and \"classes\", now \"%s\"",
-                        file->path, choices[self->config->classes]);
-    if (!stat(file->path, &status) && !S_ISREG(status.st_mode))
-        return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", file->path);
-    file->stream = fopen(file->path, "rb");
-    if (!file->stream || fstat(fileno(file->stream), &status))
-        return nas_fail(err, NAS_ERR_IO, "%s: %s", file->path, strerror(errno));
-    uint64_t size = (uint64_t)status.st_size, record = record_bytes(self->kind);
     file->n = size / record;
     if (!size || size % record)
         return nas_fail(err, NAS_ERR_INPUT,
@@ -181,7 +170,7 @@ static uint32_t cut_lines(cifar *self) {
 /* Reads the class names, if there is a file of them. */
 static int read_names(cifar *self, nas_error *err) {
     char path[PATH_MAX];
-    int rc = path_in(self, self->kind->names, path, err);
+    int rc = nas_data_path(self->config->folder, self->kind->names, path, err);
     if (rc) return rc;
     FILE *stream = fopen(path, "rb");
     if (!stream && errno == ENOENT) return NAS_OK;
@@ -263,9 +252,7 @@ static int cifar_read(void *instance, nas_split split, const uint64_t *indices, 
     for (size_t i = 0; i < n; i++) {
         uint64_t at = indices[i];
         cifar_file *file = locate(self, split, &at);
-        if (!file)
-            return nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, beyond the split's end",
-                            (ull)indices[i]);
+        if (!file) return nas_data_beyond(indices[i], indices[i] - at, err);
         int rc = read_record(self->kind, file, at, record, err);
         if (rc) return rc;
         const uint8_t *planes = record + self->kind->label_bytes;

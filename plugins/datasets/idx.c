@@ -363,9 +363,7 @@ static int idx_read(void *instance, nas_split split, const uint64_t *indices, si
                                                    : &none;
     size_t area = (size_t)self->train.h * self->train.w;
     for (size_t i = 0; i < n; i++) {
-        if (indices[i] >= set->n)
-            return nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, of a split of %u",
-                            (ull)indices[i], set->n);
+        if (indices[i] >= set->n) return nas_data_beyond(indices[i], set->n, err);
         memcpy(images + i * area, set->images + indices[i] * area, area);
         if (labels) labels[i] = set->labels[indices[i]];
     }
@@ -374,14 +372,15 @@ static int idx_read(void *instance, nas_split split, const uint64_t *indices, si
 
 /* ---- Recognising ---- */
 
-static void look_at(void *roles, const char *name, const char *path) {
+static int look_at(void *roles, const char *name, const char *path, nas_error *err) {
     char stem[NAME_MAX + 1];
     size_t n = strlen(name);
-    (void)path;
-    if (!strstr(name, "ubyte")) return;
+    (void)path, (void)err;
+    if (!strstr(name, "ubyte")) return NAS_OK;
     if (n > 3 && strcmp(name + n - 3, ".gz") == 0) n -= 3;
     snprintf(stem, sizeof stem, "%.*s", (int)n, name);
     nas_roles_add(roles, stem, stem);
+    return NAS_OK;
 }
 
 static int idx_look(const char *folder, nas_recognised *found, nas_error *err) {

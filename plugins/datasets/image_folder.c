@@ -1,22 +1,12 @@
 /* Images as PNG and JPEG files, one folder a class. Only names are kept in memory: a file is
  * decoded, cut to a square and resized when it is asked for. The order of images and classes is
  * that of their names' bytes, so it is the same on every machine. */
-#include <dirent.h>
-#include <errno.h>
-#include <jerror.h>
-#include <limits.h>
 #include <nashost/dataset_files.h>
-#include <nashost/resize.h>
-#include <png.h>
-#include <setjmp.h>
-#include <stdlib.h>
-#include <string.h>
+#include <nashost/image_file.h>
+
 #include <strings.h>
-#include <sys/stat.h>
 
-#include <jpeglib.h> /* needs stdio.h and stddef.h before it */
-
-enum { MAX_SCANS = 100, MAX_CLASSES = 65536 };
+enum { MAX_CLASSES = 65536 };
 
 typedef struct folder_config {
     const char *train, *test, *unlabelled;
@@ -68,226 +58,22 @@ typedef struct image_folder {
     char first_skipped[PATH_MAX];
 } image_folder;
 
-/* ---- Decoding ---- */
-
-/* A decoded image. The memory is used again for the next one. */
-typedef struct picture {
-    uint8_t *pixels; /* [h][w][channels] */
-    size_t room;     /* bytes */
-    uint32_t h, w, channels;
-} picture;
-
-/* One file on its way into a picture. The libraries report errors by a jump back to its start. */
-typedef struct job {
-    const folder_config *config;
-    FILE *file;
-    picture *picture;
-    png_structp png;
-    png_infop info;
-    struct jpeg_decompress_struct jpeg;
-    struct jpeg_error_mgr errors;
-    struct jpeg_progress_mgr progress;
-    jmp_buf start;
-    uint32_t row; /* being decoded */
-    int code;     /* a nas_status */
-    char why[JMSG_LENGTH_MAX];
-} job;
-
-NAS_PRINTF(3, 4) _Noreturn static void give_up(job *j, int code, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(j->why, sizeof j->why, format, args);
-    va_end(args);
-    j->code = code;
-    longjmp(j->start, 1);
-}
-
-/* Makes room for h x w pixels of `bytes` bytes. */
-static void size_picture(job *j, uint32_t h, uint32_t w, uint32_t bytes) {
-    picture *p = j->picture;
-    uint32_t limit = (uint32_t)j->config->max_side;
-    if (!h || !w || h > limit || w > limit)
-        give_up(j, NAS_ERR_INPUT,
-                "%u x %u pixels; expected sides of 1 to %u, the option \"max_side\"", w, h, limit);
-    size_t needed = (size_t)h * w * bytes;
-    if (needed > p->room) {
-        free(p->pixels);
-        p->pixels = malloc(needed);
-        p->room = p->pixels ? needed : 0;
-    }
-    if (!p->pixels) give_up(j, NAS_ERR_MEMORY, "out of memory");
-    p->h = h;
-    p->w = w;
-}
-
-static void png_failed(png_structp png, png_const_charp why) {
-    give_up(png_get_error_ptr(png), NAS_ERR_INPUT, "%s", why);
-}
-
-static void png_warned(png_structp png, png_const_charp why) {
-    (void)png, (void)why;
-}
-
-static void read_png(job *j) {
-    j->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, j, png_failed, png_warned);
-    j->info = j->png ? png_create_info_struct(j->png) : NULL;
-    if (!j->info) give_up(j, NAS_ERR_MEMORY, "out of memory");
-    png_init_io(j->png, j->file);
-    /* Nothing but pixels is wanted; what is not parsed can do no harm. */
-    png_set_keep_unknown_chunks(j->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
-    png_read_info(j->png, j->info);
-    uint32_t w = png_get_image_width(j->png, j->info), h = png_get_image_height(j->png, j->info);
-    size_picture(j, h, w, 4);
-    png_set_expand(j->png);
-    png_set_scale_16(j->png);
-    png_set_gray_to_rgb(j->png);
-    png_set_add_alpha(j->png, 255, PNG_FILLER_AFTER);
-    int passes = png_set_interlace_handling(j->png);
-    png_read_update_info(j->png, j->info);
-    if (png_get_rowbytes(j->png, j->info) != 4 * (size_t)w)
-        give_up(j, NAS_ERR_INPUT, "unknown kind of pixels");
-    for (int pass = 0; pass < passes; pass++)
-        for (j->row = 0; j->row < h; j->row++)
-            png_read_row(j->png, j->picture->pixels + (size_t)j->row * w * 4, NULL);
-    png_read_end(j->png, NULL);
-    nas_flatten(j->picture->pixels, (size_t)h * w, j->picture->channels);
-}
-
-static void jpeg_failed(j_common_ptr common) {
-    job *j = common->client_data;
-    char why[JMSG_LENGTH_MAX];
-    common->err->format_message(common, why);
-    give_up(j, NAS_ERR_INPUT, "%s", why);
-}
-
-/* Damage is a mere warning to libjpeg, which fills in grey; here it is an error. */
-static void jpeg_warned(j_common_ptr common, int level) {
-    int code = common->err->msg_code;
-    bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_ADOBE_XFORM ||
-                    code == JWRN_JFIF_MAJOR || code == JWRN_NOT_SEQUENTIAL;
-    if (level < 0 && !harmless) jpeg_failed(common);
-}
-
-static void jpeg_silent(j_common_ptr common) {
-    (void)common;
-}
-
-/* A small file can ask for thousands of passes over a large image. */
-static void jpeg_progressed(j_common_ptr common) {
-    job *j = common->client_data;
-    if (j->jpeg.input_scan_number > MAX_SCANS)
-        give_up(j, NAS_ERR_INPUT, "more than %d scans", MAX_SCANS);
-}
-
-static void start_jpeg(job *j) {
-    struct jpeg_decompress_struct *jpeg = &j->jpeg;
-    jpeg->err = jpeg_std_error(&j->errors);
-    jpeg->client_data = j;
-    j->errors.error_exit = jpeg_failed;
-    j->errors.emit_message = jpeg_warned;
-    j->errors.output_message = jpeg_silent;
-    jpeg_create_decompress(jpeg);
-    j->progress.progress_monitor = jpeg_progressed;
-    jpeg->progress = &j->progress;
-    jpeg_stdio_src(jpeg, j->file);
-    jpeg_read_header(jpeg, TRUE);
-}
-
-static void read_jpeg(job *j) {
-    struct jpeg_decompress_struct *jpeg = &j->jpeg;
-    start_jpeg(j);
-    if (jpeg->jpeg_color_space == JCS_CMYK || jpeg->jpeg_color_space == JCS_YCCK)
-        give_up(j, NAS_ERR_INPUT, "CMYK colours; convert the file to RGB");
-    jpeg->out_color_space = j->picture->channels == 3 ? JCS_RGB : JCS_GRAYSCALE;
-    /* Photos are far larger than what is wanted: libjpeg decodes them at an eighth, quarter or half
-     * of their size, as long as at least twice the wanted side is left. */
-    uint32_t wanted = 2 * (uint32_t)j->config->side;
-    jpeg->scale_denom = 8;
-    while (jpeg->scale_denom > 1 && (jpeg->image_height / jpeg->scale_denom < wanted ||
-                                     jpeg->image_width / jpeg->scale_denom < wanted))
-        jpeg->scale_denom /= 2;
-    size_picture(j, jpeg->image_height, jpeg->image_width, j->picture->channels);
-    jpeg_start_decompress(jpeg);
-    j->picture->h = jpeg->output_height;
-    j->picture->w = jpeg->output_width;
-    size_t row_bytes = (size_t)jpeg->output_width * j->picture->channels;
-    while (jpeg->output_scanline < jpeg->output_height) {
-        j->row = jpeg->output_scanline * jpeg->scale_denom;
-        JSAMPROW row = j->picture->pixels + jpeg->output_scanline * row_bytes;
-        jpeg_read_scanlines(jpeg, &row, 1);
-    }
-    jpeg_finish_decompress(jpeg);
-}
-
-/* Decodes by what the file begins with, whatever its name says. On failure j->why says why. */
-static int run_job(job *j) {
-    static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    uint8_t magic[8];
-    if (setjmp(j->start)) return j->code;
-    size_t got = fread(magic, 1, sizeof magic, j->file);
-    if (ferror(j->file)) give_up(j, NAS_ERR_IO, "%s", strerror(errno));
-    rewind(j->file);
-    if (got == 8 && !memcmp(magic, png, 8))
-        read_png(j);
-    else if (got >= 3 && magic[0] == 0xff && magic[1] == 0xd8 && magic[2] == 0xff)
-        read_jpeg(j);
-    else
-        give_up(j, NAS_ERR_INPUT, "%s",
-                got ? "neither a PNG nor a JPEG file" : "the file is empty");
-    return NAS_OK;
-}
-
-/* Decodes an open file into a picture whose channels are set. */
-static int decode(const folder_config *config, FILE *file, const char *path, picture *p,
-                  nas_error *err) {
-    job *j = calloc(1, sizeof *j);
-    if (!j) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    j->config = config;
-    j->file = file;
-    j->picture = p;
-    int rc = run_job(j);
-    if (rc) {
-        long long at = (long long)ftello(file);
-        if (j->jpeg.src) at -= (long long)j->jpeg.src->bytes_in_buffer;
-        nas_fail(err, rc, "%s: offset %lld, row %u: %s", path, at, j->row, j->why);
-    }
-    if (j->png) png_destroy_read_struct(&j->png, &j->info, NULL);
-    if (j->jpeg.err) jpeg_destroy_decompress(&j->jpeg);
-    free(j);
-    return rc;
-}
-
-static int decode_path(const folder_config *config, const char *path, picture *p, nas_error *err) {
-    struct stat status;
-    if (!stat(path, &status) && !S_ISREG(status.st_mode))
-        return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", path);
-    FILE *file = fopen(path, "rb");
-    if (!file) return nas_fail(err, NAS_ERR_IO, "%s: %s", path, strerror(errno));
-    int rc = decode(config, file, path, p, err);
-    fclose(file);
-    return rc;
-}
-
 /* ---- Listing ---- */
 
-/* The names in a split's folder or in one of a class, sorted; free_names frees them. */
-static int list_names(const char *path, nas_split split, struct dirent ***names, int *n,
-                      nas_error *err) {
-    *n = scandir(path, names, nas_not_hidden, nas_by_bytes);
-    if (*n >= 0) return NAS_OK;
+/* A folder on its way into a list. */
+typedef struct walk {
+    image_folder *self;
+    nas_split split;
+    int32_t label;
+} walk;
+
+/* Calls fn for what is in a split's folder, or in one of a class. */
+static int walk_folder(walk *w, const char *path, nas_entry_fn fn, nas_error *err) {
+    struct stat status;
+    int why = stat(path, &status) ? errno : S_ISDIR(status.st_mode) ? 0 : ENOTDIR;
+    if (!why) return nas_each_entry(path, fn, w, err);
     return nas_fail(err, NAS_ERR_INPUT, "%s: %s; expected a folder; see the option \"%s\"", path,
-                    strerror(errno), options[split].name);
-}
-
-static void free_names(struct dirent **names, int n) {
-    for (int i = 0; i < n; i++) free(names[i]);
-    free(names);
-}
-
-static int join(const char *base, const char *name, char path[PATH_MAX], nas_error *err) {
-    int n = snprintf(path, PATH_MAX, "%s/%s", base, name);
-    if (n > 0 && n < PATH_MAX) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%.200s/%.200s: the path is too long", base, name);
+                    strerror(why), options[w->split].name);
 }
 
 static bool named_as_image(const char *name) {
@@ -323,24 +109,15 @@ static bool set_apart(const image_folder *self, const char *path) {
     return (double)(hash >> 33) < self->config->test_share * 2147483648.0;
 }
 
-/* Appends the images of one folder; those set apart go to the test split. */
-static int list_images(image_folder *self, nas_split split, const char *path, int32_t label,
-                       nas_error *err) {
-    struct dirent **names;
-    char image[PATH_MAX];
-    int n, rc = list_names(path, split, &names, &n, err);
-    if (rc) return rc;
-    bool share = split == NAS_SPLIT_TRAIN && !self->config->test;
-    for (int i = 0; i < n && !rc; i++) {
-        rc = join(path, names[i]->d_name, image, err);
-        nas_split to = share && set_apart(self, image) ? NAS_SPLIT_TEST : split;
-        if (!named_as_image(names[i]->d_name))
-            skip(self, image);
-        else if (!rc)
-            rc = append(&self->lists[to], image, label, err);
-    }
-    free_names(names, n);
-    return rc;
+/* Appends an image; one that is set apart goes to the test split. */
+static int list_image(void *context, const char *name, const char *path, nas_error *err) {
+    const walk *w = context;
+    image_folder *self = w->self;
+    bool share = w->split == NAS_SPLIT_TRAIN && !self->config->test;
+    nas_split to = share && set_apart(self, path) ? NAS_SPLIT_TEST : w->split;
+    if (named_as_image(name)) return append(&self->lists[to], path, w->label, err);
+    skip(self, path);
+    return NAS_OK;
 }
 
 /* Finds the label of a class folder; one of train that is not known yet becomes a class. */
@@ -361,35 +138,21 @@ static int find_class(image_folder *self, nas_split split, const char *name, con
     return NAS_OK;
 }
 
-static int list_class(image_folder *self, nas_split split, const char *name, const char *path,
-                      nas_error *err) {
+static int list_class(void *context, const char *name, const char *path, nas_error *err) {
+    walk *w = context;
+    image_folder *self = w->self;
     struct stat status;
     if (stat(path, &status) || !S_ISDIR(status.st_mode)) {
         skip(self, path);
         return NAS_OK;
     }
-    size_t before = self->lists[split].n;
-    int32_t label;
-    int rc = find_class(self, split, name, path, &label, err);
-    if (!rc) rc = list_images(self, split, path, label, err);
-    if (!rc && split == NAS_SPLIT_TRAIN && self->lists[split].n == before)
+    size_t before = self->lists[w->split].n;
+    int rc = find_class(self, w->split, name, path, &w->label, err);
+    if (!rc) rc = walk_folder(w, path, list_image, err);
+    if (!rc && w->split == NAS_SPLIT_TRAIN && self->lists[w->split].n == before)
         rc = nas_fail(err, NAS_ERR_INPUT,
                       "%s: no .png, .jpg or .jpeg file for training%s; fill or remove the folder",
                       path, self->config->test ? "" : " is left by the option \"test_share\"");
-    return rc;
-}
-
-/* Lists a folder of class folders. */
-static int list_classes(image_folder *self, nas_split split, const char *path, nas_error *err) {
-    struct dirent **names;
-    char inner[PATH_MAX];
-    int n, rc = list_names(path, split, &names, &n, err);
-    if (rc) return rc;
-    for (int i = 0; i < n && !rc; i++) {
-        rc = join(path, names[i]->d_name, inner, err);
-        if (!rc) rc = list_class(self, split, names[i]->d_name, inner, err);
-    }
-    free_names(names, n);
     return rc;
 }
 
@@ -397,21 +160,35 @@ static int list_all(image_folder *self, nas_error *err) {
     const folder_config *config = self->config;
     if (config->channels == 2)
         return nas_fail(err, NAS_ERR_INPUT, "option \"channels\": expected 1 or 3, found 2");
-    int rc = list_classes(self, NAS_SPLIT_TRAIN, config->train, err);
+    walk w = {.self = self, .split = NAS_SPLIT_TRAIN};
+    int rc = walk_folder(&w, config->train, list_class, err);
     if (!rc && self->n_classes < 2)
         rc = nas_fail(err, NAS_ERR_INPUT,
                       "%s: expected a folder for each of at least two classes, found %zu",
                       config->train, self->n_classes);
-    if (!rc && config->test) rc = list_classes(self, NAS_SPLIT_TEST, config->test, err);
+    w.split = NAS_SPLIT_TEST;
+    if (!rc && config->test) rc = walk_folder(&w, config->test, list_class, err);
     if (!rc && !self->lists[NAS_SPLIT_TEST].n)
         rc = nas_fail(err, NAS_ERR_INPUT,
                       "%s: no test image; see the options \"test\" and \"test_share\"",
                       config->test ? config->test : config->train);
     if (rc || !config->unlabelled) return rc;
-    rc = list_images(self, NAS_SPLIT_EXTRA, config->unlabelled, -1, err);
+    w = (walk){self, NAS_SPLIT_EXTRA, -1};
+    rc = walk_folder(&w, config->unlabelled, list_image, err);
     if (!rc && !self->lists[NAS_SPLIT_EXTRA].n)
         rc = nas_fail(err, NAS_ERR_INPUT, "%s: no .png, .jpg or .jpeg file in it",
                       config->unlabelled);
+    return rc;
+}
+
+/* ---- Decoding ---- */
+
+static int decode(const char *path, nas_picture *p, nas_error *err) {
+    FILE *file;
+    int rc = nas_data_open(path, "it was there when the folder was listed", &file, NULL, err);
+    if (rc) return rc;
+    rc = nas_image_decode(file, path, p, err);
+    fclose(file);
     return rc;
 }
 
@@ -425,18 +202,21 @@ typedef struct tree {
     char images[SAMPLES][PATH_MAX]; /* the first one of each of the first classes */
 } tree;
 
-static void keep_first(void *context, const char *name, const char *path) {
+static int keep_first(void *context, const char *name, const char *path, nas_error *err) {
     char *first = context;
+    (void)err;
     if (!*first && named_as_image(name)) snprintf(first, PATH_MAX, "%s", path);
+    return NAS_OK;
 }
 
-static void look_at_class(void *context, const char *name, const char *path) {
+static int look_at_class(void *context, const char *name, const char *path, nas_error *err) {
     tree *t = context;
     char first[PATH_MAX] = "";
-    (void)name;
-    if (nas_each_entry(path, keep_first, first, NULL) || !*first) return;
+    (void)name, (void)err;
+    if (nas_each_entry(path, keep_first, first, NULL) || !*first) return NAS_OK;
     if (t->classes < SAMPLES) memcpy(t->images[t->classes], first, sizeof first);
     t->classes++;
+    return NAS_OK;
 }
 
 /* The folders that a data set may come in, in the order of nas_split. */
@@ -444,18 +224,20 @@ typedef struct parts {
     char paths[NAS_SPLITS][PATH_MAX];
 } parts;
 
-static void look_at_part(void *context, const char *name, const char *path) {
+static int look_at_part(void *context, const char *name, const char *path, nas_error *err) {
     static const char *const words[NAS_SPLITS][5] = {{"train", "training"},
                                                      {"test", "testing", "val", "validation"},
                                                      {"unlabelled", "unlabeled"}};
     parts *p = context;
+    (void)err;
     for (int s = 0; s < NAS_SPLITS; s++)
         for (int i = 0; words[s][i]; i++)
             if (!strcasecmp(name, words[s][i]) && !p->paths[s][0])
                 snprintf(p->paths[s], PATH_MAX, "%s", path);
+    return NAS_OK;
 }
 
-static bool is_grey(const picture *p) {
+static bool is_grey(const nas_picture *p) {
     for (size_t i = 0; i < (size_t)p->h * p->w; i++)
         if (p->pixels[3 * i] != p->pixels[3 * i + 1] || p->pixels[3 * i] != p->pixels[3 * i + 2])
             return false;
@@ -464,13 +246,12 @@ static bool is_grey(const picture *p) {
 
 /* A side that no sample is smaller than, a multiple of 4, and whether one has colours. */
 static int look_at_images(const tree *t, uint32_t *side, bool *coloured, nas_error *err) {
-    const folder_config config = {.side = 1024, .channels = 3, .max_side = 65500};
-    picture p = {.channels = 3};
+    nas_picture p = {.channels = 3, .side = 1024, .max_side = 65500};
     int rc = NAS_OK;
     *side = LARGEST;
     *coloured = false;
     for (size_t i = 0; i < t->classes && i < SAMPLES && !rc; i++) {
-        rc = decode_path(&config, t->images[i], &p, err);
+        rc = decode(t->images[i], &p, err);
         if (rc) break;
         uint32_t least = p.h < p.w ? p.h : p.w;
         if (least < *side) *side = least;
@@ -557,13 +338,13 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
     const image_folder *self = instance;
     const item_list *list = &self->lists[split];
     uint32_t side = (uint32_t)self->config->side;
-    picture p = {.channels = (uint32_t)self->config->channels};
+    nas_picture p = {.channels = (uint32_t)self->config->channels,
+                     .side = side,
+                     .max_side = (uint32_t)self->config->max_side};
     int rc = NAS_OK;
     for (size_t i = 0; i < n && !rc; i++) {
         const item *wanted = indices[i] < list->n ? &list->items[indices[i]] : NULL;
-        rc = wanted ? decode_path(self->config, wanted->path, &p, err)
-                    : nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, of a split of %zu",
-                               (unsigned long long)indices[i], list->n);
+        rc = wanted ? decode(wanted->path, &p, err) : nas_data_beyond(indices[i], list->n, err);
         if (!rc)
             rc = nas_resize_square(p.pixels, p.h, p.w, p.channels, side,
                                    images + i * side * side * p.channels, err);

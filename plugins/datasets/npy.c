@@ -7,7 +7,6 @@
 #include <nashost/npy.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <zip.h>
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, EXTRA_IMAGES, ARRAYS };
@@ -145,25 +144,17 @@ static int split_name(array *a, const char *text, const char **member, nas_error
 }
 
 static int open_stream(array *a, const char *text, nas_error *err) {
-    const char *member;
-    struct stat status;
+    const char *member = NULL;
+    char missing[64];
     int code, rc = split_name(a, text, &member, err);
-    if (rc) return rc;
-    if (stat(a->path, &status))
-        return nas_fail(err, errno == ENOENT ? NAS_ERR_INPUT : NAS_ERR_IO,
-                        "%s: %s; check the option \"%s\"", a->path, strerror(errno), a->option);
-    if (!S_ISREG(status.st_mode))
-        return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", a->path);
-    size_t length = strlen(a->path);
-    if (length > 4 && !strcmp(a->path + length - 4, ".npz")) {
-        a->zip = zip_open(a->path, ZIP_RDONLY, &code);
-        return a->zip ? pick_member(a, member, (uint64_t)status.st_size, err)
-                      : bad_archive(a, code, err);
-    }
-    a->file = fopen(a->path, "rb");
-    if (!a->file) return nas_fail(err, NAS_ERR_IO, "%s: %s", a->path, strerror(errno));
-    a->size = (uint64_t)status.st_size;
-    return NAS_OK;
+    snprintf(missing, sizeof missing, "check the option \"%s\"", a->option);
+    if (!rc) rc = nas_data_open(a->path, missing, &a->file, &a->size, err);
+    size_t length = rc ? 0 : strlen(a->path);
+    if (length < 5 || strcmp(a->path + length - 4, ".npz") != 0) return rc;
+    fclose(a->file);
+    a->file = NULL;
+    a->zip = zip_open(a->path, ZIP_RDONLY, &code);
+    return a->zip ? pick_member(a, member, a->size, err) : bad_archive(a, code, err);
 }
 
 static void close_array(array *a) {
@@ -462,9 +453,7 @@ static int npy_read(void *instance, nas_split split, const uint64_t *indices, si
     if (split == NAS_SPLIT_TEST && labels && !self->labels[1])
         rc = read_labels(self, 1, self->classes, err);
     for (size_t i = 0; i < n && !rc; i++) {
-        if (indices[i] >= a->n)
-            return nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, of a split of %u",
-                            (ull)indices[i], a->n);
+        if (indices[i] >= a->n) return nas_data_beyond(indices[i], a->n, err);
         rc = read_image(self, a, indices[i], images + i * item_bytes(a), err);
         if (labels) labels[i] = split == NAS_SPLIT_EXTRA ? -1 : self->labels[split][indices[i]];
     }
@@ -474,9 +463,10 @@ static int npy_read(void *instance, nas_split split, const uint64_t *indices, si
 /* ---- Recognising ---- */
 
 /* Notes an array, or those of an archive. */
-static void look_at(void *roles, const char *name, const char *path) {
+static int look_at(void *roles, const char *name, const char *path, nas_error *err) {
     const char *dot = strrchr(name, '.');
     char value[2 * PATH_MAX];
+    (void)err;
     if (dot && strcmp(dot, ".npy") == 0) nas_roles_add(roles, name, path);
     zip_t *zip = dot && strcmp(dot, ".npz") == 0 ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
     for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
@@ -487,6 +477,7 @@ static void look_at(void *roles, const char *name, const char *path) {
         nas_roles_add(roles, member, value);
     }
     if (zip) zip_discard(zip);
+    return NAS_OK;
 }
 
 static int npy_look(const char *folder, nas_recognised *found, nas_error *err) {

@@ -1,6 +1,6 @@
-/* nashost plugin SDK: what data sets in files share: names of classes, and folders that are to be
- * recognised (NAS_EXT_RECOGNISE). Header only; a data set may do without it. Every function here:
- * [any]. */
+/* nashost plugin SDK: what data sets in files share: opening files, names of classes, and folders
+ * that are to be recognised (NAS_EXT_RECOGNISE). Header only; a data set may do without it. Every
+ * function here: [any]. */
 #ifndef NASHOST_DATASET_FILES_H
 #define NASHOST_DATASET_FILES_H
 
@@ -12,6 +12,39 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+/* ---- Files ---- */
+
+/* Writes FOLDER/NAME; one that is too long is an error. */
+static inline int nas_data_path(const char *folder, const char *name, char path[PATH_MAX],
+                                nas_error *err) {
+    int n = snprintf(path, PATH_MAX, "%s/%s", folder, name);
+    if (n > 0 && n < PATH_MAX) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%.200s/%.200s: the path is too long", folder, name);
+}
+
+/* Opens a regular file to read; the caller closes it. size: its bytes, or NULL. missing: what to do
+ * where there is none, such as "check the option \"folder\"". */
+static inline int nas_data_open(const char *path, const char *missing, FILE **file, uint64_t *size,
+                                nas_error *err) {
+    struct stat status;
+    *file = NULL;
+    if (stat(path, &status))
+        return errno == ENOENT ? nas_fail(err, NAS_ERR_INPUT, "%s: no such file; %s", path, missing)
+                               : nas_fail(err, NAS_ERR_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode)) return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", path);
+    *file = fopen(path, "rb");
+    if (!*file) return nas_fail(err, NAS_ERR_IO, "%s: %s", path, strerror(errno));
+    if (size) *size = (uint64_t)status.st_size;
+    return NAS_OK;
+}
+
+/* What read() says when it is asked for an image that its split, of `count`, does not have. */
+static inline int nas_data_beyond(uint64_t index, uint64_t count, nas_error *err) {
+    return nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, of a split of %llu",
+                    (unsigned long long)index, (unsigned long long)count);
+}
 
 /* ---- Names of classes ---- */
 
@@ -66,8 +99,8 @@ static inline int64_t nas_decode_integer(const uint8_t *bytes, const char *type,
 
 /* ---- Folders ---- */
 
-/* Called for each entry of a folder: its name, and its path. */
-typedef void (*nas_entry_fn)(void *context, const char *name, const char *path);
+/* Called for each entry of a folder: its name, and its path. Other than NAS_OK it ends the walk. */
+typedef int (*nas_entry_fn)(void *context, const char *name, const char *path, nas_error *err);
 
 static inline int nas_by_bytes(const struct dirent **a, const struct dirent **b) {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -82,15 +115,16 @@ static inline int nas_each_entry(const char *folder, nas_entry_fn fn, void *cont
                                  nas_error *err) {
     struct dirent **entries;
     char path[PATH_MAX];
-    int n = scandir(folder, &entries, nas_not_hidden, nas_by_bytes);
-    if (n < 0) return nas_fail(err, NAS_ERR_INPUT, "%s: %s", folder, strerror(errno));
+    int n = scandir(folder, &entries, nas_not_hidden, nas_by_bytes), rc = NAS_OK;
+    if (n < 0)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: %s; expected a folder", folder, strerror(errno));
     for (int i = 0; i < n; i++) {
-        int length = snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        if (length > 0 && length < PATH_MAX) fn(context, entries[i]->d_name, path);
+        if (!rc) rc = nas_data_path(folder, entries[i]->d_name, path, err);
+        if (!rc) rc = fn(context, entries[i]->d_name, path, err);
         free(entries[i]);
     }
     free(entries);
-    return NAS_OK;
+    return rc;
 }
 
 /* ---- Which file is what, by its name ---- */
