@@ -3,16 +3,14 @@
  * one line of JSON on its standard output. */
 #include <nashost/export.h>
 #include <nashost/hardware.h>
+#include <nashost/json_file.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -315,11 +313,8 @@ static int read_number(const json_t *json, const char *key, bool whole, double *
         *value = number;
         return NAS_OK;
     }
-    char *text = json_dumps(item, JSON_ENCODE_ANY | JSON_COMPACT);
-    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: expected %s of at least 0, found %.60s", key,
-                      whole ? "an integer" : "a number", text ? text : "?");
-    free(text);
-    return rc;
+    return nas_json_fail("its answer", key, item,
+                         whole ? "an integer of at least 0" : "a number of at least 0", err);
 }
 
 static uint64_t count_of(double value) {

@@ -47,40 +47,10 @@ static const nas_option options[] = {
     {0},
 };
 
-/* A number in (0, max], or [0, max] if it may be zero. where: the key as messages name it. */
-static int read_number(const char *file, const char *where, const json_t *json, bool zero,
-                       double max, double *value, nas_error *err) {
-    *value = json_number_value(json);
-    if (json_is_number(json) && (zero ? *value >= 0 : *value > 0) && *value <= max) return NAS_OK;
-    char expected[80];
-    snprintf(expected, sizeof expected, "a number %s and at most %g",
-             zero ? "of at least 0" : "above 0", max);
-    return nas_lut_fail(file, where, json, expected, err);
-}
-
-/* prefix: of the keys in messages, "efficiency." or "". */
-static int check_keys(const char *file, const char *prefix, const json_t *object,
-                      const char *const *names, size_t n, nas_error *err) {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
-        bool known = false;
-        for (size_t i = 0; i < n; i++) known = known || strcmp(key, names[i]) == 0;
-        if (known) continue;
-        char list[400] = "";
-        for (size_t i = 0, used = 0; i < n && used < sizeof list; i++)
-            used +=
-                (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-        return nas_fail(err, NAS_ERR_INPUT, "%s: %s%.60s: unknown key; the keys here are %s", file,
-                        prefix, key, list);
-    }
-    return NAS_OK;
-}
-
 static int read_efficiency(const char *file, const json_t *json, profile *device, nas_error *err) {
     const json_t *object = json_object_get(json, "efficiency");
-    if (!json_is_object(object)) return nas_lut_fail(file, "efficiency", object, "an object", err);
-    int rc = check_keys(file, "efficiency.", object, kind_names, KINDS, err);
+    if (!json_is_object(object)) return nas_json_fail(file, "efficiency", object, "an object", err);
+    int rc = nas_json_keys(file, "efficiency.", object, kind_names, KINDS, err);
     for (size_t i = 0; i < KINDS && !rc; i++) {
         const json_t *found = json_object_get(object, kind_names[i]);
         if (!found && i == DEPTHWISE_LARGE) {
@@ -89,7 +59,7 @@ static int read_efficiency(const char *file, const json_t *json, profile *device
         }
         char where[40];
         snprintf(where, sizeof where, "efficiency.%s", kind_names[i]);
-        rc = read_number(file, where, found, false, 1, &device->efficiency[i], err);
+        rc = nas_json_number(file, where, found, false, 1, &device->efficiency[i], err);
     }
     return rc;
 }
@@ -99,16 +69,16 @@ static int read_identity(const char *file, const json_t *json, profile *device, 
     static const char *const texts[] = {"name", "kind", "source", "dtype"};
     for (size_t i = 0; i < COUNT(texts); i++) {
         const json_t *text = json_object_get(json, texts[i]);
-        if (!json_string_length(text)) return nas_lut_fail(file, texts[i], text, "a string", err);
+        if (!json_string_length(text)) return nas_json_fail(file, texts[i], text, "a string", err);
     }
     if (!json_is_true(json_object_get(json, "model")))
-        return nas_lut_fail(file, "model", json_object_get(json, "model"),
-                            "true (a profile describes a model, not measurements)", err);
+        return nas_json_fail(file, "model", json_object_get(json, "model"),
+                             "true (a profile describes a model, not measurements)", err);
     const char *dtype = json_string_value(json_object_get(json, "dtype"));
-    device->element_bytes = strcmp(dtype, "float32") == 0 ? 4 : strcmp(dtype, "int8") == 0 ? 1 : 0;
+    device->element_bytes = nas_dtype_bytes(dtype);
     if (!device->element_bytes)
-        return nas_lut_fail(file, "dtype", json_object_get(json, "dtype"),
-                            "\"float32\" or \"int8\"", err);
+        return nas_json_fail(file, "dtype", json_object_get(json, "dtype"),
+                             "\"float32\" or \"int8\"", err);
     snprintf(device->name, sizeof device->name, "%s",
              json_string_value(json_object_get(json, "name")));
     return NAS_OK;
@@ -135,15 +105,15 @@ static int read_profile(const char *file, const json_t *json, profile *device, n
     const char *names[COUNT(numbers) + 6] = {"name",   "kind",  "model",
                                              "source", "dtype", "efficiency"};
     for (size_t i = 0; i < COUNT(numbers); i++) names[6 + i] = numbers[i].key;
-    if (!json_is_object(json)) return nas_fail(err, NAS_ERR_INPUT, "%s: expected an object", file);
     *device = (profile){.pj_per_mac = NAN, .pj_per_byte = NAN};
-    int rc = check_keys(file, "", json, names, COUNT(names), err);
+    int rc = nas_json_keys(file, "", json, names, COUNT(names), err);
     if (!rc) rc = read_identity(file, json, device, err);
     for (size_t i = 0; i < COUNT(numbers) && !rc; i++) {
         const struct number *n = &numbers[i];
         double *value = (double *)(void *)((char *)device + n->offset);
         const json_t *found = json_object_get(json, n->key);
-        if (n->needed || found) rc = read_number(file, n->key, found, n->zero, n->max, value, err);
+        if (n->needed || found)
+            rc = nas_json_number(file, n->key, found, n->zero, n->max, value, err);
     }
     return rc ? rc : read_efficiency(file, json, device, err);
 }
@@ -158,13 +128,10 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     const char *file = ((const roofline_config *)config)->profile;
     model *m = calloc(1, sizeof *m);
     if (!m) return nas_fail(err, NAS_ERR_MEMORY, "roofline: out of memory");
-    json_error_t where;
     m->host = host;
     m->file = file;
-    m->json = json_load_file(file, JSON_REJECT_DUPLICATES, &where);
-    int rc = m->json ? read_profile(file, m->json, &m->device, err)
-                     : nas_fail(err, NAS_ERR_INPUT, "%s: line %d, column %d: %s", file, where.line,
-                                where.column, where.text);
+    int rc = nas_json_read(file, &m->json, err);
+    if (!rc) rc = read_profile(file, m->json, &m->device, err);
     if (rc)
         destroy(m);
     else
@@ -458,16 +425,14 @@ static json_t *profile_json(const model *start, const nas_lut *table, const samp
              "the profile %.63s.",
              s->n, 100 * sqrt(error_of(fitted, s)), start->device.name);
     json_t *json = json_deep_copy(start->json), *shares = json_object();
-    int failed = json_object_set_new(json, "name", json_stringn(device, strnlen(device, 60)));
-    failed |= json_object_set_new(json, "kind", json_string(kind));
-    failed |= json_object_set_new(json, "source", json_string(source));
-    failed |= json_object_set_new(json, "peak_gops", json_real(fitted->peak_gops));
-    failed |= json_object_set_new(json, "bandwidth_gbs", json_real(fitted->bandwidth_gbs));
-    failed |= json_object_set_new(json, "overhead_us", json_real(fitted->overhead_us));
     for (int k = 0; k < KINDS; k++)
-        failed |= json_object_set_new(shares, kind_names[k], json_real(fitted->efficiency[k]));
-    failed |= json_object_set_new(json, "efficiency", shares);
-    if (!failed) return json;
+        json_object_set_new(shares, kind_names[k], json_real(fitted->efficiency[k]));
+    bool whole = json_object_size(shares) == KINDS;
+    json_t *changes =
+        json_pack("{s:s#, s:s, s:s, s:f, s:f, s:f, s:o}", "name", device, (int)strnlen(device, 60),
+                  "kind", kind, "source", source, "peak_gops", fitted->peak_gops, "bandwidth_gbs",
+                  fitted->bandwidth_gbs, "overhead_us", fitted->overhead_us, "efficiency", shares);
+    if (json_object_update_new(json, changes) == 0 && whole) return json;
     json_decref(json);
     return NULL;
 }

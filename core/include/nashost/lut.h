@@ -28,6 +28,11 @@
 #define NAS_LUT_FORMAT "nashost latency table"
 #define NAS_LUT_VERSION 1
 
+/* Bytes of a number of a table's or a profile's dtype; 0: unknown. [any] */
+static inline uint32_t nas_dtype_bytes(const char *dtype) {
+    return strcmp(dtype, "float32") == 0 ? 4 : strcmp(dtype, "int8") == 0 ? 1 : 0;
+}
+
 #define NAS_LAYER_KEY 200 /* bytes that hold any key */
 
 /* Writes a layer's key; returns buffer. [any] */

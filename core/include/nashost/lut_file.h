@@ -2,11 +2,9 @@
 #ifndef NASHOST_LUT_FILE_H
 #define NASHOST_LUT_FILE_H
 
+#include <nashost/json_file.h>
 #include <nashost/lut.h>
-#include <nashost/plugin.h>
 #include <nashost/statistics.h>
-
-#include <jansson.h>
 
 typedef struct nas_lut_entry {
     nas_layer layer; /* as nas_layer_from_key fills it */
@@ -24,16 +22,6 @@ typedef struct nas_lut {
     nas_lut_entry *list; /* [n], as they stand in the file */
 } nas_lut;
 
-/* Fails with "FILE: KEY: expected ..., found ...". [any] */
-static inline int nas_lut_fail(const char *file, const char *key, const json_t *found,
-                               const char *expected, nas_error *err) {
-    char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: %.200s: expected %s, found %.60s", file, key,
-                      expected, found ? text ? text : "?" : "nothing");
-    free(text);
-    return rc;
-}
-
 static inline int nas_lut_read_header(nas_lut *t, nas_error *err) {
     static const char *const texts[] = {"device", "runtime", "dtype"};
     const json_t *format = json_object_get(t->root, "format");
@@ -41,23 +29,22 @@ static inline int nas_lut_read_header(nas_lut *t, nas_error *err) {
     const json_t *threads = json_object_get(t->root, "threads");
     const json_t *batch = json_object_get(t->root, "batch");
     if (!json_is_string(format) || strcmp(json_string_value(format), NAS_LUT_FORMAT) != 0)
-        return nas_lut_fail(t->file, "format", format, "\"" NAS_LUT_FORMAT "\"", err);
+        return nas_json_fail(t->file, "format", format, "\"" NAS_LUT_FORMAT "\"", err);
     if (json_integer_value(version) != NAS_LUT_VERSION)
-        return nas_lut_fail(t->file, "version", version, "1, the one that is read here", err);
+        return nas_json_fail(t->file, "version", version, "1, the one that is read here", err);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const json_t *text = json_object_get(t->root, texts[i]);
         if (!json_string_length(text))
-            return nas_lut_fail(t->file, texts[i], text, "a string", err);
+            return nas_json_fail(t->file, texts[i], text, "a string", err);
     }
     if (json_integer_value(threads) < 1)
-        return nas_lut_fail(t->file, "threads", threads, "1 or more", err);
+        return nas_json_fail(t->file, "threads", threads, "1 or more", err);
     if (json_integer_value(batch) != 1)
-        return nas_lut_fail(t->file, "batch", batch, "1, as costs are those of one image", err);
+        return nas_json_fail(t->file, "batch", batch, "1, as costs are those of one image", err);
     const json_t *dtype = json_object_get(t->root, "dtype");
-    const char *name = json_string_value(dtype);
-    t->element_bytes = strcmp(name, "float32") == 0 ? 4 : strcmp(name, "int8") == 0 ? 1 : 0;
+    t->element_bytes = nas_dtype_bytes(json_string_value(dtype));
     if (t->element_bytes) return NAS_OK;
-    return nas_lut_fail(t->file, "dtype", dtype, "\"float32\" or \"int8\"", err);
+    return nas_json_fail(t->file, "dtype", dtype, "\"float32\" or \"int8\"", err);
 }
 
 static inline int nas_lut_read_entry(nas_lut *t, const char *key, const json_t *value,
@@ -72,12 +59,12 @@ static inline int nas_lut_read_entry(nas_lut *t, const char *key, const json_t *
                         t->file, key);
     entry->ms = json_number_value(json_object_get(value, "median_ms"));
     if (!(entry->ms > 0))
-        return nas_lut_fail(t->file, where, value, "a \"median_ms\" above 0", err);
+        return nas_json_fail(t->file, where, value, "a \"median_ms\" above 0", err);
     if (json_integer_value(json_object_get(value, "count")) < 1)
-        return nas_lut_fail(t->file, where, value, "a \"count\" of at least 1", err);
+        return nas_json_fail(t->file, where, value, "a \"count\" of at least 1", err);
     const json_t *spread = json_object_get(value, "spread_ms");
     if (!json_is_number(spread) || json_number_value(spread) < 0)
-        return nas_lut_fail(t->file, where, value, "a \"spread_ms\" of at least 0", err);
+        return nas_json_fail(t->file, where, value, "a \"spread_ms\" of at least 0", err);
     t->n++;
     return NAS_OK;
 }
@@ -88,7 +75,7 @@ static inline int nas_lut_read_entries(nas_lut *t, nas_error *err) {
     t->entries = json_object_get(t->root, "entries");
     bool needed = !json_array_size(json_object_get(t->root, "networks"));
     if (!json_is_object(t->entries) || (needed && !json_object_size(t->entries)))
-        return nas_lut_fail(t->file, "entries", t->entries, "an object with entries", err);
+        return nas_json_fail(t->file, "entries", t->entries, "an object with entries", err);
     t->list = malloc((json_object_size(t->entries) + 1) * sizeof *t->list);
     if (!t->list) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", t->file);
     json_object_foreach(t->entries, key, value) {
@@ -101,7 +88,7 @@ static inline int nas_lut_read_entries(nas_lut *t, nas_error *err) {
 static inline int nas_lut_read_networks(nas_lut *t, nas_error *err) {
     t->networks = json_object_get(t->root, "networks");
     if (t->networks && !json_is_array(t->networks))
-        return nas_lut_fail(t->file, "networks", t->networks, "an array", err);
+        return nas_json_fail(t->file, "networks", t->networks, "an array", err);
     for (size_t i = 0; i < json_array_size(t->networks); i++) {
         const json_t *network = json_array_get(t->networks, i);
         json_t *layers = json_object_get(network, "layers"), *value;
@@ -109,13 +96,14 @@ static inline int nas_lut_read_networks(nas_lut *t, nas_error *err) {
         char where[48];
         snprintf(where, sizeof where, "networks[%zu]", i);
         if (!(json_number_value(json_object_get(network, "median_ms")) > 0))
-            return nas_lut_fail(t->file, where, network, "a \"median_ms\" above 0", err);
+            return nas_json_fail(t->file, where, network, "a \"median_ms\" above 0", err);
         if (!json_object_size(layers))
-            return nas_lut_fail(t->file, where, network, "an object \"layers\"", err);
-        json_object_foreach(
-            layers, key, value) if (json_integer_value(value) <
-                                    1) return nas_lut_fail(t->file, where, value,
-                                                           "layers with counts of at least 1", err);
+            return nas_json_fail(t->file, where, network, "an object \"layers\"", err);
+        json_object_foreach(layers, key,
+                            value) if (json_integer_value(value) <
+                                       1) return nas_json_fail(t->file, where, value,
+                                                               "layers with counts of at least 1",
+                                                               err);
     }
     return NAS_OK;
 }
@@ -130,14 +118,8 @@ static inline void nas_lut_free(nas_lut *t) {
 
 /* Reads a table and checks every entry; file must outlive it. On failure *t is empty. [any] */
 static inline int nas_lut_load(const char *file, nas_lut *t, nas_error *err) {
-    json_error_t where;
-    *t = (nas_lut){.file = file, .root = json_load_file(file, JSON_REJECT_DUPLICATES, &where)};
-    int rc = NAS_OK;
-    if (!t->root)
-        rc = nas_fail(err, NAS_ERR_INPUT, "%s: line %d, column %d: %s", file, where.line,
-                      where.column, where.text);
-    else if (!json_is_object(t->root))
-        rc = nas_fail(err, NAS_ERR_INPUT, "%s: expected an object", file);
+    *t = (nas_lut){.file = file};
+    int rc = nas_json_read(file, &t->root, err);
     if (!rc) rc = nas_lut_read_header(t, err);
     if (!rc) rc = nas_lut_read_entries(t, err);
     if (!rc) rc = nas_lut_read_networks(t, err);
