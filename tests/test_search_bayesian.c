@@ -21,17 +21,17 @@ static bayesian *open_line(search *s, fake_problem *fake) {
 }
 
 /* A process with observations at x, under length and noise. */
-static void observe_line(process *p, const bayesian *me, size_t n, const double *x, const double *y,
-                         double length, double noise) {
+static void observe_line(nas_gaussian *p, const bayesian *me, size_t n, const double *x,
+                         const double *y, double length, double noise) {
     const double hyper[2] = {log(length), log(noise)};
-    assert_int_equal(open_process(p, me, n, NULL), NAS_OK);
+    assert_int_equal(nas_gaussian_open(p, n, me->n_dims, me->n_groups, me->group, NULL), NAS_OK);
     memcpy(p->x, x, n * sizeof *x);
     memcpy(p->y, y, n * sizeof *y);
-    assert_true(condition(p, hyper));
+    assert_true(nas_gaussian_condition(p, hyper));
 }
 
 /* All five values as candidates. */
-static void look_at_line(bayesian *me, const process *p, pool *c) {
+static void look_at_line(bayesian *me, const nas_gaussian *p, pool *c) {
     assert_int_equal(open_pool(c, me, 5, p->n + 3, NULL), NAS_OK);
     for (uint16_t v = 0; v < 5; v++)
         assert_int_equal(nas_genomes_add(&c->genomes, &v, NULL, NULL), NAS_OK);
@@ -44,7 +44,7 @@ static void test_posterior(void **state) {
     search s;
     bayesian *me = open_line(&s, &fake);
     const double x[2] = {0, 1}, y[2] = {-1, 1}, noise = 0.1, length = 0.5;
-    process p;
+    nas_gaussian p;
     pool c;
     observe_line(&p, me, 2, x, y, length, noise);
     look_at_line(me, &p, &c);
@@ -64,7 +64,7 @@ static void test_posterior(void **state) {
     double expected = -1.5 * log(p.signal) - 0.5 * log(det) -
                       (hyper[0] - centre) * (hyper[0] - centre) / 6 -
                       (hyper[1] + 6) * (hyper[1] + 6) / 8;
-    assert_true(fabs(likelihood(&p, hyper, gradient) - expected) < 1e-12);
+    assert_true(fabs(nas_gaussian_likelihood(&p, hyper, gradient) - expected) < 1e-12);
     close_pool(&c);
     free(p.x);
     finish(&s);
@@ -78,7 +78,7 @@ static void test_lies(void **state) {
     search s;
     bayesian *me = open_line(&s, &fake);
     const double x[4] = {0, 1, 0.25, 0.75}, y[4] = {-1, 1, -1, -1};
-    process few, all;
+    nas_gaussian few, all;
     pool told, lied;
     observe_line(&few, me, 2, x, y, 0.4, 0.05);
     observe_line(&all, me, 4, x, y, 0.4, 0.05);
@@ -113,7 +113,7 @@ static void test_singular(void **state) {
     search s;
     bayesian *me = open_line(&s, &fake);
     const double x[4] = {0.5, 0.5, 0.5, 1}, y[4] = {-1, -1, -1, 1};
-    process p;
+    nas_gaussian p;
     pool c;
     observe_line(&p, me, 4, x, y, 0.5, exp(-800)); /* a noise of 0 */
     look_at_line(me, &p, &c);
@@ -127,7 +127,7 @@ static void test_singular(void **state) {
 
 /* Random members of the family with their objective, under the given grouping. */
 static void observe_family(search *s, fake_problem *fake, const char *lengths_option, size_t n,
-                           result *results, process *p) {
+                           result *results, nas_gaussian *p) {
     open_family(fake, 1, 0);
     prepare(s, fake, 5);
     set_option(s, "lengths", lengths_option);
@@ -139,7 +139,7 @@ static void observe_family(search *s, fake_problem *fake, const char *lengths_op
     tell_about(s, n, genomes);
     bayesian *me = s->self;
     assert_int_equal(gather(me, results), n);
-    assert_int_equal(open_process(p, me, n, NULL), NAS_OK);
+    assert_int_equal(nas_gaussian_open(p, n, me->n_dims, me->n_groups, me->group, NULL), NAS_OK);
     observe(me, results, p);
 }
 
@@ -150,19 +150,19 @@ static void test_gradient(void **state) {
     for (int i = 0; i < 3; i++) {
         fake_problem fake;
         search s;
-        process p;
+        nas_gaussian p;
         result results[20];
-        double hyper[MOST_GROUPS + 1], gradient[MOST_GROUPS + 1], unused[MOST_GROUPS + 1];
+        double hyper[NAS_GAUSSIAN_HYPER], gradient[NAS_GAUSSIAN_HYPER], unused[NAS_GAUSSIAN_HYPER];
         observe_family(&s, &fake, groupings[i], 20, results, &p);
         assert_int_equal(p.groups, n_groups[i]);
         for (size_t k = 0; k <= p.groups; k++) hyper[k] = 0.3 * sin((double)k + 1);
-        likelihood(&p, hyper, gradient);
+        nas_gaussian_likelihood(&p, hyper, gradient);
         for (size_t k = 0; k <= p.groups; k++) {
             double at = hyper[k], step = 1e-5;
             hyper[k] = at + step;
-            double above = likelihood(&p, hyper, unused);
+            double above = nas_gaussian_likelihood(&p, hyper, unused);
             hyper[k] = at - step;
-            double below = likelihood(&p, hyper, unused);
+            double below = nas_gaussian_likelihood(&p, hyper, unused);
             hyper[k] = at;
             double expected = (above - below) / (2 * step);
             assert_true(fabs(gradient[k] - expected) < 1e-6 * (1 + fabs(expected)));
@@ -177,24 +177,24 @@ static void test_fit(void **state) {
     (void)state;
     fake_problem fake;
     search s;
-    process p;
+    nas_gaussian p;
     result results[40];
-    double unused[MOST_GROUPS + 1], hyper[MOST_GROUPS + 1];
+    double unused[NAS_GAUSSIAN_HYPER], hyper[NAS_GAUSSIAN_HYPER];
     observe_family(&s, &fake, "\"kind\"", 40, results, &p);
     bayesian *me = s.self;
-    assert_true(fit(me, &p));
-    double found = likelihood(&p, me->own.hyper, unused);
+    assert_true(nas_gaussian_fit(&p, me->own.hyper, false));
+    double found = nas_gaussian_likelihood(&p, me->own.hyper, unused);
     for (uint64_t i = 0; i < 500; i++) {
         for (size_t k = 0; k <= p.groups; k++)
-            hyper[k] =
-                centre_of(&p, k) + 6 * ((double)(scramble(i * 100 + k) >> 11) * 0x1p-53 - 0.5);
-        assert_true(likelihood(&p, hyper, unused) < found + 1e-6);
+            hyper[k] = nas_gaussian_centre(&p, k) +
+                       6 * ((double)(scramble(i * 100 + k) >> 11) * 0x1p-53 - 0.5);
+        assert_true(nas_gaussian_likelihood(&p, hyper, unused) < found + 1e-6);
     }
     for (size_t k = 0; k <= p.groups; k++) { /* nor one nearby */
         memcpy(hyper, me->own.hyper, sizeof hyper);
         for (int side = -1; side <= 1; side += 2) {
             hyper[k] = me->own.hyper[k] + 0.05 * side;
-            assert_true(likelihood(&p, hyper, unused) < found + 1e-3);
+            assert_true(nas_gaussian_likelihood(&p, hyper, unused) < found + 1e-3);
         }
     }
     free(p.x);
@@ -212,7 +212,7 @@ static void test_relevance(void **state) {
     }
     close_problem(&fake, 1, 0);
     search s;
-    process p;
+    nas_gaussian p;
     result results[40];
     prepare(&s, &fake, 1);
     set_option(&s, "initial", "1000");
@@ -222,10 +222,10 @@ static void test_relevance(void **state) {
     assert_int_equal(ask_for(&s, 40, genomes), 40);
     tell_about(&s, 40, genomes);
     gather(me, results);
-    assert_int_equal(open_process(&p, me, 40, NULL), NAS_OK);
+    assert_int_equal(nas_gaussian_open(&p, 40, me->n_dims, me->n_groups, me->group, NULL), NAS_OK);
     observe(me, results, &p);
     assert_int_equal(p.groups, 2);
-    assert_true(fit(me, &p));
+    assert_true(nas_gaussian_fit(&p, me->own.hyper, false));
     assert_true(exp(me->own.hyper[1]) > 5 * exp(me->own.hyper[0]));
     assert_true(exp(me->own.hyper[2]) < 0.01); /* no noise either */
     free(p.x);

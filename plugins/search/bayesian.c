@@ -1,41 +1,24 @@
-/* Bayesian optimisation of the first objective: a Gaussian process with a Matern 5/2 kernel,
- * expected improvement among subnets that meet the constraints, which are known beforehand, and
- * batches by a constant liar.
+/* Bayesian optimisation of the first objective: a Gaussian process (nashost/gaussian.h), expected
+ * improvement among subnets that meet the constraints, which are known beforehand, and batches by a
+ * constant liar.
  *
- * Snoek, Larochelle and Adams, arXiv 1206.2944 (kernel, likelihood, expected improvement); Gardner
- * et al., ICML 2014 (constraints); Ginsbourger, Le Riche and Carraro, 2010 (constant liar); Ament
- * et al., arXiv 2310.20708 (why its logarithm); Hvarfner, Hellsten and Nardi, arXiv 2402.02229
- * (length scales that grow with the number of genes). */
-#include <lapacke.h>
+ * Snoek, Larochelle and Adams, arXiv 1206.2944 (expected improvement); Gardner et al., ICML 2014
+ * (constraints); Ginsbourger, Le Riche and Carraro, 2010 (constant liar); Ament et al., arXiv
+ * 2310.20708 (why its logarithm). */
+#include <nashost/gaussian.h>
 #include <nashost/strategy.h>
 
 enum { LENGTHS_KIND = 0, LENGTHS_GENE = 1, LENGTHS_ONE = 2 };
 
 enum {
-    MOST_GROUPS = 255,  /* length scales; further groups share the last */
     MOST_AT_ONCE = 256, /* proposals of one ask */
     CENTRES = 3,        /* told genomes whose neighbours are candidates */
-    CLIMB = 40,         /* steps of Rprop from one start */
 };
 
 typedef struct bayesian_config {
     int64_t initial, candidates, points, tries;
     int lengths;
 } bayesian_config;
-
-/* The process, given n observations. Matrices are column-major and symmetric ones have their lower
- * triangle only. */
-typedef struct process {
-    size_t n, dims, groups;
-    const size_t *group; /* [dims]: which length scale */
-    double *x, *y;       /* [n][dims]; [n], of mean 0 and variance 1; x owns every array */
-    double *scale;       /* [dims]: 1 / length scale */
-    double *factor;      /* [n][n]: Cholesky's of the correlations plus noise */
-    double *inverse;     /* [n][n]: of the same */
-    double *z, *alpha;   /* [n]: factor^-1 y; (factor factor')^-1 y */
-    double noise;        /* variance, relative to the signal's */
-    double signal;       /* variance */
-} process;
 
 /* What the process says of a genome. */
 typedef struct candidate {
@@ -69,7 +52,7 @@ typedef struct bayesian {
     uint32_t *gene; /* [n_dims]: those with a choice */
     size_t *group;  /* [n_dims] */
     struct {
-        double hyper[MOST_GROUPS + 1]; /* log length scale of each group, then log noise */
+        double hyper[NAS_GAUSSIAN_HYPER]; /* of the process */
         uint64_t fitted; /* genomes that had been told when they were fitted; 0: never */
     } own;
 } bayesian;
@@ -138,7 +121,7 @@ static void set_groups(bayesian *me, const nas_search_problem *problem) {
                !same_group(me, problem->gene_names[g], problem->gene_names[me->gene[d]]))
             d++;
         size_t group = d < me->n_dims ? me->group[d] : me->n_groups;
-        if (group == MOST_GROUPS) group--;
+        if (group == NAS_GAUSSIAN_GROUPS) group--;
         if (group == me->n_groups) me->n_groups++;
         me->group[me->n_dims] = group;
         me->gene[me->n_dims++] = g;
@@ -166,165 +149,6 @@ static void encode(bayesian *me, const uint16_t *genes, double *x) {
         double level = nas_gene_matters(&me->base, genes, g) ? genes[g] : -1.0;
         x[d] = level / (me->base.problem->arity[g] - 1.0);
     }
-}
-
-/* ---- The process ---- */
-
-static double squared_distance(const process *p, const double *a, const double *b) {
-    double sum = 0;
-    for (size_t d = 0; d < p->dims; d++) {
-        double step = (a[d] - b[d]) * p->scale[d];
-        sum += step * step;
-    }
-    return sum;
-}
-
-/* Matern 5/2 of a squared distance in length scales. */
-static double matern(double squared) {
-    double s = sqrt(5 * squared);
-    return (1 + s + s * s / 3) * exp(-s);
-}
-
-/* Factorises the correlations plus noise; if they are singular to rounding, adds to the diagonal
- * until they are not. False: even 1 % does not help. */
-static bool factorise(process *p) {
-    size_t n = p->n;
-    for (int attempt = 0; attempt < 10; attempt++) {
-        double jitter = attempt ? pow(10, attempt - 11) : 0;
-        for (size_t j = 0; j < n; j++) {
-            p->factor[j * n + j] = 1 + p->noise + jitter;
-            for (size_t i = j + 1; i < n; i++)
-                p->factor[j * n + i] =
-                    matern(squared_distance(p, p->x + i * p->dims, p->x + j * p->dims));
-        }
-        if (!LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, p->factor, (lapack_int)n))
-            return true;
-    }
-    return false;
-}
-
-/* v [columns][height] = factor^-1 v, or factor'^-1 v. */
-static void solve(const process *p, char transposed, size_t columns, double *v, size_t height) {
-    LAPACKE_dtrtrs_work(LAPACK_COL_MAJOR, 'L', transposed, 'N', (lapack_int)p->n,
-                        (lapack_int)columns, p->factor, (lapack_int)p->n, v, (lapack_int)height);
-}
-
-/* Conditions the process on its observations under the hyper-parameters. The signal's variance is
- * the likeliest one; one more observation, of variance 1, keeps it from 0. */
-static bool condition(process *p, const double *hyper) {
-    for (size_t d = 0; d < p->dims; d++) p->scale[d] = exp(-hyper[p->group[d]]);
-    p->noise = exp(hyper[p->groups]);
-    if (!factorise(p)) return false;
-    double sum = 1;
-    memcpy(p->z, p->y, p->n * sizeof *p->z);
-    solve(p, 'N', 1, p->z, p->n);
-    for (size_t i = 0; i < p->n; i++) sum += p->z[i] * p->z[i];
-    memcpy(p->alpha, p->z, p->n * sizeof *p->alpha);
-    solve(p, 'T', 1, p->alpha, p->n);
-    p->signal = sum / (double)(p->n + 1);
-    return true;
-}
-
-/* Priors: log length ~ N(sqrt 2 + log(dims) / 2, 3), log noise ~ N(-6, 4). */
-static double centre_of(const process *p, size_t k) {
-    return k < p->groups ? sqrt(2) + log((double)p->dims) / 2 : -6;
-}
-
-static double spread_of(const process *p, size_t k) {
-    return k < p->groups ? 3 : 4;
-}
-
-/* The log of likelihood times prior, up to a constant, and its gradient [groups + 1]; -infinity if
- * the correlations cannot be factorised. (Rasmussen and Williams, Gaussian Processes for Machine
- * Learning, 2006, equations 2.30 and 5.9.) */
-static double likelihood(process *p, const double *hyper, double *gradient) {
-    size_t n = p->n;
-    if (!condition(p, hyper)) return -INFINITY;
-    double value = -0.5 * (double)(n + 1) * log(p->signal);
-    for (size_t i = 0; i < n; i++) value -= log(p->factor[i * n + i]);
-    for (size_t k = 0; k <= p->groups; k++) {
-        double off = hyper[k] - centre_of(p, k);
-        value -= off * off / (2 * spread_of(p, k));
-        gradient[k] = -off / spread_of(p, k);
-    }
-    memcpy(p->inverse, p->factor, n * n * sizeof *p->inverse);
-    if (LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, p->inverse, (lapack_int)n))
-        return -INFINITY;
-    for (size_t j = 0; j < n; j++) {
-        const double *b = p->x + j * p->dims;
-        gradient[p->groups] +=
-            0.5 * p->noise * (p->alpha[j] * p->alpha[j] / p->signal - p->inverse[j * n + j]);
-        for (size_t i = j + 1; i < n; i++) {
-            const double *a = p->x + i * p->dims;
-            double s = sqrt(5 * squared_distance(p, a, b));
-            double slope = 5.0 / 3 * (1 + s) * exp(-s) *
-                           (p->alpha[i] * p->alpha[j] / p->signal - p->inverse[j * n + i]);
-            for (size_t d = 0; d < p->dims; d++) {
-                double step = (a[d] - b[d]) * p->scale[d];
-                gradient[p->group[d]] += slope * step * step;
-            }
-        }
-    }
-    return value;
-}
-
-/* Climbs by Rprop (Riedmiller and Braun, 1993) from hyper, which becomes the best point met.
- * Returns its value. */
-static double climb(process *p, double *hyper) {
-    double at[MOST_GROUPS + 1], gradient[MOST_GROUPS + 1], best = -INFINITY;
-    double last[MOST_GROUPS + 1] = {0}, step[MOST_GROUPS + 1] = {0};
-    size_t n = p->groups + 1;
-    memcpy(at, hyper, n * sizeof *at);
-    for (int i = 0; i < CLIMB; i++) {
-        double value = likelihood(p, at, gradient);
-        if (!isfinite(value)) break;
-        if (value > best) {
-            best = value;
-            memcpy(hyper, at, n * sizeof *at);
-        }
-        for (size_t k = 0; k < n; k++) {
-            double agree = gradient[k] * last[k];
-            step[k] = !i          ? 0.3
-                      : agree > 0 ? fmin(1, 1.2 * step[k])
-                      : agree < 0 ? 0.5 * step[k]
-                                  : step[k];
-            last[k] = agree < 0 ? 0 : gradient[k];
-            at[k] += last[k] > 0 ? step[k] : last[k] < 0 ? -step[k] : 0;
-            at[k] = fmax(centre_of(p, k) - 8, fmin(centre_of(p, k) + 8, at[k]));
-        }
-    }
-    return best;
-}
-
-/* Fits the hyper-parameters: from the centre of the priors, and from where they were or, the first
- * time, from shorter lengths. False: the correlations cannot be factorised. */
-static bool fit(bayesian *me, process *p) {
-    double best = -INFINITY, from[2][MOST_GROUPS + 1];
-    for (size_t k = 0; k <= p->groups; k++) {
-        from[0][k] = centre_of(p, k);
-        from[1][k] = me->own.fitted ? me->own.hyper[k] : centre_of(p, k) - 1.5;
-    }
-    for (int i = 0; i < 2; i++) {
-        double value = climb(p, from[i]);
-        if (!(value > best)) continue;
-        best = value;
-        memcpy(me->own.hyper, from[i], (p->groups + 1) * sizeof **from);
-    }
-    return isfinite(best);
-}
-
-static int open_process(process *p, const bayesian *me, size_t n, nas_error *err) {
-    size_t dims = me->n_dims;
-    *p = (process){.n = n, .dims = dims, .groups = me->n_groups, .group = me->group};
-    p->x = calloc(n * (dims + 3 + 2 * n) + dims, sizeof *p->x);
-    if (!p->x) return out_of_memory(err);
-    p->y = p->x + n * dims;
-    p->z = p->y + n;
-    p->alpha = p->z + n;
-    p->factor = p->alpha + n;
-    p->inverse = p->factor + n * n;
-    p->scale = p->inverse + n * n;
-    return NAS_OK;
 }
 
 /* ---- The pool ---- */
@@ -375,25 +199,26 @@ static void learn(pool *c, size_t i, size_t t, double row, double z) {
 }
 
 /* One more step of candidate i's forward substitution, for lie t. */
-static void learn_lie(const process *p, pool *c, size_t i, size_t t) {
+static void learn_lie(const nas_gaussian *p, pool *c, size_t i, size_t t) {
     const lie *one = &c->lies[t];
     const double *a = c->rows + one->who * c->height, *b = c->rows + i * c->height;
-    double row = matern(squared_distance(p, c->x + one->who * p->dims, c->x + i * p->dims));
+    double row =
+        nas_matern(nas_gaussian_distance(p, c->x + one->who * p->dims, c->x + i * p->dims));
     for (size_t k = 0; k < p->n + t; k++) row -= a[k] * b[k];
     learn(c, i, p->n + t, row / one->diagonal, one->z);
 }
 
 /* Asks the process about the genomes that were added since the last time. */
-static void look(bayesian *me, const process *p, pool *c) {
+static void look(bayesian *me, const nas_gaussian *p, pool *c) {
     size_t from = c->ready;
     for (size_t i = from; i < c->genomes.n; i++) {
         double *x = c->x + i * p->dims, *row = c->rows + i * c->height;
         encode(me, nas_genomes_at(&c->genomes, i), x);
         for (size_t k = 0; k < p->n; k++)
-            row[k] = matern(squared_distance(p, p->x + k * p->dims, x));
+            row[k] = nas_matern(nas_gaussian_distance(p, p->x + k * p->dims, x));
     }
     if (c->genomes.n > from)
-        solve(p, 'N', c->genomes.n - from, c->rows + from * c->height, c->height);
+        nas_gaussian_solve(p, 'N', c->genomes.n - from, c->rows + from * c->height, c->height);
     for (size_t i = from; i < c->genomes.n; i++) {
         c->each[i].variance = 1;
         for (size_t k = 0; k < p->n; k++) learn(c, i, k, c->rows[i * c->height + k], p->z[k]);
@@ -403,7 +228,7 @@ static void look(bayesian *me, const process *p, pool *c) {
 }
 
 /* Takes candidate i and, as if it were as good as the best, adds it to the observations. */
-static void lie_about(const process *p, pool *c, size_t i) {
+static void lie_about(const nas_gaussian *p, pool *c, size_t i) {
     candidate *one = &c->each[i];
     double diagonal = sqrt(fmax(one->variance + p->noise, 1e-10));
     c->lies[c->n_lies++] = (lie){i, diagonal, (p->y[0] - one->mean) / diagonal};
@@ -413,7 +238,8 @@ static void lie_about(const process *p, pool *c, size_t i) {
 
 /* The most promising candidate, or NAS_NO_GENOME. The neighbours of the most promising one so far
  * join the pool until it is one whose neighbours have. */
-static int most_promising(bayesian *me, const process *p, pool *c, size_t *chosen, nas_error *err) {
+static int most_promising(bayesian *me, const nas_gaussian *p, pool *c, size_t *chosen,
+                          nas_error *err) {
     for (;;) {
         *chosen = NAS_NO_GENOME;
         for (size_t i = 0; i < c->ready; i++) {
@@ -467,7 +293,7 @@ static size_t gather(const bayesian *me, result *results) {
 }
 
 /* Fills the process's observations; the best is the first. */
-static void observe(bayesian *me, const result *results, process *p) {
+static void observe(bayesian *me, const result *results, nas_gaussian *p) {
     double mean = 0, variance = 0;
     for (size_t i = 0; i < p->n; i++) mean += results[i].value / (double)p->n;
     for (size_t i = 0; i < p->n; i++)
@@ -479,12 +305,13 @@ static void observe(bayesian *me, const result *results, process *p) {
 }
 
 /* Fits, when a fifth more genomes were told than the last time, and conditions. */
-static int settle(bayesian *me, const result *results, process *p, nas_error *err) {
+static int settle(bayesian *me, const result *results, nas_gaussian *p, nas_error *err) {
     uint64_t told = me->base.known.n_told;
     bool due = !me->own.fitted || 5 * told >= 6 * me->own.fitted;
     observe(me, results, p);
-    if (due && fit(me, p)) me->own.fitted = told, due = false;
-    if (!due && condition(p, me->own.hyper)) return NAS_OK;
+    if (due && nas_gaussian_fit(p, me->own.hyper, me->own.fitted > 0))
+        me->own.fitted = told, due = false;
+    if (!due && nas_gaussian_condition(p, me->own.hyper)) return NAS_OK;
     return nas_fail(err, NAS_ERR_NUMERIC,
                     "bayesian: expected correlations of %zu results that can be factorised, found "
                     "singular ones",
@@ -495,8 +322,8 @@ static int settle(bayesian *me, const result *results, process *p, nas_error *er
 
 /* The pool before any choice: the newest genomes that were proposed and not told yet, which are
  * lied about, random ones, and neighbours of the best. */
-static int fill_pool(bayesian *me, const result *results, const process *p, size_t pending, pool *c,
-                     nas_error *err) {
+static int fill_pool(bayesian *me, const result *results, const nas_gaussian *p, size_t pending,
+                     pool *c, nas_error *err) {
     const nas_genomes *known = &me->base.known;
     int rc = NAS_OK;
     for (size_t i = known->n; i-- > 0 && c->genomes.n < pending && !rc;)
@@ -518,7 +345,7 @@ static int fill_pool(bayesian *me, const result *results, const process *p, size
 }
 
 /* Proposes up to n genomes; fewer if no candidate is left that meets the constraints. */
-static int choose(bayesian *me, const result *results, const process *p, size_t n,
+static int choose(bayesian *me, const result *results, const nas_gaussian *p, size_t n,
                   uint16_t *genomes, size_t *count, nas_error *err) {
     size_t pending = me->base.known.n - me->base.known.n_told, most = (size_t)me->config.points;
     if (pending > most) pending = most;
@@ -542,17 +369,17 @@ static int choose(bayesian *me, const result *results, const process *p, size_t 
 }
 
 static int ask_process(bayesian *me, size_t n, uint16_t *genomes, size_t *count, nas_error *err) {
-    process p = {0};
+    nas_gaussian p = {0};
     result *results = malloc((me->base.known.n_told + 1) * sizeof *results);
     if (!results) return out_of_memory(err);
     size_t n_results = gather(me, results);
     int rc = NAS_OK;
     if (n_results > 1 && me->n_dims) {
-        rc = open_process(&p, me, n_results, err);
+        rc = nas_gaussian_open(&p, n_results, me->n_dims, me->n_groups, me->group, err);
         if (!rc) rc = settle(me, results, &p, err);
         if (!rc) rc = choose(me, results, &p, n, genomes, count, err);
     }
-    free(p.x);
+    nas_gaussian_close(&p);
     free(results);
     return rc;
 }
