@@ -274,3 +274,18 @@ int nas_args_command(const char *command, const char *const *names, size_t n, co
         nas_fail(err, NAS_ERR_INPUT, "unknown command \"%.60s\"; see `%s --help`", command, prefix);
     return -1;
 }
+
+int nas_cli_subcommand(const nas_subcommand *command, int argc, char **argv) {
+    nas_args args;
+    nas_error err;
+    bool json = nas_args_want_json(argc, argv);
+    if (nas_args_parse(command->name, argc, argv, command->flags, command->operands, &args, &err))
+        return nas_cli_fail(&err, json);
+    int status = NAS_EXIT_OK;
+    if (args.help && command->help)
+        fputs(command->help, stdout);
+    else if (command->run(&args, &err))
+        status = nas_cli_fail(&err, json);
+    nas_args_free(&args);
+    return status;
+}

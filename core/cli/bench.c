@@ -106,15 +106,17 @@ static int run_bench(nas_bench kind, const nas_args *args, nas_session *session,
     return NAS_OK;
 }
 
-static int bench(nas_bench kind, const nas_args *args, nas_error *err) {
+static int bench(const nas_args *args, nas_error *err) {
     nas_session session = {0};
     nas_pipeline pipeline = {0};
+    const char *names[NAS_BENCHES], *file = args->n_operands > 1 ? args->operands[1] : NULL;
     char *path = NULL;
-    const char *file = args->n_operands > 1 ? args->operands[1] : NULL;
-    int rc = nas_session_open(args, true, &session, err);
+    for (int i = 0; i < NAS_BENCHES; i++) names[i] = nas_bench_name((nas_bench)i);
+    int kind = nas_args_command(args->positional, names, NAS_BENCHES, "nashost bench", err);
+    int rc = kind < 0 ? err->code : nas_session_open(args, true, &session, err);
     if (!rc && !file) rc = find_pipeline(session.registry, &path, err);
     if (!rc) rc = nas_session_pipeline(&session, file ? file : path, args, &pipeline, err);
-    if (!rc) rc = run_bench(kind, args, &session, &pipeline, err);
+    if (!rc) rc = run_bench((nas_bench)kind, args, &session, &pipeline, err);
     nas_pipeline_free(&pipeline);
     nas_session_close(&session);
     free(path);
@@ -122,21 +124,12 @@ static int bench(nas_bench kind, const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_bench(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_ROUNDS | NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS;
-    const char *names[NAS_BENCHES];
-    for (int i = 0; i < NAS_BENCHES; i++) names[i] = nas_bench_name((nas_bench)i);
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("bench", argc, argv, flags, "KIND [PIPELINE]", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK, kind = 0;
-    if (args.help)
-        fputs(help, stdout);
-    else if ((kind = nas_args_command(args.positional, names, NAS_BENCHES, "nashost bench", &err)) <
-                 0 ||
-             bench((nas_bench)kind, &args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "bench",
+        .operands = "KIND [PIPELINE]",
+        .flags = NAS_FLAG_ROUNDS | NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+        .help = help,
+        .run = bench,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -53,18 +53,12 @@ static int calibrate(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_calibrate(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS | NAS_FLAG_TABLE | NAS_FLAG_OUT |
-                           NAS_FLAG_PLUGINS | NAS_FLAG_QUIET;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("calibrate", argc, argv, flags, NULL, &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (calibrate(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "calibrate",
+        .flags = NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS | NAS_FLAG_TABLE | NAS_FLAG_OUT |
+                 NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
+        .help = help,
+        .run = calibrate,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "host/pipeline.h"
 #include "space/space.h"
+#include "stages/run.h"
 
 #include <signal.h>
 
@@ -73,6 +74,18 @@ int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, c
                    nas_args *args, nas_error *err);
 void nas_args_free(nas_args *args);
 
+/* A subcommand that does one thing. */
+typedef struct nas_subcommand {
+    const char *name;     /* its words, such as "lut build" */
+    const char *operands; /* see nas_args_parse */
+    unsigned flags;       /* of nas_flag */
+    const char *help;     /* NULL: the command that it belongs to prints it */
+    int (*run)(const nas_args *args, nas_error *err);
+} nas_subcommand;
+
+/* Reads argv, prints the help or runs the subcommand, tells an error. Returns a nas_exit. */
+int nas_cli_subcommand(const nas_subcommand *command, int argc, char **argv);
+
 /* True if --json stands in argv: how errors are told even where the rest cannot be read. */
 bool nas_args_want_json(int argc, char **argv);
 
@@ -111,6 +124,22 @@ void nas_session_close(nas_session *session);
 /* Loads a pipeline, changed by the arguments' overrides, and gives plugins its seed. */
 int nas_session_pipeline(nas_session *session, const char *file, const nas_args *args,
                          nas_pipeline *pipeline, nas_error *err);
+
+/* What the stages are asked to do by a session's pipeline in the run directory out. */
+nas_run_request nas_session_request(nas_session *session, const nas_args *args,
+                                    const nas_pipeline *pipeline, const char *out);
+
+/* The run directory that a command works on. */
+typedef struct nas_run_dir {
+    nas_session session;
+    nas_pipeline pipeline; /* the directory's own */
+    nas_run_request request;
+} nas_run_dir;
+
+/* Opens the pipeline of the directory args->positional. Do not move it; close it on failure too,
+ * and zeroed is fine. */
+int nas_run_dir_open(const nas_args *args, nas_run_dir *run, nas_error *err);
+void nas_run_dir_close(nas_run_dir *run);
 
 /* Has SIGINT and SIGTERM set what it returns, for a run to stop by; the second one ends the
  * process. */

@@ -10,17 +10,12 @@ static const char help[] =
     "\n"
     "  --json   print the comparison as JSON\n";
 
+static int compare(const nas_args *args, nas_error *err) {
+    return nas_compare(args->operands, args->n_operands, args->json, err);
+}
+
 int nas_cli_compare(int argc, char **argv) {
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("compare", argc, argv, 0, "DIR...", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (nas_compare(args.operands, args.n_operands, args.json, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "compare", .operands = "DIR...", .help = help, .run = compare};
+    return nas_cli_subcommand(&command, argc, argv);
 }

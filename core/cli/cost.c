@@ -83,18 +83,13 @@ static int cost(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_cost(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_GENOME | NAS_FLAG_RANDOM | NAS_FLAG_HARDWARE |
-                           NAS_FLAG_OPTIONS | NAS_FLAG_SET | NAS_FLAG_PLUGINS;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("cost", argc, argv, flags, "PIPELINE", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (cost(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "cost",
+        .operands = "PIPELINE",
+        .flags = NAS_FLAG_GENOME | NAS_FLAG_RANDOM | NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS |
+                 NAS_FLAG_SET | NAS_FLAG_PLUGINS,
+        .help = help,
+        .run = cost,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -1,6 +1,5 @@
 #include "stages/export.h"
 
-#include "base/threads.h"
 #include "cli/cli.h"
 #include "stages/rundir.h"
 
@@ -25,33 +24,6 @@ static const char help[] =
     "\n"
     "`nashost infer` computes the logits that the result should give.\n";
 
-static int export_pipeline(const nas_args *args, const json_t *options, nas_session *session,
-                           nas_error *err) {
-    nas_pipeline pipeline;
-    char path[NAS_RUNDIR_PATH];
-    int rc = nas_rundir_path(args->positional, "pipeline.json", path, sizeof path, err);
-    if (!rc) rc = nas_session_pipeline(session, path, args, &pipeline, err);
-    if (rc) return rc;
-    const nas_run_request request = {
-        .pipeline = &pipeline,
-        .registry = session->registry,
-        .out = args->positional,
-        .threads = args->threads ? args->threads : nas_threads_default(),
-        .json = args->json,
-        .log = &session->log,
-    };
-    const nas_export_request what = {
-        .genome = args->n_genomes ? args->genomes[0] : NULL,
-        .platform = args->platform,
-        .format = args->format,
-        .options = options,
-        .out = args->out,
-    };
-    rc = nas_export(&request, &what, err);
-    nas_pipeline_free(&pipeline);
-    return rc;
-}
-
 static int check(const nas_args *args, nas_error *err) {
     const char *missing = !args->format ? "format" : !args->out ? "out" : NULL;
     if (missing)
@@ -61,31 +33,33 @@ static int check(const nas_args *args, nas_error *err) {
 }
 
 static int export(const nas_args *args, nas_error *err) {
-    nas_session session = {0};
+    nas_run_dir run = {0};
     json_t *options = NULL;
     int rc = check(args, err);
     if (!rc) rc = nas_args_options(args, &options, err);
     if (!rc) rc = nas_rundir_trained(args->positional, err);
-    if (!rc) rc = nas_session_open(args, true, &session, err);
-    if (!rc) rc = export_pipeline(args, options, &session, err);
-    nas_session_close(&session);
+    if (!rc) rc = nas_run_dir_open(args, &run, err);
+    const nas_export_request what = {
+        .genome = args->n_genomes ? args->genomes[0] : NULL,
+        .platform = args->platform,
+        .format = args->format,
+        .options = options,
+        .out = args->out,
+    };
+    if (!rc) rc = nas_export(&run.request, &what, err);
+    nas_run_dir_close(&run);
     json_decref(options);
     return rc;
 }
 
 int nas_cli_export(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_FORMAT | NAS_FLAG_OUT | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
-                           NAS_FLAG_OPTIONS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("export", argc, argv, flags, "DIR", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (export(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "export",
+        .operands = "DIR",
+        .flags = NAS_FLAG_FORMAT | NAS_FLAG_OUT | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
+                 NAS_FLAG_OPTIONS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+        .help = help,
+        .run = export,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -185,17 +185,12 @@ static int init(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_init(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_OUT | NAS_FLAG_DATASET | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("init", argc, argv, flags, "[FOLDER]", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (init(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "init",
+        .operands = "[FOLDER]",
+        .flags = NAS_FLAG_OUT | NAS_FLAG_DATASET | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
+        .help = help,
+        .run = init,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

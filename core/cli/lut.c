@@ -77,21 +77,16 @@ static int build(const nas_args *args, nas_error *err) {
 }
 
 static int build_command(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS | NAS_FLAG_OUT | NAS_FLAG_LIMIT |
-                           NAS_FLAG_NETWORKS | NAS_FLAG_ROUNDS | NAS_FLAG_SET | NAS_FLAG_PLUGINS |
-                           NAS_FLAG_QUIET;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("lut build", argc, argv, flags, "PIPELINE", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (build(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "lut build",
+        .operands = "PIPELINE",
+        .flags = NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS | NAS_FLAG_OUT | NAS_FLAG_LIMIT |
+                 NAS_FLAG_NETWORKS | NAS_FLAG_ROUNDS | NAS_FLAG_SET | NAS_FLAG_PLUGINS |
+                 NAS_FLAG_QUIET,
+        .help = help,
+        .run = build,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }
 
 int nas_cli_lut(int argc, char **argv) {

@@ -74,13 +74,10 @@ static int check(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_plugins_check(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_PLUGINS | NAS_FLAG_ID | NAS_FLAG_KIND | NAS_FLAG_OPTIONS;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("plugins check", argc, argv, flags, "FILE", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = check(&args, &err) ? nas_cli_fail(&err, json) : NAS_EXIT_OK;
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {.name = "plugins check",
+                                           .operands = "FILE",
+                                           .flags = NAS_FLAG_PLUGINS | NAS_FLAG_ID | NAS_FLAG_KIND |
+                                                    NAS_FLAG_OPTIONS,
+                                           .run = check};
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -123,12 +123,7 @@ static int describe(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_plugins_describe(int argc, char **argv) {
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("plugins describe", argc, argv, NAS_FLAG_PLUGINS, "ID", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = describe(&args, &err) ? nas_cli_fail(&err, json) : NAS_EXIT_OK;
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "plugins describe", .operands = "ID", .flags = NAS_FLAG_PLUGINS, .run = describe};
+    return nas_cli_subcommand(&command, argc, argv);
 }

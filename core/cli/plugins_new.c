@@ -164,12 +164,7 @@ static int make_plugin(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_plugins_new(int argc, char **argv) {
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("plugins new", argc, argv, NAS_FLAG_OUT, "KIND NAME", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = make_plugin(&args, &err) ? nas_cli_fail(&err, json) : NAS_EXIT_OK;
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "plugins new", .operands = "KIND NAME", .flags = NAS_FLAG_OUT, .run = make_plugin};
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -1,6 +1,3 @@
-#include "stages/run.h"
-
-#include "base/threads.h"
 #include "cli/cli.h"
 
 #include <stdlib.h>
@@ -56,18 +53,10 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
     int rc = read_until(args->until, &until, err);
     if (!rc) rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
     if (rc) return rc;
-    const nas_run_request request = {
-        .pipeline = &pipeline,
-        .registry = session->registry,
-        .out = out,
-        .threads = args->threads ? args->threads : nas_threads_default(),
-        .until = until,
-        .dry_run = args->dry_run,
-        .json = args->json,
-        .quiet = args->quiet,
-        .log = &session->log,
-        .stop = nas_cli_catch_signals(),
-    };
+    nas_run_request request = nas_session_request(session, args, &pipeline, out);
+    request.until = until;
+    request.dry_run = args->dry_run;
+    request.stop = nas_cli_catch_signals();
     rc = nas_run(&request, err);
     nas_pipeline_free(&pipeline);
     return rc;
@@ -89,18 +78,13 @@ static int run(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_run(int argc, char **argv) {
-    const unsigned flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
-                           NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_QUIET;
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("run", argc, argv, flags, "PIPELINE", &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (run(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "run",
+        .operands = "PIPELINE",
+        .flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
+                 NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_QUIET,
+        .help = help,
+        .run = run,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

@@ -28,16 +28,11 @@ static int schema(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_schema(int argc, char **argv) {
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("schema", argc, argv, NAS_FLAG_OUT | NAS_FLAG_PLUGINS, NULL, &args, &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (schema(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "schema",
+        .flags = NAS_FLAG_OUT | NAS_FLAG_PLUGINS,
+        .help = help,
+        .run = schema,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }

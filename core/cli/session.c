@@ -1,5 +1,7 @@
 #include "base/file.h"
+#include "base/threads.h"
 #include "cli/cli.h"
+#include "stages/rundir.h"
 
 #include <nashost/dataset.h>
 #include <stdlib.h>
@@ -92,6 +94,33 @@ int nas_session_pipeline(nas_session *session, const char *file, const nas_args 
                                pipeline, err);
     if (!rc) session->services.seed = (uint64_t)pipeline->seed;
     return rc;
+}
+
+nas_run_request nas_session_request(nas_session *session, const nas_args *args,
+                                    const nas_pipeline *pipeline, const char *out) {
+    return (nas_run_request){
+        .pipeline = pipeline,
+        .registry = session->registry,
+        .out = out,
+        .threads = args->threads ? args->threads : nas_threads_default(),
+        .json = args->json,
+        .quiet = args->quiet,
+        .log = &session->log,
+    };
+}
+
+int nas_run_dir_open(const nas_args *args, nas_run_dir *run, nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(args->positional, "pipeline.json", path, sizeof path, err);
+    if (!rc) rc = nas_session_open(args, true, &run->session, err);
+    if (!rc) rc = nas_session_pipeline(&run->session, path, args, &run->pipeline, err);
+    run->request = nas_session_request(&run->session, args, &run->pipeline, args->positional);
+    return rc;
+}
+
+void nas_run_dir_close(nas_run_dir *run) {
+    nas_pipeline_free(&run->pipeline);
+    nas_session_close(&run->session);
 }
 
 int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_space *space,

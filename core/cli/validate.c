@@ -28,17 +28,12 @@ static int validate(const nas_args *args, nas_error *err) {
 }
 
 int nas_cli_validate(int argc, char **argv) {
-    nas_args args;
-    nas_error err;
-    bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("validate", argc, argv, NAS_FLAG_SET | NAS_FLAG_PLUGINS, "PIPELINE", &args,
-                       &err))
-        return nas_cli_fail(&err, json);
-    int status = NAS_EXIT_OK;
-    if (args.help)
-        fputs(help, stdout);
-    else if (validate(&args, &err))
-        status = nas_cli_fail(&err, json);
-    nas_args_free(&args);
-    return status;
+    static const nas_subcommand command = {
+        .name = "validate",
+        .operands = "PIPELINE",
+        .flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS,
+        .help = help,
+        .run = validate,
+    };
+    return nas_cli_subcommand(&command, argc, argv);
 }
