@@ -76,9 +76,9 @@ ISA_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-ve
 
 MAIN = core/cli/main.c
 LIBSRC = $(filter-out $(MAIN) $(KERNELS),$(wildcard core/*/*.c))
-# The files that the program writes for its users.
-TEMPLATES := $(wildcard templates/* templates/*/*)
-LIBNAMES = $(LIBSRC:.c=.o) core/cli/templates_text.o core/stages/page_parts.o $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
+# The files that the program holds: what it writes for its users, and what its report is made of.
+EMBEDDED := $(sort $(wildcard templates/*.json templates/*/* core/stages/page/*))
+LIBNAMES = $(LIBSRC:.c=.o) core/base/embedded_files.o $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
 LIB = $(BUILD)/libnashost.a
 # The same sources in double precision, to check gradients against finite differences; without the
 # stages, which pass the engine's numbers to plugins, and those are in single precision.
@@ -128,17 +128,15 @@ $(BUILD)/core/%.o: core/%.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
 $(BUILD)/double/core/%.o: core/%.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
-$(BUILD)/core/stages/page_parts.o: core/stages/page_parts.S $(wildcard core/stages/page/*) $(CHART_JS)
-	$(call compile,$(CORE_FLAGS) -DCHART_JS='"$(CHART_JS)"')
 $(BUILD)/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
 $(BUILD)/double/core/nn/kernels_%.o: $(KERNELS) $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS) $(KERNEL_FLAGS) $(ISA_$*) -DNAS_ISA=$*)
-$(BUILD)/core/cli/templates_text.c: scripts/embed $(TEMPLATES)
+$(BUILD)/core/base/embedded_files.c: scripts/embed $(EMBEDDED) $(CHART_JS)
 	@mkdir -p $(@D)
-	@scripts/embed templates >$@.new && mv -f $@.new $@
-$(BUILD)/core/cli/templates_text.o $(BUILD)/double/core/cli/templates_text.o: \
-		$(BUILD)/core/cli/templates_text.c $(FLAGS_STAMP)
+	@scripts/embed $(EMBEDDED) chart.js=$(CHART_JS) >$@.new && mv -f $@.new $@
+$(BUILD)/core/base/embedded_files.o $(BUILD)/double/core/base/embedded_files.o: \
+		$(BUILD)/core/base/embedded_files.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))

@@ -1,7 +1,7 @@
+#include "base/embedded.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
-#include "cli/templates.h"
 #include "host/schema.h"
 #include "stages/start.h"
 
@@ -134,8 +134,7 @@ static int write_files(const job *j, json_t *pipeline, nas_error *err) {
 }
 
 static int make_pipeline(job *j, nas_error *err) {
-    const nas_template *template = nas_template_find("pipeline.json");
-    json_t *pipeline = template ? json_loadb(template->text, template->bytes, 0, NULL) : NULL;
+    json_t *pipeline = json_loads(nas_embedded_text("templates/pipeline.json"), 0, NULL);
     json_error_t why;
     json_t *options = json_loads(j->found->options, JSON_REJECT_DUPLICATES, &why);
     const nas_start start = {j->registry, j->out, j->out_folder, j->id, options};

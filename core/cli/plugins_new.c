@@ -1,12 +1,12 @@
+#include "base/embedded.h"
 #include "base/file.h"
 #include "cli/cli.h"
-#include "cli/templates.h"
 #include "host/descriptor.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const char folder[] = "plugin/"; /* of the templates */
+static const char folder[] = "templates/plugin/";
 
 /* What a template's marks stand for. */
 typedef struct names {
@@ -53,7 +53,7 @@ static void write_line(FILE *out, const char *line, size_t length, const names *
 }
 
 /* The template's text for this plugin. The caller frees; NULL: out of memory. */
-static char *fill(const nas_template *template, const names *n, size_t *bytes) {
+static char *fill(const nas_embedded *template, const names *n, size_t *bytes) {
     char *text = NULL;
     FILE *out = open_memstream(&text, bytes);
     if (!out) return NULL;
@@ -70,7 +70,7 @@ static char *fill(const nas_template *template, const names *n, size_t *bytes) {
 
 /* The file that a template of the folder makes, into name [128]: KIND.c is ID.c, KIND_test.c is
  * test_ID.c, another kind's is none. False: none. */
-static bool target(const nas_template *template, const names *n, char *name) {
+static bool target(const nas_embedded *template, const names *n, char *name) {
     char program[64], test[64];
     if (strncmp(template->name, folder, sizeof folder - 1) != 0) return false;
     const char *file = template->name + sizeof folder - 1, *dot = strrchr(file, '.');
@@ -85,7 +85,7 @@ static bool target(const nas_template *template, const names *n, char *name) {
     return strcmp(name, file) != 0 || !dot || strcmp(dot, ".c") != 0;
 }
 
-static int write_one(const nas_template *template, const names *n, const char *path,
+static int write_one(const nas_embedded *template, const names *n, const char *path,
                      nas_error *err) {
     size_t bytes;
     char *text = fill(template, n, &bytes);
@@ -98,7 +98,7 @@ static int write_one(const nas_template *template, const names *n, const char *p
 static int write_all(const names *n, const char *out, nas_error *err) {
     char name[128];
     int rc = nas_folder_make(out, err);
-    for (const nas_template *t = nas_templates; t->name && !rc; t++) {
+    for (const nas_embedded *t = nas_embedded_files; t->name && !rc; t++) {
         if (!target(t, n, name)) continue;
         char *path = nas_path_join(out, name);
         rc = path ? write_one(t, n, path, err)

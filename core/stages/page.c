@@ -1,12 +1,10 @@
 #include "stages/page.h"
 
+#include "base/embedded.h"
 #include "base/file.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* Of core/stages/page_parts.S. */
-extern const char nas_page_html[], nas_page_style[], nas_page_script[], nas_page_chart[];
 
 /* Nothing in a string of the data may look like a tag to the browser, such as </script>; outside of
  * strings JSON has none of these characters. */
@@ -23,18 +21,19 @@ static int write_escaped(const char *text, size_t n, void *context) {
 /* A part by the name that stands at `name`; false: no such part, or it cannot be written. */
 static bool write_part(const char *name, const json_t *data, FILE *file) {
     static const struct {
-        const char *name, *text;
-    } parts[] = {
-        {"style}}", nas_page_style}, {"chart}}", nas_page_chart}, {"script}}", nas_page_script}};
+        const char *name, *file;
+    } parts[] = {{"style}}", "core/stages/page/page.css"},
+                 {"chart}}", "chart.js"},
+                 {"script}}", "core/stages/page/page.js"}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strncmp(name, parts[i].name, strlen(parts[i].name)) == 0)
-            return fputs(parts[i].text, file) >= 0;
+            return fputs(nas_embedded_text(parts[i].file), file) >= 0;
     return json_dump_callback(data, write_escaped, file,
                               JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(6)) == 0;
 }
 
 static bool write_page(const json_t *data, FILE *file) {
-    const char *at = nas_page_html;
+    const char *at = nas_embedded_text("core/stages/page/page.html");
     for (const char *mark; (mark = strstr(at, "{{")) != NULL;) {
         if (fwrite(at, 1, (size_t)(mark - at), file) != (size_t)(mark - at)) return false;
         if (!write_part(mark + 2, data, file)) return false;
