@@ -61,7 +61,7 @@ for p in told:
 base = json.load(open("pipeline.json"))
 
 
-def changed(path, value):
+def changed(path, value, base):
     pipeline = copy.deepcopy(base)
     place = pipeline
     *way, last = path
@@ -74,8 +74,8 @@ def changed(path, value):
     return pipeline
 
 
-def both(path, value, good):
-    pipeline = changed(path, value)
+def both(path, value, good, base=base):
+    pipeline = changed(path, value, base)
     with open(scratch + "/p.json", "w") as file:
         json.dump(pipeline, file)
     ours = nashost("validate", scratch + "/p.json").returncode == 0
@@ -110,5 +110,40 @@ for path, value in wrong:
     both(path, value, False)
 for path, value in right:
     both(path, value, True)
+
+# The same for a space and a genome that stand in the pipeline itself.
+inline = copy.deepcopy(base)
+inline["space"] = json.load(open("spaces/quickstart.json"))
+inline["train"]["subnet_sampling"] = "fixed"
+inline["train"]["genome"] = {"resolution": 28, "stages": [
+    {"width": 16, "blocks": [{"kernel": 3, "expand": 1}]}] + [
+    {"width": width, "blocks": [{"kernel": 5, "expand": 4}, {"kernel": 3, "expand": 2}]}
+    for width in (24, 40, 64)]}
+space, stage, head = ["space"], ["space", "stages", 1], ["space", "head"]
+genome, block = ["train", "genome"], ["train", "genome", "stages", 1, "blocks", 0]
+wrong = [
+    (space + ["nmae"], "x"), (space + ["name"], ""), (space + ["name"], "x" * 40),
+    (space + ["resolution"], 3), (space + ["resolution"], [28, 1025]), (space + ["resolution"], []),
+    (space + ["resolution"], [28, 28]), (space + ["stem"], None), (space + ["stem", "widht"], 1),
+    (space + ["stem", "kernel"], 4), (space + ["stem", "kernel"], [3]), (space + ["stem", "stride"], 3),
+    (space + ["stem", "activation"], "hswish"), (space + ["stages"], []), (space + ["stages"], {}),
+    (stage + ["expnad"], 4), (stage + ["kernel"], [3, 4]), (stage + ["kernel"], 9),
+    (stage + ["depth"], 0), (stage + ["width"], "24"), (stage + ["width"], list(range(1, 10))),
+    (stage + ["squeeze_excite"], 1), (stage + ["activation"], None), (head + ["hiden"], []),
+    (head + ["hidden"], [1, 2, 3]), (head + ["hidden"], [0]), (head + ["hidden_activation"], None),
+    (genome + ["resolutoin"], 28), (genome + ["stages"], None), (genome + ["resolution"], "28"),
+    (genome + ["stages", 0, "depth"], 1), (genome + ["stages", 1, "blocks"], []),
+    (block + ["kernal"], 3), (block + ["kernel"], 4), (block + ["expand"], None),
+    (["train", "genome"], 3),
+]
+right = [
+    (space + ["name"], "mine"), (space + ["resolution"], 28), (stage + ["kernel"], [3, 5, 7]),
+    (stage + ["squeeze_excite"], True), (head + ["hidden"], []), (head, {"width": 8, "activation": "relu"}),
+    (block + ["kernel"], 3), (["space"], "quickstart"),
+]
+for path, value in wrong:
+    both(path, value, False, inline)
+for path, value in right:
+    both(path, value, True, inline)
 sys.exit(bad > 0)
 EOF

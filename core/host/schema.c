@@ -168,7 +168,8 @@ static void add_plugins(maker *m, nas_kind kind, json_t *schema) {
 static json_t *section_schema(maker *m, nas_section_id id, int depth);
 
 static bool is_required(const nas_section *section, const json_t *schema) {
-    return section->required || section->min || json_object_get(schema, "required");
+    if (section->type) return section->required;
+    return section->min || json_object_get(schema, "required");
 }
 
 /* Sections lie three deep at most. */
@@ -193,10 +194,17 @@ static json_t *table_schema(maker *m, nas_section_id id, int depth) {
     return schema;
 }
 
+/* An object, or something else: what its schema says of keys does not touch other types. */
+static json_t *form_schema(maker *m, const nas_section *section) {
+    if (!section->form) return json_pack("{s:s}", "type", section->type);
+    json_t *schema = section->form();
+    put(m, schema, "type", json_pack("[s, s]", section->type, "object"));
+    return schema;
+}
+
 static json_t *section_schema(maker *m, nas_section_id id, int depth) {
     const nas_section *section = &nas_sections[id];
-    json_t *schema =
-        section->form ? json_loads(section->form, 0, NULL) : table_schema(m, id, depth);
+    json_t *schema = section->type ? form_schema(m, section) : table_schema(m, id, depth);
     put(m, schema, "description", json_string(section->help));
     if (!section->max) return schema;
     return json_pack("{s:s, s:I, s:I, s:o}", "type", "array", "minItems", (json_int_t)section->min,

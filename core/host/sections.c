@@ -1,5 +1,7 @@
 #include "host/sections.h"
 
+#include "space/space.h"
+
 #include <math.h>
 
 #define MOST 9007199254740992.0 /* 2^53: beyond it a double skips integers */
@@ -130,21 +132,21 @@ const nas_option nas_constraints_options[] = {
 const nas_section nas_sections[NAS_SECTIONS] = {
     [NAS_AT_ROOT] = {NULL, NAS_SECTIONS, "what a run of nashost does", .options = root_options},
     [NAS_AT_SCHEMA] = {"$schema", NAS_AT_ROOT, "for editors: what `nashost schema` prints",
-                       .form = "{\"type\": \"string\"}"},
+                       .type = "string"},
     [NAS_AT_DATASET] = USE(NAS_KIND_DATASET, "dataset", NAS_AT_ROOT, "what reads the images"),
     [NAS_AT_SPLIT] = {"split", NAS_AT_ROOT, "which training images are used for what",
                       .options = split_options},
     [NAS_AT_SPACE] = {"space", NAS_AT_ROOT,
                       "the family of networks: a preset's name, a file, or an object as in "
                       "spaces/README.md",
-                      .form = "{\"type\": [\"string\", \"object\"]}", .required = true},
+                      .type = "string", .form = nas_space_schema, .required = true},
     [NAS_AT_AUGMENT] = {"augment", NAS_AT_ROOT, "how training images are varied",
                         .options = augment_options},
     [NAS_AT_TRAIN] = {"train", NAS_AT_ROOT, "the training of the supernet",
                       .options = train_options},
     [NAS_AT_GENOME] = {"genome", NAS_AT_TRAIN,
                        "the subnet of subnet_sampling \"fixed\": {\"resolution\", \"stages\"}",
-                       .form = "{\"type\": [\"object\", \"null\"]}"},
+                       .type = "null", .form = nas_genome_schema},
     [NAS_AT_SSL] = USE(NAS_KIND_SSL, "ssl", NAS_AT_TRAIN, "the loss"),
     [NAS_AT_SEARCH] = {"search", NAS_AT_ROOT, "how subnets are found", .options = search_options,
                        .plugin = NAS_KIND_SEARCH},

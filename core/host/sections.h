@@ -50,11 +50,14 @@ typedef struct nas_section {
     const char *key;           /* in its parent; NULL: the root */
     nas_section_id parent;     /* the root's: NAS_SECTIONS */
     const char *help;          /* one line */
-    const nas_option *options; /* ends with an entry whose name is NULL; NULL: see form */
+    const nas_option *options; /* ends with an entry whose name is NULL; NULL: see type */
     nas_kind plugin;           /* its "plugin" is one of this kind, its "options" are that one's */
     size_t min, max;           /* an array of so many of such objects; max 0: one object */
-    const char *form;          /* no table describes it, but this JSON Schema */
-    bool required;             /* the form must be there */
+    const char *type;          /* no table of options describes it: the type of what else than an
+                                  object it may be, in JSON Schema's words */
+    json_t *(*form)(void);     /* then: the schema of the object (a new reference; NULL: out of
+                                  memory); NULL: it cannot be one */
+    bool required;             /* then: it must be there */
 } nas_section;
 
 extern const nas_section nas_sections[NAS_SECTIONS];

@@ -1,10 +1,8 @@
 /* A genome's genes stand in the order that space.h gives; every walk below follows it. */
-#include "space/fields.h"
+#include "space/keys.h"
 #include "space/space.h"
 
 #include <string.h>
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static uint32_t deepest(const nas_stage *stage) {
     return stage->depth.value[stage->depth.n - 1];
@@ -119,6 +117,40 @@ json_t *nas_genome_to_json(const nas_space *space, const nas_genome *genome) {
     return json_pack("{s:i, s:o}", "resolution", (int)arch.resolution, "stages", stages);
 }
 
+/* Which values there are is the space's to say. */
+static const nas_key block_keys[] = {
+    {.name = "kernel", .form = NAS_KEY_INT, .min = 1, .max = NAS_MAX_KERNEL, .odd = true},
+    {.name = "expand", .form = NAS_KEY_INT, .min = 1, .max = NAS_MAX_EXPAND},
+    {0},
+};
+static const nas_key stage_keys[] = {
+    {.name = "width", .form = NAS_KEY_INT, .min = 1, .max = NAS_MAX_WIDTH},
+    {.name = "blocks",
+     .form = NAS_KEY_OBJECTS,
+     .keys = block_keys,
+     .least = 1,
+     .most = NAS_MAX_DEPTH,
+     .help = "as many as the depth"},
+    {0},
+};
+static const nas_key genome_keys[] = {
+    {.name = "resolution",
+     .form = NAS_KEY_INT,
+     .min = NAS_MIN_RESOLUTION,
+     .max = NAS_MAX_RESOLUTION},
+    {.name = "stages",
+     .form = NAS_KEY_OBJECTS,
+     .keys = stage_keys,
+     .least = 1,
+     .most = NAS_MAX_STAGES,
+     .help = "one for each stage of the space"},
+    {0},
+};
+
+json_t *nas_genome_schema(void) {
+    return nas_keys_schema(genome_keys);
+}
+
 /* "3, 5 or 7" */
 static void list_choices(const nas_choices *choices, char *text, size_t size) {
     size_t used = 0;
@@ -153,10 +185,8 @@ static int read_gene(const nas_spot *spot, const json_t *object, const char *key
 
 static int read_stage(const nas_spot *at, const json_t *json, const nas_stage *stage,
                       uint16_t *gene, nas_error *err) {
-    static const char *const names[] = {"width", "blocks"};
-    static const char *const block_names[] = {"kernel", "expand"};
     const json_t *blocks;
-    int rc = nas_field_keys(at, json, names, COUNT(names), err);
+    int rc = nas_keys_check(at, json, stage_keys, err);
     if (!rc) rc = read_gene(at, json, "width", &stage->width, &gene[0], err);
     if (!rc) rc = nas_field_array(at, json, "blocks", 1, NAS_MAX_DEPTH, &blocks, err);
     if (rc) return rc;
@@ -167,7 +197,7 @@ static int read_stage(const nas_spot *at, const json_t *json, const nas_stage *s
     for (size_t b = 0; b < depth && !rc; b++) {
         const json_t *block = json_array_get(blocks, b);
         nas_spot item = nas_spot_item(&list, b);
-        rc = nas_field_keys(&item, block, block_names, COUNT(block_names), err);
+        rc = nas_keys_check(&item, block, block_keys, err);
         if (!rc) rc = read_gene(&item, block, "kernel", &stage->kernel, &gene[2 + 2 * b], err);
         if (!rc) rc = read_gene(&item, block, "expand", &stage->expand, &gene[3 + 2 * b], err);
     }
@@ -176,11 +206,10 @@ static int read_stage(const nas_spot *at, const json_t *json, const nas_stage *s
 
 int nas_genome_from_json(const nas_space *space, const json_t *json, const char *where,
                          nas_genome *genome, nas_error *err) {
-    static const char *const names[] = {"resolution", "stages"};
     nas_spot root = nas_spot_root(where);
     const json_t *stages;
     *genome = (nas_genome){0};
-    int rc = nas_field_keys(&root, json, names, COUNT(names), err);
+    int rc = nas_keys_check(&root, json, genome_keys, err);
     if (!rc) rc = read_gene(&root, json, "resolution", &space->resolution, &genome->gene[0], err);
     if (!rc) {
         rc = nas_field_array(&root, json, "stages", space->n_stages, space->n_stages, &stages, err);

@@ -11,6 +11,11 @@
 #define NAS_MAX_STAGES 10
 #define NAS_MAX_DEPTH 8 /* blocks in a stage */
 #define NAS_MAX_HIDDEN 2
+#define NAS_MIN_RESOLUTION 4
+#define NAS_MAX_RESOLUTION 1024
+#define NAS_MAX_WIDTH 8192
+#define NAS_MAX_EXPAND 16
+#define NAS_MAX_KERNEL 7
 #define NAS_MAX_GENES (1 + NAS_MAX_STAGES * (2 + 2 * NAS_MAX_DEPTH))
 
 /* An elastic dimension: its choices, ascending. */
@@ -74,6 +79,10 @@ typedef struct nas_arch {
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
                     nas_space *space, nas_error *err);
 
+/* The JSON Schema (2020-12) of spaces, made from the table that nas_space_parse reads by. The
+ * caller owns it; NULL: out of memory. [any] */
+json_t *nas_space_schema(void);
+
 /* max(8, inner / 4): the reduced width of squeeze-excite. */
 uint32_t nas_squeeze_width(uint32_t inner);
 
@@ -102,6 +111,9 @@ json_t *nas_genome_to_json(const nas_space *space, const nas_genome *genome);
 /* The inverse; checks every value against the space and names the choices it allows. [any] */
 int nas_genome_from_json(const nas_space *space, const json_t *json, const char *where,
                          nas_genome *genome, nas_error *err);
+
+/* The JSON Schema of genomes of any space. The caller owns it; NULL: out of memory. [any] */
+json_t *nas_genome_schema(void);
 
 /* "r28 24:5x4,3x2 40:3x3 ..." for tables: width, then kernel x expand of each block. Writes at most
  * size bytes and returns buffer. */

@@ -1,0 +1,217 @@
+#include "space/keys.h"
+
+#include "base/names.h"
+#include "space/space.h"
+
+#include <string.h>
+
+enum { MOST_KEYS = 16 }; /* in one table */
+
+static const char *const activations[] = {"none", "relu", "h-swish", "h-sigmoid"};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* ---- Reading ---- */
+
+int nas_keys_check(const nas_spot *at, const json_t *json, const nas_key *keys, nas_error *err) {
+    const char *names[MOST_KEYS];
+    size_t n = 0;
+    for (const nas_key *key = keys; key->name && n < MOST_KEYS; key++) names[n++] = key->name;
+    return nas_field_keys(at, json, names, n, err);
+}
+
+static int read_text(const nas_spot *at, const json_t *json, const nas_key *key, void *field,
+                     nas_error *err) {
+    size_t length = json_string_length(json);
+    if (length < key->min || length > key->max)
+        return nas_spot_fail(at, json, err, "a string of %u to %u bytes", key->min, key->max);
+    memcpy(field, json_string_value(json), length + 1);
+    return NAS_OK;
+}
+
+static int read_integer(const nas_spot *at, const json_t *json, const nas_key *key, uint32_t *value,
+                        nas_error *err) {
+    json_int_t found = json_integer_value(json);
+    if (!json_is_integer(json) || found < (json_int_t)key->min || found > (json_int_t)key->max ||
+        (key->odd && found % 2 == 0))
+        return nas_spot_fail(at, json, err, "an %sinteger from %u to %u", key->odd ? "odd " : "",
+                             key->min, key->max);
+    *value = (uint32_t)found;
+    return NAS_OK;
+}
+
+/* A list of choices, or one number. */
+static int read_choices(const nas_spot *at, const json_t *json, const nas_key *key,
+                        nas_choices *choices, nas_error *err) {
+    bool list = json_is_array(json);
+    size_t n = list ? json_array_size(json) : 1;
+    if ((!list && !json_is_integer(json)) || n < 1 || n > NAS_MAX_CHOICES)
+        return nas_spot_fail(at, json, err, "an integer or an array of 1 to %d integers",
+                             NAS_MAX_CHOICES);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = list ? json_array_get(json, i) : json;
+        nas_spot here = list ? nas_spot_item(at, i) : *at;
+        int rc = read_integer(&here, item, key, &choices->value[i], err);
+        if (rc) return rc;
+        if (i > 0 && choices->value[i] <= choices->value[i - 1])
+            return nas_spot_fail(&here, item, err, "more than %u (choices ascend)",
+                                 choices->value[i - 1]);
+    }
+    choices->n = (uint32_t)n;
+    return NAS_OK;
+}
+
+static int read_activation(const nas_spot *at, const json_t *json, nas_activation *activation,
+                           nas_error *err) {
+    const char *word = json_string_value(json);
+    for (size_t i = 0; word && i < COUNT(activations); i++) {
+        if (strcmp(word, activations[i]) != 0) continue;
+        *activation = (nas_activation)i;
+        return NAS_OK;
+    }
+    const char *near = word ? nas_nearest(word, activations, COUNT(activations)) : NULL;
+    return nas_spot_fail(at, json, err,
+                         "one of \"none\", \"relu\", \"h-swish\", \"h-sigmoid\"%s%s%s",
+                         near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+}
+
+static int read_flag(const nas_spot *at, const json_t *json, bool *flag, nas_error *err) {
+    if (!json_is_boolean(json)) return nas_spot_fail(at, json, err, "true or false");
+    *flag = json_is_true(json);
+    return NAS_OK;
+}
+
+/* An array of integers or of structures. */
+static int read_items(const nas_spot *spot, const json_t *object, const nas_key *key, char *base,
+                      nas_error *err) {
+    const json_t *array;
+    int rc = nas_field_array(spot, object, key->name, key->least, key->most, &array, err);
+    if (rc) return rc;
+    nas_spot list = nas_spot_key(spot, key->name);
+    size_t n = json_array_size(array);
+    char *field = base + key->offset;
+    for (size_t i = 0; i < n && !rc; i++) {
+        const json_t *item = json_array_get(array, i);
+        nas_spot at = nas_spot_item(&list, i);
+        rc = key->keys ? nas_keys_read(&at, item, key->keys, field + i * key->item_bytes, err)
+                       : read_integer(&at, item, key, (uint32_t *)(void *)field + i, err);
+    }
+    *(uint32_t *)(void *)(base + key->count) = (uint32_t)n;
+    return rc;
+}
+
+static int read_key(const nas_spot *spot, const json_t *object, const nas_key *key, char *base,
+                    nas_error *err) {
+    const json_t *json = json_object_get(object, key->name);
+    nas_spot at = nas_spot_key(spot, key->name);
+    void *field = base + key->offset;
+    bool needed =
+        !key->optional && (!key->with || json_array_size(json_object_get(object, key->with)));
+    if (!json && !needed) return NAS_OK;
+    switch (key->form) {
+    case NAS_KEY_TEXT:
+        return read_text(&at, json, key, field, err);
+    case NAS_KEY_INT:
+        return read_integer(&at, json, key, field, err);
+    case NAS_KEY_CHOICES:
+        return read_choices(&at, json, key, field, err);
+    case NAS_KEY_ACTIVATION:
+        return read_activation(&at, json, field, err);
+    case NAS_KEY_FLAG:
+        return read_flag(&at, json, field, err);
+    case NAS_KEY_INTS:
+    case NAS_KEY_OBJECTS:
+        return read_items(spot, object, key, base, err);
+    case NAS_KEY_OBJECT:
+        break;
+    }
+    return nas_keys_read(&at, json, key->keys, base, err);
+}
+
+int nas_keys_read(const nas_spot *at, const json_t *json, const nas_key *keys, void *base,
+                  nas_error *err) {
+    int rc = nas_keys_check(at, json, keys, err);
+    for (const nas_key *key = keys; key->name && !rc; key++)
+        rc = read_key(at, json, key, base, err);
+    return rc;
+}
+
+/* ---- Describing ---- */
+
+static json_t *integer_schema(const nas_key *key) {
+    if (!key->odd)
+        return json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)key->min,
+                         "maximum", (json_int_t)key->max);
+    json_t *values = json_array();
+    for (uint32_t i = key->min | 1; i <= key->max; i += 2)
+        json_array_append_new(values, json_integer(i));
+    return json_pack("{s:o}", "enum", values);
+}
+
+static json_t *array_schema(json_t *items, size_t least, size_t most) {
+    return json_pack("{s:s, s:I, s:I, s:o}", "type", "array", "minItems", (json_int_t)least,
+                     "maxItems", (json_int_t)most, "items", items);
+}
+
+/* One number, or several that differ. */
+static json_t *choices_schema(const nas_key *key) {
+    json_t *list = array_schema(integer_schema(key), 1, NAS_MAX_CHOICES);
+    json_object_set_new(list, "uniqueItems", json_true());
+    return json_pack("{s:[o, o]}", "anyOf", integer_schema(key), list);
+}
+
+static json_t *words_schema(void) {
+    json_t *words = json_array();
+    for (size_t i = 0; i < COUNT(activations); i++)
+        json_array_append_new(words, json_string(activations[i]));
+    return json_pack("{s:o}", "enum", words);
+}
+
+static json_t *key_schema(const nas_key *key) {
+    switch (key->form) {
+    case NAS_KEY_TEXT:
+        return json_pack("{s:s, s:I, s:I}", "type", "string", "minLength", (json_int_t)key->min,
+                         "maxLength", (json_int_t)key->max);
+    case NAS_KEY_INT:
+        return integer_schema(key);
+    case NAS_KEY_CHOICES:
+        return choices_schema(key);
+    case NAS_KEY_ACTIVATION:
+        return words_schema();
+    case NAS_KEY_FLAG:
+        return json_pack("{s:s}", "type", "boolean");
+    case NAS_KEY_INTS:
+        return array_schema(integer_schema(key), key->least, key->most);
+    case NAS_KEY_OBJECTS:
+        return array_schema(nas_keys_schema(key->keys), key->least, key->most);
+    case NAS_KEY_OBJECT:
+        break;
+    }
+    return nas_keys_schema(key->keys);
+}
+
+/* Adds that key is required where the array of key->with has an item. */
+static int add_condition(json_t *schema, const nas_key *key) {
+    json_t *rule = json_pack("{s:{s:[s], s:{s:{s:i}}}, s:{s:[s]}}", "if", "required", key->with,
+                             "properties", key->with, "minItems", 1, "then", "required", key->name);
+    return rule ? json_object_update_new(schema, rule) : -1;
+}
+
+json_t *nas_keys_schema(const nas_key *keys) {
+    json_t *properties = json_object(), *required = json_array();
+    json_t *schema = json_pack("{s:s, s:o, s:b, s:o}", "type", "object", "properties", properties,
+                               "additionalProperties", 0, "required", required);
+    int failed = !schema;
+    for (const nas_key *key = keys; key->name && !failed; key++) {
+        json_t *inner = key_schema(key);
+        if (key->help) failed |= json_object_set_new(inner, "description", json_string(key->help));
+        failed |= json_object_set_new(properties, key->name, inner);
+        if (key->with)
+            failed |= add_condition(schema, key);
+        else if (!key->optional)
+            failed |= json_array_append_new(required, json_string(key->name));
+    }
+    if (!failed) return schema;
+    json_decref(schema);
+    return NULL;
+}
