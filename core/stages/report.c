@@ -168,8 +168,13 @@ static int publish(const report *r, const nas_candidate *chosen, const double *r
     return rc;
 }
 
-static void tell(nas_progress *progress, uint64_t done, const char *what) {
+/* Before each subnet: shows how far it is; fails if the run was asked to stop. */
+static int begin(const report *r, nas_progress *progress, uint64_t done, const char *what,
+                 nas_error *err) {
+    char doing[96];
     if (nas_progress_due(progress)) nas_progress_show(progress, done, what);
+    snprintf(doing, sizeof doing, "in the report, at '%.40s'", what);
+    return nas_context_stopped(r->context, doing, err);
 }
 
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
@@ -183,12 +188,12 @@ int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_c
     nas_progress progress = nas_progress_open(request->log, "report", 0, n + 2, request->quiet);
     int rc = prepare(&r, err);
     for (size_t i = 0; i < n && !rc; i++) {
-        tell(&progress, i, context->pipeline->platforms[i].name);
-        rc = report_platform(&r, i, &chosen[i], err);
+        rc = begin(&r, &progress, i, context->pipeline->platforms[i].name, err);
+        if (!rc) rc = report_platform(&r, i, &chosen[i], err);
     }
-    tell(&progress, n, "largest");
+    if (!rc) rc = begin(&r, &progress, n, "largest", err);
     if (!rc) rc = report_reference(&r, "largest", &largest, &top1[0], err);
-    tell(&progress, n + 1, "smallest");
+    if (!rc) rc = begin(&r, &progress, n + 1, "smallest", err);
     if (!rc) rc = report_reference(&r, "smallest", &smallest, &top1[1], err);
     nas_progress_clear(&progress);
     if (!rc) rc = publish(&r, chosen, top1, err);
