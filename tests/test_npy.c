@@ -67,6 +67,19 @@ static void store(const char *name, content a) {
     assert_int_equal(fixture_write(folder_path, name, a.bytes, a.n, false), 0);
 }
 
+/* The path of a file of the folder; the last two given stay. */
+static const char *in_folder(const char *name) {
+    static char paths[2][2 * FIXTURE_PATH];
+    static int turn;
+    turn = !turn;
+    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder_path, name);
+    return paths[turn];
+}
+
+static void move(const char *from, const char *to) {
+    assert_int_equal(rename(in_folder(from), in_folder(to)), 0);
+}
+
 static int make_arrays(void **state) {
     if (make_folder(state)) return -1;
     store("x.npy", images(0, N, "(9, 4, 6, 3)", C, false));
@@ -204,14 +217,10 @@ static void test_headers_may_vary(void **state) {
 /* Makes an archive of x, y, tx and ty. */
 static void make_archive(const char *name, bool deflate) {
     static const char *const members[] = {"x.npy", "y.npy", "tx.npy", "ty.npy"};
-    char path[2 * FIXTURE_PATH];
-    snprintf(path, sizeof path, "%s/%s", folder_path, name);
-    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+    zip_t *zip = zip_open(in_folder(name), ZIP_CREATE | ZIP_TRUNCATE, NULL);
     assert_non_null(zip);
     for (zip_uint64_t i = 0; i < 4; i++) {
-        char from[2 * FIXTURE_PATH];
-        snprintf(from, sizeof from, "%s/%s", folder_path, members[i]);
-        zip_source_t *source = zip_source_file(zip, from, 0, -1);
+        zip_source_t *source = zip_source_file(zip, in_folder(members[i]), 0, -1);
         assert_int_equal(zip_file_add(zip, members[i], source, 0), i);
         zip_set_file_compression(zip, i, deflate ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 9);
     }
@@ -239,11 +248,9 @@ static void test_archives(void **state) {
 
 static void test_an_archive_of_one(void **state) {
     (void)state;
-    char path[2 * FIXTURE_PATH], from[2 * FIXTURE_PATH];
-    snprintf(path, sizeof path, "%s/one.npz", folder_path);
-    snprintf(from, sizeof from, "%s/x.npy", folder_path);
-    zip_t *zip = zip_open(path, ZIP_CREATE, NULL);
-    assert_int_equal(zip_file_add(zip, "arr_0.npy", zip_source_file(zip, from, 0, -1), 0), 0);
+    zip_t *zip = zip_open(in_folder("one.npz"), ZIP_CREATE, NULL);
+    zip_source_t *source = zip_source_file(zip, in_folder("x.npy"), 0, -1);
+    assert_int_equal(zip_file_add(zip, "arr_0.npy", source, 0), 0);
     assert_int_equal(zip_close(zip), 0);
     instance in;
     open_good(&in, "{'train_images': 'one.npz', " REST "}");
@@ -375,7 +382,6 @@ static void test_wrong_test_label(void **state) {
 
 static void test_names_and_files(void **state) {
     (void)state;
-    char path[2 * FIXTURE_PATH];
     assert_refused("{'train_images': 'none.npy', " REST "}", "none.npy: no such file",
                    "check the option \"train_images\"");
     assert_refused("{'train_images': 'none.npz:x', " REST "}", "none.npz: no such file", "");
@@ -383,16 +389,23 @@ static void test_names_and_files(void **state) {
     assert_refused("{'train_images': 'x.npy', 'class_names': 'a,b', " REST "}",
                    "\"class_names\": expected 3 names", "found 2");
     assert_refused("{'train_images': 'x.npy', 'class_names': 'a,b,c,d', " REST "}", "found 4", "");
-    snprintf(path, sizeof path, "%s/fifo.npy", folder_path);
-    mkfifo(path, 0600); /* opening it would wait for ever */
+    mkfifo(in_folder("fifo.npy"), 0600); /* opening it would wait for ever */
     assert_refused("{'train_images': 'fifo.npy', " REST "}", "fifo.npy: expected a file", "");
     make_archive("d.npz", true);
-    snprintf(path, sizeof path, "%s/d.npz", folder_path);
-    char other[3 * FIXTURE_PATH];
-    snprintf(other, sizeof other, "%s/wrong.npy", folder_path);
-    assert_int_equal(rename(path, other), 0);
+    move("d.npz", "wrong.npy");
     assert_refused("{'train_images': 'wrong.npy', " REST "}",
                    "wrong.npy: offset 0: ", "an archive (.npz)");
+}
+
+/* Changes a byte of the archive, or changes it back. */
+static void flip(long at) {
+    FILE *file = fopen(in_folder("d.npz"), "r+b");
+    assert_non_null(file);
+    fseek(file, at, SEEK_SET);
+    int byte = getc(file);
+    fseek(file, at, SEEK_SET);
+    fputc(byte ^ 0x21, file);
+    fclose(file);
 }
 
 /* Every kind of damage to an archive, a byte at a time: an error or the right content, never other
@@ -401,18 +414,10 @@ static void test_damaged_archives(void **state) {
     (void)state;
     int refused = 0, unread = 0;
     make_archive("d.npz", true);
-    char path[2 * FIXTURE_PATH];
-    snprintf(path, sizeof path, "%s/d.npz", folder_path);
     struct stat status;
-    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(stat(in_folder("d.npz"), &status), 0);
     for (long at = 0; at < status.st_size; at += 3) {
-        FILE *file = fopen(path, "r+b");
-        assert_non_null(file);
-        fseek(file, at, SEEK_SET);
-        int byte = getc(file);
-        fseek(file, at, SEEK_SET);
-        fputc(byte ^ 0x21, file);
-        fclose(file);
+        flip(at);
         instance in;
         uint64_t all[N] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
         uint8_t out[N * IMAGE];
@@ -429,11 +434,7 @@ static void test_damaged_archives(void **state) {
             unread += rc != 0;
             close_instance(&in);
         }
-        file = fopen(path, "r+b");
-        assert_non_null(file);
-        fseek(file, at, SEEK_SET);
-        fputc(byte, file);
-        fclose(file);
+        flip(at);
     }
     assert_true(refused > 10);
     assert_true(unread > 10);
@@ -442,11 +443,9 @@ static void test_damaged_archives(void **state) {
 static void test_truncated_archives(void **state) {
     (void)state;
     make_archive("d.npz", true);
-    char path[2 * FIXTURE_PATH];
-    snprintf(path, sizeof path, "%s/d.npz", folder_path);
-    assert_int_equal(truncate(path, 300), 0);
+    assert_int_equal(truncate(in_folder("d.npz"), 300), 0);
     assert_refused(PACKED, "d.npz: not a sound .npz archive", "");
-    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(truncate(in_folder("d.npz"), 0), 0);
     assert_refused(PACKED, "d.npz: not a sound .npz archive", "");
 }
 
@@ -454,9 +453,7 @@ static void test_truncated_archives(void **state) {
 static void test_an_archive_that_lies(void **state) {
     (void)state;
     make_archive("d.npz", true);
-    char path[2 * FIXTURE_PATH];
-    snprintf(path, sizeof path, "%s/d.npz", folder_path);
-    FILE *file = fopen(path, "r+b");
+    FILE *file = fopen(in_folder("d.npz"), "r+b");
     assert_non_null(file);
     uint8_t bytes[8192];
     size_t n = fread(bytes, 1, sizeof bytes, file);
@@ -483,13 +480,6 @@ static void test_read_checks_what_is_asked(void **state) {
     close_instance(&in);
 }
 
-static void move(const char *from, const char *to) {
-    char before[2 * FIXTURE_PATH], after[2 * FIXTURE_PATH];
-    snprintf(before, sizeof before, "%s/%s", folder_path, from);
-    snprintf(after, sizeof after, "%s/%s", folder_path, to);
-    assert_int_equal(rename(before, after), 0);
-}
-
 /* Files by their names, then an archive's arrays by theirs. */
 static void test_recognises(void **state) {
     (void)state;
@@ -511,15 +501,12 @@ static void test_recognises_archives(void **state) {
     (void)state;
     static const char *const members[] = {"val_images.npy", "train_images.npy", "train_labels.npy",
                                           "test_images.npy", "test_labels.npy"};
-    char path[2 * FIXTURE_PATH];
-    snprintf(path, sizeof path, "%s/medical.npz", folder_path);
-    zip_t *zip = zip_open(path, ZIP_CREATE, NULL);
+    zip_t *zip = zip_open(in_folder("medical.npz"), ZIP_CREATE, NULL);
     assert_non_null(zip);
     for (zip_uint64_t i = 0; i < 5; i++)
         assert_int_equal(zip_file_add(zip, members[i], zip_source_buffer(zip, "x", 1, 0), 0), i);
     assert_int_equal(zip_close(zip), 0);
-    snprintf(path, sizeof path, "%s/extra.npy", folder_path);
-    assert_int_equal(unlink(path), 0);
+    assert_int_equal(unlink(in_folder("extra.npy")), 0);
     recognised(folder_path,
                "{'train_images': '@/medical.npz:train_images', 'train_labels': "
                "'@/medical.npz:train_labels', 'test_images': '@/medical.npz:test_images', "

@@ -317,20 +317,17 @@ static int open_array(npy *self, int which, nas_error *err) {
 /* Reads the labels of a split (0 train, 1 test), which must be below classes. */
 static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     array *a = &self->arrays[split ? TEST_LABELS : TRAIN_LABELS];
-    uint8_t bytes[CHUNK];
-    uint32_t width = a->width, step = CHUNK / 8;
+    uint8_t bytes[8];
     int32_t *labels = malloc(a->n * sizeof *labels);
     if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", a->name);
     int rc = seek(a, a->begin, err);
     for (uint32_t i = 0; i < a->n && !rc; i++) {
-        if (i % step == 0)
-            rc = take(a, bytes, (uint64_t)width * (a->n - i < step ? a->n - i : step), err);
-        int64_t label =
-            rc ? 0 : nas_decode_integer(bytes + i % step * width, a->header.type, width);
+        rc = take(a, bytes, a->width, err);
+        int64_t label = rc ? 0 : nas_decode_integer(bytes, a->header.type, a->width);
         if (label < 0 || label >= classes)
             rc = nas_fail(
                 err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",
-                a->name, (ull)(a->begin + (uint64_t)i * width), i, classes - 1, (long long)label,
+                a->name, (ull)(a->begin + (uint64_t)i * a->width), i, classes - 1, (long long)label,
                 label < 0 && !split ? "; images without a label go into extra_images" : "");
         if (!rc) labels[i] = (int32_t)label;
     }
@@ -446,9 +443,8 @@ static int read_image(npy *self, array *a, uint64_t index, uint8_t *out, nas_err
 static int npy_read(void *instance, nas_split split, const uint64_t *indices, size_t n,
                     uint8_t *images, int32_t *labels, nas_error *err) {
     npy *self = instance;
-    array *a = &self->arrays[split == NAS_SPLIT_TRAIN  ? TRAIN_IMAGES
-                             : split == NAS_SPLIT_TEST ? TEST_IMAGES
-                                                       : EXTRA_IMAGES];
+    static const int which[NAS_SPLITS] = {TRAIN_IMAGES, TEST_IMAGES, EXTRA_IMAGES};
+    array *a = &self->arrays[which[split]];
     int rc = NAS_OK;
     if (split == NAS_SPLIT_TEST && labels && !self->labels[1])
         rc = read_labels(self, 1, self->classes, err);
