@@ -32,4 +32,23 @@ for plugin in plugins/search/*.c; do
     id=$(basename "$plugin" .c)
     check "a pipeline searches with $id" grep -qF "\"search\": {\"plugin\": \"$id\"" pipelines/*.json
 done
+# How it trains, all of it or with the name of a key that counts.
+training() { # pipeline, key
+    "$NASHOST" validate "$1" --json | awk -v key="$2" '
+        /^  "/ { on = /^  "(augment|train)"/ }
+        on && index($0, key)'
+}
+training pipeline.json "" >"$scratch/wanted"
+check "pipeline.json says how it trains" [ "$(wc -l <"$scratch/wanted")" -gt 10 ]
+for file in pipelines/search-*.json; do
+    training "$file" "" >"$scratch/found"
+    check "$file trains as pipeline.json does" diff "$scratch/wanted" "$scratch/found"
+done
+for key in '"lr"' strong_magnitude; do
+    training pipeline.json "$key" >"$scratch/wanted"
+    for file in $(grep -l fashion-mnist pipelines/*.json); do
+        training "$file" "$key" >"$scratch/found"
+        check "$file has the $key of pipeline.json" diff "$scratch/wanted" "$scratch/found"
+    done
+done
 exit $failed
