@@ -74,7 +74,7 @@ static uint32_t record_bytes(const variant *kind) {
 
 static int open_file(const cifar *self, const char *name, cifar_file *file, nas_error *err) {
     char missing[160];
-    uint64_t size, record = record_bytes(self->kind);
+    uint64_t size = 0, record = record_bytes(self->kind);
     snprintf(missing, sizeof missing,
              "check the options \"folder\", which must hold the data set's binary version, and "
              "\"classes\", now \"%s\"",
