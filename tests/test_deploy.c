@@ -257,6 +257,84 @@ static void test_export(void **state) {
     assert_int_equal(call(t, "a", (toys_how){.call = call_export}), NAS_ERR_IO);
 }
 
+/* ---- 8 bits ---- */
+
+#define FLOAT_FILE "{\"plugin\": \"toy-export\"}"
+#define INT8_FILE "{\"plugin\": \"toy-export\", \"options\": {\"int8\": true}}"
+
+/* The share of the test images, in x.npy, that infer answers rightly in 8 bits. */
+static double int8_top1(toys *t, const char *platform) {
+    static char input[TOY_PATH], logits_path[TOY_PATH];
+    size_t right = 0;
+    toys_path(t, "x.npy", input);
+    toys_path(t, "y.npy", logits_path);
+    wanted = (nas_infer_request){
+        .platform = platform, .input = input, .logits = logits_path, .int8 = true};
+    toys_good(t, call(t, "a", (toys_how){.call = call_infer}));
+    float *logits = read_logits(t, TEST_IMAGES);
+    for (size_t i = 0; i < TEST_IMAGES; i++)
+        right += nas_argmax(logits + i * CLASSES, CLASSES) == i % CLASSES;
+    free(logits);
+    return (double)right / TEST_IMAGES;
+}
+
+static void check_entry(toys *t, const json_t *entry) {
+    const json_t *int8 = json_object_get(entry, "int8"), *files = json_object_get(entry, "files");
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    char expected[64];
+    double top1 = json_real_value(json_object_get(int8, "test_top1"));
+    double loss = json_real_value(json_object_get(int8, "top1_loss"));
+    assert_true(fabs(int8_top1(t, name) - top1) < 1e-12);
+    assert_true(fabs(json_real_value(json_object_get(entry, "test_top1")) - top1 - loss) < 1e-12);
+    assert_int_equal(json_integer_value(json_object_get(int8, "calibration_images")), 24);
+    assert_int_equal(json_array_size(files), 2);
+    snprintf(expected, sizeof expected, "family/%s.txt", name);
+    assert_string_equal(json_string_value(json_array_get(files, 0)), expected);
+    snprintf(expected, sizeof expected, "family/%s.int8.txt", name);
+    assert_string_equal(json_string_value(json_array_get(files, 1)), expected);
+}
+
+/* Both files side by side, what 8 bits cost, and the same file from `export`. */
+static void test_int8(void **state) {
+    toys *t = *state;
+    uint8_t pixels[TEST_IMAGES * AREA];
+    char out[TOY_PATH];
+    float low, high;
+    toys_good(t, toys_run(t, "a", (toys_how){0}, "export=[" FLOAT_FILE ", " INT8_FILE "]"));
+    assert_non_null(strstr(t->output, "in int8"));
+    test_images(pixels);
+    write_images(t, "(60, 8, 8)", pixels, sizeof pixels);
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *platforms = json_object_get(family, "platforms");
+    for (size_t i = 0; i < 2; i++) check_entry(t, json_array_get(platforms, i));
+    json_decref(family);
+    char *text = toys_read(t, "a/family/small.int8.txt", NULL);
+    /* The genome's line, a name, a sum, and the range. */
+    assert_int_equal(sscanf(text, "%*[^\n]\n%*s\n%*f\n%f %f\n", &low, &high), 2);
+    assert_true(low < high);
+    free(text);
+    toys_path(t, "net.txt", out);
+    json_t *asked = json_pack("{s:b}", "int8", 1);
+    to_export = (nas_export_request){
+        .platform = "small", .format = "toy-export", .options = asked, .out = out};
+    toys_good(t, call(t, "a", (toys_how){.call = call_export}));
+    toys_same(t, "net.txt", "a/family/small.int8.txt");
+    json_decref(asked);
+}
+
+/* Without such a format nothing is said of 8 bits; twice the same one would be one file. */
+static void test_int8_alone(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run_plain(t, "a", (toys_how){0}));
+    assert_null(strstr(t->output, "int8"));
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *platforms = json_object_get(family, "platforms");
+    assert_null(json_object_get(json_array_get(platforms, 0), "int8"));
+    json_decref(family);
+    refused(t, toys_run(t, "b", (toys_how){0}, "export=[" INT8_FILE ", " INT8_FILE "]"),
+            "export[1]: 'toy-export' writes .txt files, as export[0] does already");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_agrees_with_report, setup, teardown),
@@ -264,6 +342,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_wrong_images, setup, teardown),
         cmocka_unit_test_setup_teardown(test_which, setup, teardown),
         cmocka_unit_test_setup_teardown(test_export, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_int8, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_int8_alone, setup, teardown),
     };
     return cmocka_run_group_tests_name("deploy", tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* The export plugin `c`: where its tensors lie, and its text. tests/export_engines.sh compiles and
+/* The export plugin `c`: its text. tests/export_engines.sh compiles and
  * runs such files. */
 #include "../plugins/export/c.c"
 
@@ -9,13 +9,12 @@
 #include <cmocka.h>
 
 #include "deploy_net.h"
-#include "small_net.h"
 
-static char *write_and_read(const nas_network *network, const char *prefix) {
+static char *write_and_read(const nas_network *network, const char *prefix, int dtype) {
     char path[FIXTURE_PATH + 16], *text;
     size_t bytes;
     nas_error err = {0};
-    c_config config = {.prefix = prefix};
+    c_config config = {.prefix = prefix, .dtype = dtype};
     snprintf(path, sizeof path, "%s/net.c", deploy_folder);
     if (api.write(&config, network, path, &err)) fail_msg("%s", err.message);
     if (nas_file_read(path, 1 << 20, &text, &bytes, &err)) fail_msg("%s", err.message);
@@ -26,84 +25,11 @@ static void contains(const char *text, const char *part) {
     if (!strstr(text, part)) fail_msg("expected \"%s\"", part);
 }
 
-/* The place of a tensor, and whether one is still to be read after a layer has run. */
-static const tensor *place_of(const plan *p, uint32_t index) {
-    return &p->tensors[p->tensors[index].placed_as];
-}
-
-static bool needed_after(const nas_network *net, uint32_t index, uint32_t layer) {
-    for (uint32_t i = layer + 1; i < net->n_layers; i++)
-        for (int k = 0; k < 2; k++)
-            if (nas_network_layer(net, i)->input[k] + 1 == (int32_t)index) return true;
-    return false;
-}
-
-/* What a layer writes may lie on nothing that it or a later layer reads, but for the first input of
- * an addition or a scaling, which lies there exactly. */
-static void check_layer(const nas_network *net, const plan *p, uint32_t i) {
-    const nas_layer *layer = nas_network_layer(net, i);
-    const tensor *out = place_of(p, i + 1);
-    uint64_t n = elements_of(layer->out);
-    bool pair = layer->op == NAS_OP_ADD || layer->op == NAS_OP_SCALE;
-    assert_true(out->offset + n <= p->elements);
-    for (uint32_t t = 0; t <= i; t++) {
-        bool read = layer->input[0] + 1 == (int32_t)t || layer->input[1] + 1 == (int32_t)t;
-        bool later = needed_after(net, t, i);
-        if (!read && !later) continue;
-        const tensor *other = place_of(p, t);
-        uint64_t m = elements_of(t ? nas_network_layer(net, t - 1)->out : net->image);
-        bool apart = out->offset + n <= other->offset || other->offset + m <= out->offset;
-        bool in_place = pair && !later && layer->input[0] + 1 == (int32_t)t && out == other;
-        if (!apart && !in_place)
-            fail_msg("layer %s overwrites tensor %u, which is needed", layer->name, t);
-    }
-}
-
-/* The plan is right for any subnet, and takes no more than what the hardware models reckon with. */
-static void check_space(const nas_space *space, uint32_t subnets) {
-    nas_error err = {0};
-    for (uint32_t which = 0; which < subnets; which++) {
-        nas_genome genome = small_genome(space, which);
-        nas_lowered *lowered;
-        plan p;
-        if (nas_lower(space, &genome, &lowered, &err)) fail_msg("%s", err.message);
-        const nas_network *net = &lowered->network;
-        assert_int_equal(make_plan(net, &p, &err), NAS_OK);
-        for (uint32_t i = 0; i + 1 < net->n_layers; i++) check_layer(net, &p, i);
-        if (p.elements > net->peak_elements)
-            fail_msg("%s: subnet %u: the arena has %llu elements, the peak is %llu", space->name,
-                     which, (ull)p.elements, (ull)net->peak_elements);
-        free_plan(&p);
-        nas_lowered_free(lowered);
-    }
-}
-
-static void test_plan(void **state) {
-    (void)state;
-    nas_space small = small_space("16"), quickstart = small_quickstart();
-    check_space(&small, 200);
-    check_space(&quickstart, 200);
-}
-
-static void test_published_spaces(void **state) {
-    (void)state;
-    static const char *const files[] = {"spaces/ofa-mbv3.json", "spaces/ofa-proxyless.json"};
-    for (int i = 0; i < 2; i++) {
-        nas_error err = {0};
-        nas_space space;
-        json_t *json;
-        if (nas_json_load(files[i], &json, &err)) fail_msg("%s", err.message);
-        if (nas_space_parse(json, files[i], 3, 1000, &space, &err)) fail_msg("%s", err.message);
-        json_decref(json);
-        check_space(&space, 20);
-    }
-}
-
 static void test_text(void **state) {
     (void)state;
     float *weights;
     nas_lowered *lowered = deploy_net(&weights);
-    char *text = write_and_read(&lowered->network, "my_net");
+    char *text = write_and_read(&lowered->network, "my_net", 0);
     contains(text, "void my_net_run(const unsigned char *image, float *logits);");
     contains(text, "my_net_height = 8,");
     contains(text, "my_net_classes = 2,");
@@ -117,11 +43,44 @@ static void test_text(void **state) {
     /* What is not used would be a warning. */
     lowered->network.n_layers = 1;
     lowered->network.class_names = NULL;
-    text = write_and_read(&lowered->network, "net");
+    text = write_and_read(&lowered->network, "net", 0);
     assert_null(strstr(text, "net_pool"));
     assert_null(strstr(text, "net_depthwise"));
     assert_null(strstr(text, "class_names"));
     free(text);
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
+/* In 8 bits: bytes for the arena, each filter's weights side by side, the last layer in floats. */
+static void test_int8(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    deploy_set_ranges(lowered, -4, 4);
+    char *text = write_and_read(&lowered->network, "net", 1);
+    contains(text, "    net_arena_bytes = ");
+    contains(text, "static signed char net_arena[net_arena_bytes];");
+    contains(text, "static const signed char net_stem_weight[108] = {");
+    /* The first filter's largest weight is its last, 26 * 4: 127; the others in proportion. */
+    contains(text, "{\n    0, 5, 10, 15, 20, 24, 29, 34, 39, 44, 49, 54, 59, 63, 68, 73,\n"
+                   "    78, 83, 88, 93, 98, 103, 107, 112, 117, 122, 127, ");
+    contains(text, "static const signed char net_stem_table[256] = {");
+    contains(text, "static const signed char pixel[768] = {");
+    contains(text, "    net_last(&net_classifier_layer, net_arena + ");
+    assert_null(strchr(text, '@'));
+    assert_null(strstr(text, "net_classifier_factor"));
+    free(text);
+    /* One that asks for 8 bits says so, and cannot do without ranges. */
+    c_config config = {.prefix = "net", .dtype = 1};
+    nas_error err = {0};
+    assert_non_null(plugin.extension(&config, NAS_EXT_INT8));
+    lowered->network.results = NULL;
+    assert_int_equal(api.write(&config, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
+    contains(err.message, "c: expected ranges of activations, found none");
+    config.dtype = 0;
+    assert_null(plugin.extension(&config, NAS_EXT_INT8));
+    assert_null(plugin.extension(NULL, NAS_EXT_INT8));
     free(weights);
     nas_lowered_free(lowered);
 }
@@ -171,9 +130,9 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plan),     cmocka_unit_test(test_published_spaces),
-        cmocka_unit_test(test_text),     cmocka_unit_test(test_floats),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_text),   cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_floats), cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

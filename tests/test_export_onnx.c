@@ -10,12 +10,13 @@
 
 #include "deploy_net.h"
 
-static Onnx__ModelProto *write_and_read(const nas_network *network) {
+static Onnx__ModelProto *write_and_read(const nas_network *network, int dtype) {
+    onnx_config config = {.dtype = dtype};
     char path[FIXTURE_PATH + 16], *data;
     size_t bytes;
     nas_error err = {0};
     snprintf(path, sizeof path, "%s/net", deploy_folder);
-    if (api.write(NULL, network, path, &err)) fail_msg("%s", err.message);
+    if (api.write(&config, network, path, &err)) fail_msg("%s", err.message);
     if (nas_file_read(path, 1 << 20, &data, &bytes, &err)) fail_msg("%s", err.message);
     Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, bytes, (const uint8_t *)data);
     assert_non_null(model);
@@ -124,7 +125,7 @@ static void test_model(void **state) {
     (void)state;
     float *weights;
     nas_lowered *lowered = deploy_net(&weights);
-    Onnx__ModelProto *model = write_and_read(&lowered->network);
+    Onnx__ModelProto *model = write_and_read(&lowered->network, 0);
     const Onnx__GraphProto *graph = model->graph;
     assert_int_equal(model->n_opset_import, 1);
     assert_int_equal(model->opset_import[0]->version, 14);
@@ -152,6 +153,80 @@ static void test_model(void **state) {
     nas_lowered_free(lowered);
 }
 
+static const void *bytes_of(const Onnx__TensorProto *tensor, int32_t type, size_t bytes) {
+    assert_non_null(tensor);
+    assert_int_equal(tensor->data_type, type);
+    assert_int_equal(tensor->raw_data.len, bytes);
+    return tensor->raw_data.data;
+}
+
+/* A layer's constants are those of nashost/int8.h, in ONNX's order. */
+static void check_int8_layer(const Onnx__GraphProto *graph, const nas_network *net, uint32_t i) {
+    const nas_layer *layer = nas_network_layer(net, i);
+    nas_int8_layer q;
+    nas_error err = {0};
+    char name[64];
+    if (nas_int8_make(net, i, &q, &err)) fail_msg("%s", err.message);
+    uint64_t k = layer->kernel, in = layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
+    uint64_t out = layer->out.c;
+    snprintf(name, sizeof name, "%s.weight.q", layer->name);
+    const int8_t *weight =
+        bytes_of(find_tensor(graph, name), ONNX__TENSOR_PROTO__DATA_TYPE__INT8, layer->weights);
+    for (uint64_t w = 0; w < layer->weights; w++) {
+        uint64_t x = w % k, y = w / k % k, c = w / k / k % in, o = w / k / k / in;
+        assert_int_equal(weight[w], q.weight[((y * k + x) * in + c) * out + o]);
+    }
+    snprintf(name, sizeof name, "%s.bias.q", layer->name);
+    const void *bias = bytes_of(find_tensor(graph, name), ONNX__TENSOR_PROTO__DATA_TYPE__INT32,
+                                out * sizeof(int32_t));
+    assert_memory_equal(bias, q.bias, out * sizeof(int32_t));
+    snprintf(name, sizeof name, "%s.weight.scale", layer->name);
+    assert_memory_equal(data_of(find_tensor(graph, name), out), q.scale, out * sizeof(float));
+    snprintf(name, sizeof name, "%s.bias.scale", layer->name);
+    const float *scale = data_of(find_tensor(graph, name), out);
+    for (uint64_t o = 0; o < out; o++) assert_true(scale[o] == q.in[0].scale * q.scale[o]);
+    nas_int8_free(&q);
+}
+
+static void test_int8(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    deploy_set_ranges(lowered, -1, 7);
+    Onnx__ModelProto *model = write_and_read(&lowered->network, 1);
+    const Onnx__GraphProto *graph = model->graph;
+    check_order(graph);
+    for (uint32_t i = 0; i < lowered->network.n_layers; i++)
+        if (lowered->layers[i].weights) check_int8_layer(graph, &lowered->network, i);
+    /* Every operation reads what was rounded, each input by a node of its own. */
+    for (size_t i = 2; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        if (strstr(node->op_type, "Linear") || strcmp(node->op_type, "Relu") == 0) continue;
+        for (size_t j = 0; j < node->n_input; j++) {
+            size_t readers = 0, from = 0;
+            while (strcmp(graph->node[from]->output[0], node->input[j]) != 0) from++;
+            assert_string_equal(graph->node[from]->op_type, "DequantizeLinear");
+            for (size_t k = 0; k < graph->n_node; k++)
+                for (size_t l = 0; l < graph->node[k]->n_input; l++)
+                    readers += strcmp(graph->node[k]->input[l], node->input[j]) == 0;
+            assert_int_equal(readers, 1);
+        }
+    }
+    /* -1 to 7 in 255 steps: 0 is -96, which is 32 of unsigned bytes. */
+    const uint8_t *zero = bytes_of(find_tensor(graph, "stage0.block0.add.out.zero"),
+                                   ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, 1);
+    assert_int_equal(*zero, 32);
+    assert_string_equal(graph->node[graph->n_node - 1]->op_type, "Gemm");
+    assert_string_equal(graph->node[graph->n_node - 1]->output[0], "logits");
+    onnx__model_proto__free_unpacked(model, NULL);
+    onnx_config config = {.dtype = 1};
+    assert_non_null(plugin.extension(&config, NAS_EXT_INT8));
+    config.dtype = 0;
+    assert_null(plugin.extension(&config, NAS_EXT_INT8));
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 /* Hardware models may ask for a part of a network. */
 static void test_part(void **state) {
     (void)state;
@@ -159,7 +234,7 @@ static void test_part(void **state) {
     nas_lowered *lowered = deploy_net(&weights);
     lowered->network.n_layers = 3;
     lowered->network.class_names = NULL;
-    Onnx__ModelProto *model = write_and_read(&lowered->network);
+    Onnx__ModelProto *model = write_and_read(&lowered->network, 0);
     check_ops(model->graph, "Sub Div Conv HardSwish Conv Relu Conv Relu Flatten");
     check_order(model->graph);
     check_value(model->graph->output[0], "logits", 1, (int64_t[]){8 * 4 * 4});
@@ -174,16 +249,17 @@ static void test_errors(void **state) {
     float *weights;
     nas_lowered *lowered = deploy_net(&weights);
     nas_error err = {0};
-    assert_int_equal(api.write(NULL, &lowered->network, "/no/such/net", &err), NAS_ERR_IO);
+    onnx_config config = {0};
+    assert_int_equal(api.write(&config, &lowered->network, "/no/such/net", &err), NAS_ERR_IO);
     assert_non_null(strstr(err.message, "onnx: cannot write /no/such/net"));
-    assert_int_equal(api.write(NULL, &lowered->network, "/dev/full", &err), NAS_ERR_IO);
+    assert_int_equal(api.write(&config, &lowered->network, "/dev/full", &err), NAS_ERR_IO);
     assert_non_null(strstr(err.message, "No space left"));
     lowered->layers[0].activation = 9;
-    assert_int_equal(api.write(NULL, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
+    assert_int_equal(api.write(&config, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
     assert_non_null(strstr(err.message, "stem: expected an activation"));
     lowered->layers[0].weight = NULL;
     lowered->layers[0].activation = 0;
-    assert_int_equal(api.write(NULL, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
+    assert_int_equal(api.write(&config, &lowered->network, "/dev/null", &err), NAS_ERR_PLUGIN);
     assert_non_null(strstr(err.message, "stem: expected weights"));
     free(weights);
     nas_lowered_free(lowered);
@@ -192,6 +268,7 @@ static void test_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model),
+        cmocka_unit_test(test_int8),
         cmocka_unit_test(test_part),
         cmocka_unit_test(test_errors),
     };

@@ -34,6 +34,7 @@ static const struct known {
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
+    {"int8", no_argument, NAS_FLAG_INT8},
     {"table", required_argument, NAS_FLAG_TABLE},
     {"dataset", required_argument, NAS_FLAG_DATASET},
     {"json", no_argument, JSON},
@@ -124,6 +125,9 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_QUIET:
         args->quiet = true;
+        break;
+    case NAS_FLAG_INT8:
+        args->int8 = true;
         break;
     case NAS_FLAG_ID:
         args->id = optarg;

@@ -13,6 +13,7 @@ static const char help[] =
     "  --input X.npy     images as a NumPy array of type uint8, [n][height][width][channels], at\n"
     "                    the data set's size or at the subnet's resolution\n"
     "  --logits Y.npy    the array to write: float32, [n][classes]\n"
+    "  --int8            answer as exports with the option \"dtype\": \"int8\" do\n"
     "  --genome FILE     a JSON file with a genome or a {\"genome\": ...}\n"
     "  --platform NAME   the subnet that was found for this platform of the pipeline; if neither\n"
     "                    is given, the largest subnet\n"
@@ -33,6 +34,7 @@ static int infer(const nas_args *args, nas_error *err) {
         .genome = args->n_genomes ? args->genomes[0] : NULL,
         .platform = args->platform,
         .input = args->input,
+        .int8 = args->int8,
         .logits = args->logits,
     };
     nas_run_dir run = {0};
@@ -49,7 +51,7 @@ int nas_cli_infer(int argc, char **argv) {
         .name = "infer",
         .operands = "DIR",
         .flags = NAS_FLAG_INPUT | NAS_FLAG_LOGITS | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
-                 NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+                 NAS_FLAG_INT8 | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
         .help = help,
         .run = infer,
     };

@@ -1,6 +1,7 @@
 #include "stages/context.h"
 
 #include "base/file.h"
+#include "stages/int8.h"
 #include "stages/rundir.h"
 
 #include <string.h>
@@ -25,8 +26,9 @@ static const char *extension(const nas_instance *plugin, int which) {
     return NAS_HAS(api, write_two) ? api->second_extension : NULL;
 }
 
-/* An extension that both plugins write, or NULL. */
+/* An extension that both plugins write, or NULL. Files in 8 bits have another name. */
 static const char *shared_extension(const nas_instance *one, const nas_instance *other) {
+    if (nas_int8_wanted(one) != nas_int8_wanted(other)) return NULL;
     for (int i = 0; i < 4; i++) {
         const char *mine = extension(one, i & 1), *theirs = extension(other, i >> 1);
         if (mine && theirs && strcmp(mine, theirs) == 0) return mine;

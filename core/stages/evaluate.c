@@ -86,14 +86,14 @@ static void augment(const nas_context *context, uint64_t i, const uint8_t *image
 static int calibration_images(nas_evaluator *evaluator, nas_error *err) {
     const nas_context *context = evaluator->context;
     size_t area = area_of(context);
-    uint64_t *order = NULL, n = evaluator->n_calibration;
-    int rc = draw(context, n, &order, err);
+    uint64_t n = evaluator->n_calibration;
+    int rc = draw(context, n, &evaluator->drawn, err);
     for (uint64_t i = 0; i < n && !rc; i++) {
         uint8_t *pixels = evaluator->pixels, *scratch = pixels + area;
-        augment(context, i, context->source.train.pixels + order[i] * area, pixels, scratch);
+        augment(context, i, context->source.train.pixels + evaluator->drawn[i] * area, pixels,
+                scratch);
         nas_normalise(&context->source, pixels, area, evaluator->calibration + i * area);
     }
-    free(order);
     return rc;
 }
 
@@ -122,6 +122,7 @@ void nas_evaluator_close(nas_evaluator *evaluator) {
     nas_bn_stats_free(&evaluator->stats);
     nas_engine_destroy(evaluator->engine);
     nas_pool_destroy(evaluator->pool);
+    free(evaluator->drawn);
     free(evaluator->calibration);
     free(evaluator->pixels);
     free(evaluator->images);
@@ -207,6 +208,14 @@ json_t *nas_figures_json(const nas_space *space, const nas_genome *genome,
 
 /* ---- For score plugins ---- */
 
+int nas_evaluator_pool(nas_evaluator *evaluator, nas_pool **pool, nas_error *err) {
+    int rc = NAS_OK;
+    if (!evaluator->pool)
+        rc = nas_pool_create(evaluator->context->request->threads, &evaluator->pool, err);
+    *pool = evaluator->pool;
+    return rc;
+}
+
 static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *err) {
     (void)err;
     const nas_subnet_handle *handle = subnet->impl;
@@ -220,11 +229,9 @@ static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *er
 static int probe(const nas_subnet *subnet, const nas_probe *how, nas_error *err) {
     const nas_subnet_handle *handle = subnet->impl;
     nas_evaluator *evaluator = handle->evaluator;
-    int rc = NAS_OK;
-    if (!evaluator->pool)
-        rc = nas_pool_create(evaluator->context->request->threads, &evaluator->pool, err);
-    if (rc) return rc;
-    return nas_probing_run(evaluator->context, subnet->network, how, evaluator->pool, err);
+    nas_pool *pool;
+    int rc = nas_evaluator_pool(evaluator, &pool, err);
+    return rc ? rc : nas_probing_run(evaluator->context, subnet->network, how, pool, err);
 }
 
 void nas_evaluator_subnet(nas_subnet_handle *handle, const nas_network *network,

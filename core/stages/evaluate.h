@@ -14,12 +14,13 @@ typedef struct nas_evaluator {
     nas_engine *engine;
     nas_bn_stats stats;     /* of the subnet that was calibrated last */
     uint64_t n_calibration; /* images */
+    uint64_t *drawn;        /* which training images: the first n_calibration of these */
     nas_real *calibration;  /* [n_calibration][h][w][c], normalised, augmented as in training */
     uint8_t *pixels;        /* room for a batch */
     nas_real *images;       /* room for a batch */
     nas_genome calibrated;  /* the subnet that stats belong to, if ready */
     bool ready;
-    nas_pool *pool; /* of score plugins' probes; NULL until the first one */
+    nas_pool *pool; /* NULL until it is asked for */
 } nas_evaluator;
 
 /* Draws search.calibration_images training images (not from validation or heldout) by (seed,
@@ -57,6 +58,9 @@ int nas_evaluator_figures(nas_evaluator *evaluator, const nas_genome *genome,
  * the result; NULL: out of memory. [any] */
 json_t *nas_figures_json(const nas_space *space, const nas_genome *genome,
                          const nas_figures *figures);
+
+/* The threads of the run, for what has no engine; the evaluator owns them. [main] */
+int nas_evaluator_pool(nas_evaluator *evaluator, nas_pool **pool, nas_error *err);
 
 /* A subnet as score plugins see it. handle must outlive *subnet. */
 typedef struct nas_subnet_handle {

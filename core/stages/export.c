@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "host/exporter.h"
-#include "stages/folded.h"
+#include "stages/int8.h"
 #include "stages/rundir.h"
 #include "stages/subnets.h"
 
@@ -56,6 +56,7 @@ static int write_subnet(const nas_context *context, const nas_instance *plugin,
     int rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
     rc = nas_folded_make(&evaluator, &subnet->genome, &folded, err);
+    if (!rc && nas_int8_wanted(plugin)) rc = nas_int8_calibrate(&evaluator, &folded, err);
     if (!rc) rc = nas_export_file(plugin, &folded.lowered->network, path, err);
     nas_folded_free(&folded);
     nas_evaluator_close(&evaluator);

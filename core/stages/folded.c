@@ -28,5 +28,6 @@ int nas_folded_make(nas_evaluator *evaluator, const nas_genome *genome, nas_fold
 void nas_folded_free(nas_folded *folded) {
     nas_lowered_free(folded->lowered);
     free(folded->memory);
+    free(folded->ranges);
     *folded = (nas_folded){0};
 }

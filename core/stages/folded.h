@@ -8,6 +8,7 @@
 typedef struct nas_folded {
     nas_lowered *lowered; /* its network has weights, mean, std and class names */
     float *memory;        /* the weights */
+    nas_range *ranges;    /* of stages/int8.h, which the network points to; NULL: none */
 } nas_folded;
 
 /* Calibrates a subnet's batch norm and folds it into the weights. The evaluator's context must

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "data/loader.h"
 #include "data/npy.h"
-#include "stages/evaluate.h"
+#include "stages/int8.h"
 #include "stages/rundir.h"
 #include "stages/subnets.h"
 
@@ -54,25 +54,43 @@ static void run_batches(infer *in, nas_evaluator *evaluator, nas_engine *engine,
     }
 }
 
-static int run(infer *in, nas_error *err) {
+static int run_float(infer *in, nas_evaluator *evaluator, nas_error *err) {
     const nas_context *context = in->context;
-    nas_evaluator evaluator = {0};
     nas_engine *engine = NULL;
-    size_t area = (size_t)in->images.h * in->images.w * in->images.c;
-    in->logits = nas_alloc(in->images.n, context->source.info.classes * sizeof *in->logits);
-    float *room = nas_alloc(BATCH, area * sizeof *room);
+    float *room =
+        nas_alloc(BATCH, (size_t)in->images.h * in->images.w * in->images.c * sizeof *room);
     int rc = NAS_OK;
-    if (!in->logits || !room)
-        rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory for the logits of %llu images",
-                      in->what->input, (unsigned long long)in->images.n);
-    if (!rc) rc = nas_evaluator_open(context, &evaluator, err);
+    if (!room) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", in->what->input);
     if (!rc)
         rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, in->images.h,
                                in->images.w, context->request->threads, &engine, err);
-    if (!rc) run_batches(in, &evaluator, engine, room);
+    if (!rc) run_batches(in, evaluator, engine, room);
     nas_engine_destroy(engine);
-    nas_evaluator_close(&evaluator);
     free(room);
+    return rc;
+}
+
+static int run_int8(infer *in, nas_evaluator *evaluator, nas_error *err) {
+    const nas_pixels images = {in->images.pixels, in->images.n, in->images.h, in->images.w};
+    nas_folded folded;
+    int rc = nas_folded_make(evaluator, &in->subnet.genome, &folded, err);
+    if (!rc) rc = nas_int8_calibrate(evaluator, &folded, err);
+    if (!rc) rc = nas_int8_logits(evaluator, &folded, &images, in->logits, err);
+    nas_folded_free(&folded);
+    return rc;
+}
+
+static int run(infer *in, nas_error *err) {
+    const nas_context *context = in->context;
+    nas_evaluator evaluator;
+    in->logits = nas_alloc(in->images.n, context->source.info.classes * sizeof *in->logits);
+    if (!in->logits)
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory for the logits of %llu images",
+                        in->what->input, (unsigned long long)in->images.n);
+    int rc = nas_evaluator_open(context, &evaluator, err);
+    if (rc) return rc;
+    rc = in->what->int8 ? run_int8(in, &evaluator, err) : run_float(in, &evaluator, err);
+    nas_evaluator_close(&evaluator);
     return rc;
 }
 

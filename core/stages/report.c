@@ -5,8 +5,8 @@
 #include "host/exporter.h"
 #include "stages/chosen.h"
 #include "stages/confusion.h"
-#include "stages/folded.h"
 #include "stages/html.h"
+#include "stages/int8.h"
 #include "stages/progress.h"
 #include "stages/rundir.h"
 
@@ -20,17 +20,20 @@ typedef struct report {
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
+    bool int8;                     /* some format is in 8 bits */
     nas_table table;
 } report;
 
 /* ---- One subnet ---- */
 
-/* Writes family/NAME.EXT by an export plugin, and a second file where the format has two. */
+/* Writes family/NAME.EXT (NAME.int8.EXT) by an export plugin, and a second file where the format
+ * has two. */
 static int export_one(const report *r, const nas_instance *plugin, const char *name,
                       const nas_network *network, json_t *files, nas_error *err) {
     const nas_export_api *api = plugin->plugin->vtable;
     char file[96], path[NAS_RUNDIR_PATH];
-    snprintf(file, sizeof file, "family/%.32s.%.32s", name, api->extension);
+    const char *part = nas_int8_wanted(plugin) ? ".int8" : "";
+    snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, part, api->extension);
     int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
     if (!rc) rc = nas_export_file(plugin, network, path, err);
     if (rc) return rc;
@@ -41,15 +44,22 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
     return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
 }
 
-/* Writes family/NAME.EXT by every export plugin, and adds the names to files. */
-static int export_all(const report *r, const char *name, const nas_genome *genome, json_t *files,
+/* What a platform's entry in family.json says of its exports. */
+typedef struct exported {
+    json_t *files;    /* an array of names */
+    double int8_top1; /* NaN: none is in 8 bits */
+} exported;
+
+/* Writes family/NAME.EXT by every export plugin. */
+static int export_all(const report *r, const char *name, const nas_genome *genome, exported *to,
                       nas_error *err) {
     const nas_context *context = r->context;
     nas_folded net;
     int rc = nas_folded_make(r->evaluator, genome, &net, err);
-    if (rc) return rc;
+    if (!rc && r->int8) rc = nas_int8_calibrate(r->evaluator, &net, err);
     for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
-        rc = export_one(r, &context->exports[i], name, &net.lowered->network, files, err);
+        rc = export_one(r, &context->exports[i], name, &net.lowered->network, to->files, err);
+    if (!rc && r->int8) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1, err);
     nas_folded_free(&net);
     return rc;
 }
@@ -67,34 +77,48 @@ static int test(const report *r, const nas_genome *genome, double *top1, nas_err
 /* ---- Platforms ---- */
 
 static void fill_row(report *r, size_t row, const nas_platform *platform,
-                     const nas_candidate *candidate, double top1) {
+                     const nas_candidate *candidate, double top1, double int8_top1) {
     const nas_cell cells[] = {nas_limits_text(&platform->constraints),
                               nas_text_value(candidate->cost.latency_ms, "ms"),
                               nas_text_count(candidate->macs),
                               nas_text_count(candidate->params),
                               nas_text_bytes(candidate->cost.peak_bytes),
-                              nas_text_percent(top1)};
+                              nas_text_percent(top1),
+                              nas_text_percent(int8_top1)};
+    const size_t used = r->table.columns - 2;
     nas_cell *first = nas_table_at(&r->table, row, 0);
     snprintf(first->text, sizeof first->text, "%s", platform->name);
-    memcpy(first + 1, cells, sizeof cells);
-    nas_genome_short(&r->context->space, &candidate->genome, first[7].text, sizeof first[7].text);
+    memcpy(first + 1, cells, used * sizeof *cells);
+    nas_genome_short(&r->context->space, &candidate->genome, first[used + 1].text,
+                     sizeof first->text);
+}
+
+/* What 8 bits cost, if a file of the platform is in them; null: no test image has a label. */
+static int put_int8(const report *r, json_t *json, double top1, double int8_top1) {
+    if (!r->int8) return 0;
+    return json_object_set_new(json, "int8",
+                               json_pack("{s:o, s:o, s:I}", "test_top1", nas_number_json(int8_top1),
+                                         "top1_loss", nas_number_json(top1 - int8_top1),
+                                         "calibration_images",
+                                         (json_int_t)nas_int8_images(r->evaluator)));
 }
 
 static int report_platform(report *r, size_t index, const nas_candidate *candidate,
                            nas_error *err) {
     const nas_platform *platform = &r->context->pipeline->platforms[index];
     double top1 = NAN;
-    json_t *files = json_array();
+    exported exports = {json_array(), NAN};
     int rc = test(r, &candidate->genome, &top1, err);
-    if (!rc) rc = export_all(r, platform->name, &candidate->genome, files, err);
+    if (!rc) rc = export_all(r, platform->name, &candidate->genome, &exports, err);
     if (rc) {
-        json_decref(files);
+        json_decref(exports.files);
         return rc;
     }
-    fill_row(r, index + 1, platform, candidate, top1);
+    fill_row(r, index + 1, platform, candidate, top1, exports.int8_top1);
     json_t *json = nas_chosen_json(&r->context->space, platform, candidate);
     int failed = json_object_set_new(json, "test_top1", nas_number_json(top1));
-    failed |= json_object_set_new(json, "files", files);
+    failed |= put_int8(r, json, top1, exports.int8_top1);
+    failed |= json_object_set_new(json, "files", exports.files);
     if (failed)
         json_decref(json);
     else if (!json_array_append_new(r->platforms, json))
@@ -118,10 +142,13 @@ static int report_reference(report *r, const char *name, const nas_genome *genom
 /* ---- The stage ---- */
 
 static int prepare(report *r, nas_error *err) {
-    static const char *const titles[] = {"platform", "at most",     "latency",    "MACs",
-                                         "params",   "peak memory", "test top-1", "genome"};
     const nas_context *context = r->context;
-    size_t columns = sizeof titles / sizeof *titles;
+    const size_t n = context->pipeline->n_exports;
+    for (size_t i = 0; i < n; i++) r->int8 = r->int8 || nas_int8_wanted(&context->exports[i]);
+    const char *titles[] = {"platform", "at most",     "latency",    "MACs",
+                            "params",   "peak memory", "test top-1", r->int8 ? "in int8" : "genome",
+                            "genome"};
+    const size_t columns = r->int8 ? 9 : 8;
     char folder[NAS_RUNDIR_PATH];
     r->platforms = json_array();
     r->reference = json_object();

@@ -5,11 +5,15 @@
  *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},
  *                   "predicted": {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
  *                                 "known_share"},
- *                   "macs", "params", "test_top1", "files": ["family/NAME.EXT", ...]}, ...],
+ *                   "macs", "params", "test_top1",
+ *                   "int8": {"test_top1", "top1_loss", "calibration_images"},
+ *                   "files": ["family/NAME.EXT", ...]}, ...],
  *    "reference": {"largest": {"genome", "macs", "params", "validation_top1", "test_top1"},
  *                  "smallest": {...}}}
  *
- * A top1 is a share, 0 to 1; files are relative to the run directory; null: not known. */
+ * "int8" is there if a format is in 8 bits, whose files are NAME.int8.EXT; the loss is test_top1
+ * less the one of 8 bits. A top1 is a share, 0 to 1; files are relative to the run directory; null:
+ * not known. */
 #ifndef NAS_STAGES_REPORT_H
 #define NAS_STAGES_REPORT_H
 

@@ -1,7 +1,8 @@
-/* Writes a subnet as one C99 file that needs nothing: no library, no allocation, one static arena.
- * The arena is as large as what lives at once where a plan for that is found, else tensors are
- * placed by falling size (arXiv 2001.03288). */
+/* Writes a subnet as one C99 file that needs nothing: no library, no allocation, one static arena;
+ * in single precision or in 8 bits. */
+#include <nashost/arena.h>
 #include <nashost/deploy.h>
+#include <nashost/int8.h>
 
 #include <ctype.h>
 #include <math.h>
@@ -11,176 +12,27 @@ typedef unsigned long long ull;
 
 typedef struct c_config {
     const char *prefix;
+    int dtype; /* 0: float32, 1: int8 */
 } c_config;
+
+static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
     {"prefix", NAS_TYPE_STRING, "\"net\"", offsetof(c_config, prefix), 0, 0, NULL,
      "what the names in the file begin with; a C identifier", NULL},
+    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(c_config, dtype), 0, 0, NULL,
+     "numbers of weights and activations; int8 is quantised after training", dtypes},
     {0},
 };
-
-/* ---- Where tensors lie in the arena ---- */
-
-typedef struct tensor {
-    uint64_t elements, offset;
-    uint32_t from, to;  /* layers: the one that makes it and the last that reads it */
-    uint32_t placed_as; /* the tensor whose place it takes, by its index: itself, or an input */
-} tensor;
-
-/* tensor[0] is the image, tensor[i + 1] the result of layer i. */
-typedef struct plan {
-    tensor *tensors;
-    uint32_t *order; /* in which they are placed */
-    uint32_t n;
-    uint64_t elements; /* of the arena */
-} plan;
-
-static uint64_t elements_of(nas_shape shape) {
-    return (uint64_t)shape.h * shape.w * shape.c;
-}
-
-/* Fills sizes and lives. The image is made before layer 0, which counts as by it; the last result
- * is the caller's, and takes no place. */
-static void fill_tensors(plan *p, const nas_network *net) {
-    p->tensors[0] = (tensor){.elements = elements_of(net->image)};
-    for (uint32_t i = 0; i < net->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(net, i);
-        p->tensors[i + 1] =
-            (tensor){.elements = elements_of(layer->out), .from = i, .to = i, .placed_as = i + 1};
-        for (int k = 0; k < 2; k++)
-            if (layer->input[k] >= NAS_INPUT_IMAGE) p->tensors[layer->input[k] + 1].to = i;
-    }
-    p->tensors[net->n_layers].elements = 0;
-}
-
-/* Additions and scalings write over their first input where that is its last use. */
-static void share_places(plan *p, const nas_network *net) {
-    for (uint32_t i = 0; i + 1 < net->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(net, i);
-        bool pair = layer->op == NAS_OP_ADD || layer->op == NAS_OP_SCALE;
-        const tensor *first = &p->tensors[layer->input[0] + 1];
-        if (!pair || first->to != i) continue;
-        tensor *whole = &p->tensors[first->placed_as];
-        whole->to = p->tensors[i + 1].to;
-        p->tensors[i + 1].placed_as = first->placed_as;
-        p->tensors[i + 1].elements = 0;
-    }
-}
-
-/* The most elements that live at once, which no plan can do without. */
-static uint64_t most_alive(const plan *p) {
-    uint64_t most = 0;
-    for (uint32_t time = 0; time < p->n; time++) {
-        uint64_t sum = 0;
-        for (uint32_t i = 0; i < p->n; i++) {
-            const tensor *t = &p->tensors[i];
-            if (t->from <= time && time <= t->to) sum += t->elements;
-        }
-        if (sum > most) most = sum;
-    }
-    return most;
-}
-
-/* One of the first n tensors in order that lies where t would and lives at its time; NULL: none. */
-static const tensor *obstacle(const plan *p, const tensor *t, uint32_t n) {
-    for (uint32_t i = 0; i < n; i++) {
-        const tensor *other = &p->tensors[p->order[i]];
-        bool alive = other->elements && other->from <= t->to && t->from <= other->to;
-        if (alive && t->offset < other->offset + other->elements &&
-            other->offset < t->offset + t->elements)
-            return other;
-    }
-    return NULL;
-}
-
-/* Puts t at the lowest place that the first n tensors leave free. */
-static void put_low(const plan *p, tensor *t, uint32_t n) {
-    const tensor *other;
-    t->offset = 0;
-    while ((other = obstacle(p, t, n))) t->offset = other->offset + other->elements;
-}
-
-/* Puts t at the highest place within the arena; false: there is none. */
-static bool put_high(const plan *p, tensor *t, uint32_t n) {
-    const tensor *other;
-    if (t->elements > p->elements) return false;
-    t->offset = p->elements - t->elements;
-    while ((other = obstacle(p, t, n))) {
-        if (other->offset < t->elements) return false;
-        t->offset = other->offset - t->elements;
-    }
-    return true;
-}
-
-/* Places the i-th tensor and those after it within the arena, each as low or as high as it can be,
- * depth first; gives up after so many tries. */
-static bool place_within(const plan *p, uint32_t i, uint32_t *tries) {
-    if (i == p->n) return true;
-    tensor *t = &p->tensors[i];
-    if (!t->elements) return place_within(p, i + 1, tries);
-    if (!*tries) return false;
-    --*tries;
-    put_low(p, t, i);
-    if (t->offset + t->elements <= p->elements && place_within(p, i + 1, tries)) return true;
-    return put_high(p, t, i) && place_within(p, i + 1, tries);
-}
-
-static void sort_by_size(plan *p) {
-    for (uint32_t i = 0; i < p->n; i++) {
-        uint32_t at = i;
-        while (at && p->tensors[p->order[at - 1]].elements < p->tensors[i].elements) {
-            p->order[at] = p->order[at - 1];
-            at--;
-        }
-        p->order[at] = i;
-    }
-}
-
-/* By falling size, in an arena as large as it takes. */
-static void place_by_size(plan *p) {
-    p->elements = 0;
-    sort_by_size(p);
-    for (uint32_t i = 0; i < p->n; i++) {
-        tensor *t = &p->tensors[p->order[i]];
-        if (!t->elements) continue;
-        put_low(p, t, i);
-        if (t->offset + t->elements > p->elements) p->elements = t->offset + t->elements;
-    }
-}
-
-static void place(plan *p) {
-    uint32_t tries = 100000;
-    p->elements = most_alive(p);
-    for (uint32_t i = 0; i < p->n; i++) p->order[i] = i;
-    if (!place_within(p, 0, &tries)) place_by_size(p);
-}
-
-static void free_plan(plan *p) {
-    free(p->tensors);
-    free(p->order);
-}
-
-static int make_plan(const nas_network *net, plan *p, nas_error *err) {
-    *p = (plan){.n = net->n_layers + 1};
-    p->tensors = calloc(p->n, sizeof *p->tensors);
-    p->order = calloc(p->n, sizeof *p->order);
-    if (!p->tensors || !p->order) {
-        free_plan(p);
-        return nas_fail(err, NAS_ERR_MEMORY, "c: out of memory");
-    }
-    fill_tensors(p, net);
-    share_places(p, net);
-    place(p);
-    return NAS_OK;
-}
 
 /* ---- The parts of the file ---- */
 
 typedef struct output {
     FILE *file;
     const nas_network *net;
-    const plan *plan;
+    const nas_arena *plan;
     const char *prefix;
+    const nas_int8_layer *int8; /* [n_layers]; NULL: float32 */
 } output;
 
 /* What every network needs, and what only some do; "@" stands for the prefix. */
@@ -288,14 +140,31 @@ static void print_quoted(FILE *file, const char *text) {
     fputc('"', file);
 }
 
+/* What weights, biases and, in 8 bits, factors and tables take. */
+static uint64_t constant_bytes(const output *o) {
+    uint64_t bytes = nas_network_stored_bytes(o->net, o->int8 ? 1 : 4);
+    for (uint32_t i = 0; o->int8 && i < o->net->n_layers; i++)
+        bytes += 4 * o->int8[i].factors + (o->int8[i].has_table ? 256 : 0);
+    return bytes + (o->int8 ? 256 * o->net->image.c : 0);
+}
+
+static void print_sizes(const output *o) {
+    const nas_network *net = o->net;
+    const char *p = o->prefix;
+    fprintf(o->file,
+            "enum {\n    %s_height = %u,\n    %s_width = %u,\n    %s_channels = %u,\n"
+            "    %s_classes = %u,\n",
+            p, net->image.h, p, net->image.w, p, net->image.c, p,
+            nas_network_layer(net, net->n_layers - 1)->out.c);
+    fprintf(o->file,
+            "    %s_arena_%s = %llu,     /* of memory */\n"
+            "    %s_constant_bytes = %llu /* of flash, besides code */\n};\n\n",
+            p, o->int8 ? "bytes" : "floats", (ull)o->plan->elements, p, (ull)constant_bytes(o));
+}
+
 static void print_declarations(const output *o) {
     const nas_network *net = o->net;
     const char *p = o->prefix;
-    uint64_t weights = 0;
-    for (uint32_t i = 0; i < net->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(net, i);
-        weights += layer->weights + layer->biases;
-    }
     fprintf(
         o->file,
         "/* A subnet of nashost as C99 that needs no library and allocates nothing.\n"
@@ -303,13 +172,7 @@ static void print_declarations(const output *o) {
         " * %s_run is not for several threads at once: it works in one static arena.\n"
         " * Define %s_declarations before including this file for its declarations alone. */\n\n",
         net->genome, p, p);
-    fprintf(o->file,
-            "enum {\n    %s_height = %u,\n    %s_width = %u,\n    %s_channels = %u,\n"
-            "    %s_classes = %u,\n    %s_arena_floats = %llu,\n    %s_weight_floats = %llu\n"
-            "};\n\n",
-            p, net->image.h, p, net->image.w, p, net->image.c, p,
-            nas_network_layer(net, net->n_layers - 1)->out.c, p, (ull)o->plan->elements, p,
-            (ull)weights);
+    print_sizes(o);
     fprintf(o->file,
             "/* image: pixels [height][width][channels], 0 to 255; logits [classes]: the largest "
             "is the\n * answer. */\n"
@@ -386,8 +249,8 @@ static void print_place(const output *o, int32_t index) {
     if (index == (int32_t)o->plan->n - 1) {
         fputs("logits", o->file);
     } else {
-        const tensor *t = &o->plan->tensors[o->plan->tensors[index].placed_as];
-        fprintf(o->file, "%s_arena + %llu", o->prefix, (ull)t->offset);
+        fprintf(o->file, "%s_arena + %llu", o->prefix,
+                (ull)nas_arena_place(o->plan, (uint32_t)index));
     }
 }
 
@@ -416,7 +279,7 @@ static void print_other_call(const output *o, const nas_layer *layer, uint32_t i
         print_place(o, layer->input[1] + 1);
     }
     if (layer->op == NAS_OP_ADD)
-        fprintf(o->file, ", %llu, ", (ull)elements_of(layer->out));
+        fprintf(o->file, ", %llu, ", (ull)nas_arena_elements(layer->out));
     else
         fprintf(o->file, ", %u, %u, ", pixels, layer->in.c);
     print_place(o, (int32_t)i + 1);
@@ -424,7 +287,7 @@ static void print_other_call(const output *o, const nas_layer *layer, uint32_t i
     if (!layer->activation) return;
     fprintf(o->file, "    %s_activate(", o->prefix);
     print_place(o, (int32_t)i + 1);
-    fprintf(o->file, ", %llu, %u);\n", (ull)elements_of(layer->out), layer->activation);
+    fprintf(o->file, ", %llu, %u);\n", (ull)nas_arena_elements(layer->out), layer->activation);
 }
 
 /* Pixels to (pixel / 255 - mean) / std in the image's place. */
@@ -444,7 +307,7 @@ static void print_normalisation(const output *o) {
     fprintf(o->file,
             "};\n    int i;\n    for (i = 0; i < %llu; i++)\n"
             "        %s_arena[%llu + i] = (float)image[i] * scale[i %% %u] + shift[i %% %u];\n",
-            (ull)elements_of(net->image), o->prefix, (ull)o->plan->tensors[0].offset, c, c);
+            (ull)nas_arena_elements(net->image), o->prefix, (ull)nas_arena_place(o->plan, 0), c, c);
 }
 
 static void print_run(const output *o) {
@@ -461,15 +324,268 @@ static void print_run(const output *o) {
     fputs("}\n\n#endif\n", o->file);
 }
 
+/* ---- 8 bits ---- */
+
+/* A factor is 31 bits wide and its product is rounded in 64: exact on any machine, and on a
+ * Cortex-M as fast as single precision, without an FPU too. */
+static const char int8_code[] =
+    "typedef struct @_layer {\n"
+    "    int h, w, c, oh, ow, oc, k, stride;\n"
+    "    int zero, other_zero;       /* of the inputs: q stands for scale * (q - zero) */\n"
+    "    int shift, sum_zero;        /* sum * factor / 2^shift + sum_zero is q of the sum */\n"
+    "    const signed char *weight;  /* [oc][k][k][c], depthwise [k][k][c] */\n"
+    "    const int *bias, *factor;   /* [oc]; a factor for all, or two of an addition */\n"
+    "    const signed char *table;   /* of the activation, [256]; 0: none, or relu */\n"
+    "} @_layer;\n";
+
+static const char narrow_code[] =
+    "static signed char @_narrow(const @_layer *l, long long product) {\n"
+    "    long long q = ((product + (1LL << (l->shift - 1))) >> l->shift) + l->sum_zero;\n"
+    "    q = q < -128 ? -128 : q > 127 ? 127 : q;\n"
+    "    return l->table ? l->table[q + 128] : (signed char)q;\n"
+    "}\n";
+
+static const char int8_conv_code[] =
+    "static void @_conv(const @_layer *l, const signed char *in, signed char *out) {\n"
+    "    int y, x, ky, kx, i, o;\n"
+    "    for (y = 0; y < l->oh; y++)\n"
+    "        for (x = 0; x < l->ow; x++)\n"
+    "            for (o = 0; o < l->oc; o++) {\n"
+    "                const signed char *weight = l->weight + o * l->k * l->k * l->c;\n"
+    "                int sum = l->bias[o];\n"
+    "                for (ky = 0; ky < l->k; ky++)\n"
+    "                    for (kx = 0; kx < l->k; kx++, weight += l->c) {\n"
+    "                        int iy = y * l->stride + ky - l->k / 2;\n"
+    "                        int ix = x * l->stride + kx - l->k / 2;\n"
+    "                        const signed char *pixel = in + (iy * l->w + ix) * l->c;\n"
+    "                        if (iy < 0 || iy >= l->h || ix < 0 || ix >= l->w) continue;\n"
+    "                        for (i = 0; i < l->c; i++) sum += (pixel[i] - l->zero) * weight[i];\n"
+    "                    }\n"
+    "                *out++ = @_narrow(l, (long long)sum * l->factor[o]);\n"
+    "            }\n"
+    "}\n";
+
+static const char int8_depthwise_code[] =
+    "static void @_depthwise(const @_layer *l, const signed char *in, signed char *out) {\n"
+    "    int y, x, ky, kx, i;\n"
+    "    for (y = 0; y < l->oh; y++)\n"
+    "        for (x = 0; x < l->ow; x++)\n"
+    "            for (i = 0; i < l->c; i++) {\n"
+    "                const signed char *weight = l->weight + i;\n"
+    "                int sum = l->bias[i];\n"
+    "                for (ky = 0; ky < l->k; ky++)\n"
+    "                    for (kx = 0; kx < l->k; kx++, weight += l->c) {\n"
+    "                        int iy = y * l->stride + ky - l->k / 2;\n"
+    "                        int ix = x * l->stride + kx - l->k / 2;\n"
+    "                        if (iy < 0 || iy >= l->h || ix < 0 || ix >= l->w) continue;\n"
+    "                        sum += (in[(iy * l->w + ix) * l->c + i] - l->zero) * *weight;\n"
+    "                    }\n"
+    "                *out++ = @_narrow(l, (long long)sum * l->factor[i]);\n"
+    "            }\n"
+    "}\n";
+
+static const char int8_pool_code[] =
+    "static void @_pool(const @_layer *l, const signed char *in, signed char *out) {\n"
+    "    int i, p;\n"
+    "    for (i = 0; i < l->c; i++) {\n"
+    "        int sum = 0;\n"
+    "        for (p = 0; p < l->h * l->w; p++) sum += in[p * l->c + i] - l->zero;\n"
+    "        out[i] = @_narrow(l, (long long)sum * *l->factor);\n"
+    "    }\n"
+    "}\n";
+
+static const char int8_scale_code[] =
+    "/* Each pixel times by [c]; out may be in. */\n"
+    "static void @_scale(const @_layer *l, const signed char *in, const signed char *by,\n"
+    "                    signed char *out) {\n"
+    "    int i, p;\n"
+    "    for (p = 0; p < l->h * l->w; p++)\n"
+    "        for (i = 0; i < l->c; i++) {\n"
+    "            int product = (*in++ - l->zero) * (by[i] - l->other_zero);\n"
+    "            *out++ = @_narrow(l, (long long)product * *l->factor);\n"
+    "        }\n"
+    "}\n";
+
+static const char int8_add_code[] =
+    "/* out may be in. */\n"
+    "static void @_add(const @_layer *l, const signed char *in, const signed char *more,\n"
+    "                  signed char *out) {\n"
+    "    int i;\n"
+    "    for (i = 0; i < l->h * l->w * l->c; i++)\n"
+    "        out[i] = @_narrow(l, (long long)l->factor[0] * (in[i] - l->zero) +\n"
+    "                                 (long long)l->factor[1] * (more[i] - l->other_zero));\n"
+    "}\n";
+
+static const char int8_last_code[] =
+    "static void @_last(const @_layer *l, const signed char *in, const float *scale,\n"
+    "                   float *logits) {\n"
+    "    int i, o;\n"
+    "    for (o = 0; o < l->oc; o++) {\n"
+    "        int sum = l->bias[o];\n"
+    "        for (i = 0; i < l->c; i++) sum += (in[i] - l->zero) * l->weight[o * l->c + i];\n"
+    "        logits[o] = (float)sum * scale[o];\n"
+    "    }\n"
+    "}\n";
+
+static void print_int8_functions(const output *o) {
+    static const char *const code[] = {[NAS_OP_CONV] = int8_conv_code,
+                                       [NAS_OP_DEPTHWISE] = int8_depthwise_code,
+                                       [NAS_OP_POOL] = int8_pool_code,
+                                       [NAS_OP_SCALE] = int8_scale_code,
+                                       [NAS_OP_ADD] = int8_add_code};
+    bool used[NAS_OP_ADD + 1] = {false};
+    for (uint32_t i = 0; i + 1 < o->net->n_layers; i++) {
+        uint32_t op = nas_network_layer(o->net, i)->op;
+        used[op == NAS_OP_LINEAR ? NAS_OP_CONV : op] = true;
+    }
+    if (o->net->n_layers > 1) print_code(o, narrow_code);
+    for (int op = 1; op <= NAS_OP_ADD; op++)
+        if (used[op]) print_code(o, code[op]);
+    print_code(o, int8_last_code);
+}
+
+/* 16 to a line. */
+static void print_bytes(const output *o, const int8_t *values, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++)
+        fprintf(o->file, "%s%d", i % 16 ? ", " : i ? ",\n    " : "\n    ", values[i]);
+    fputs("};\n", o->file);
+}
+
+static void print_byte_array(const output *o, const nas_layer *layer, const char *part,
+                             const int8_t *values, uint64_t n) {
+    fputs("\nstatic const signed char ", o->file);
+    print_name(o, layer, part);
+    fprintf(o->file, "[%llu] = {", (ull)n);
+    print_bytes(o, values, n);
+}
+
+static void print_ints(const output *o, const nas_layer *layer, const char *part,
+                       const int32_t *values, uint64_t n) {
+    fputs("\nstatic const int ", o->file);
+    print_name(o, layer, part);
+    fprintf(o->file, "[%llu] = {", (ull)n);
+    for (uint64_t i = 0; i < n; i++)
+        fprintf(o->file, "%s%d", i % 8 ? ", " : i ? ",\n    " : "\n    ", values[i]);
+    fputs("};\n", o->file);
+}
+
+/* Each filter's weights side by side, but for depthwise ones, which stand as they are. */
+static bool print_int8_weights(const output *o, const nas_layer *layer, const nas_int8_layer *q) {
+    size_t out = layer->out.c, each = layer->weights / out;
+    int8_t *turned = malloc(layer->weights);
+    for (size_t i = 0; turned && i < layer->weights; i++)
+        turned[i] =
+            layer->op == NAS_OP_DEPTHWISE ? q->weight[i] : q->weight[i % each * out + i / each];
+    if (turned) print_byte_array(o, layer, "weight", turned, layer->weights);
+    free(turned);
+    return turned != NULL;
+}
+
+/* The name of one of a layer's arrays, or 0. */
+static void print_part(const output *o, const nas_layer *layer, const char *part, bool there) {
+    fputs(", ", o->file);
+    if (there)
+        print_name(o, layer, part);
+    else
+        fputc('0', o->file);
+}
+
+static void print_int8_layer(const output *o, const nas_layer *layer, const nas_int8_layer *q) {
+    fprintf(o->file, "\nstatic const %s_layer ", o->prefix);
+    print_name(o, layer, "layer");
+    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %d, %d, %d, %d", layer->in.h,
+            layer->in.w, layer->in.c, layer->out.h, layer->out.w, layer->out.c, layer->kernel,
+            layer->stride, q->in[0].zero, q->in[1].zero, q->shift, q->sum.zero);
+    print_part(o, layer, "weight", layer->weights > 0);
+    print_part(o, layer, "bias", layer->weights > 0);
+    print_part(o, layer, "factor", q->factors > 0);
+    print_part(o, layer, "table", q->has_table);
+    fputs("};\n", o->file);
+}
+
+static bool print_int8_constants(const output *o) {
+    bool good = true;
+    for (uint32_t i = 0; i < o->net->n_layers && good; i++) {
+        const nas_layer *layer = nas_network_layer(o->net, i);
+        const nas_int8_layer *q = &o->int8[i];
+        if (layer->weights) good = print_int8_weights(o, layer, q);
+        if (layer->weights) print_ints(o, layer, "bias", q->bias, layer->out.c);
+        if (q->factors) print_ints(o, layer, "factor", q->factor, q->factors);
+        if (q->has_table) print_byte_array(o, layer, "table", q->table, 256);
+        print_int8_layer(o, layer, q);
+    }
+    return good;
+}
+
+/* What each pixel's value becomes once it is normalised. */
+static void print_pixels(const output *o) {
+    uint32_t c = o->net->image.c;
+    fprintf(o->file, "    static const signed char pixel[%u] = {", 256 * c);
+    for (uint32_t i = 0; i < 256 * c; i++)
+        fprintf(o->file, "%s%d",
+                i % 16 ? ", "
+                : i    ? ",\n        "
+                       : "\n        ",
+                nas_int8_pixel(o->net, i / 256, (uint8_t)(i % 256)));
+    fputs("};\n", o->file);
+}
+
+static void print_int8_call(const output *o, const nas_layer *layer, uint32_t i) {
+    bool last = i + 1 == o->net->n_layers;
+    const char *op = layer->op == NAS_OP_LINEAR ? "conv" : nas_op_name(layer->op);
+    fprintf(o->file, "    %s_%s(&", o->prefix, last ? "last" : op);
+    print_name(o, layer, "layer");
+    for (int k = 0; k < 2 && layer->input[k] != NAS_INPUT_NONE; k++) {
+        fputs(", ", o->file);
+        print_place(o, layer->input[k] + 1);
+    }
+    fputs(last ? ", scale, " : ", ", o->file);
+    print_place(o, (int32_t)i + 1);
+    fputs(");\n", o->file);
+}
+
+static void print_int8_run(const output *o) {
+    const nas_network *net = o->net;
+    const nas_int8_layer *last = &o->int8[net->n_layers - 1];
+    const char *p = o->prefix;
+    fprintf(o->file, "\nstatic signed char %s_arena[%s_arena_bytes];\n", p, p);
+    fprintf(o->file, "\nvoid %s_run(const unsigned char *image, float *logits) {\n", p);
+    print_pixels(o);
+    fprintf(o->file, "    static const float scale[%s_classes] = {", p);
+    for (uint32_t c = 0; c < nas_network_layer(net, net->n_layers - 1)->out.c; c++) {
+        fputs(c ? ", " : "", o->file);
+        print_float(o->file, last->in[0].scale * last->scale[c]);
+    }
+    fprintf(o->file,
+            "};\n    int i;\n    for (i = 0; i < %llu; i++)\n"
+            "        %s_arena[%llu + i] = pixel[i %% %u * 256 + image[i]];\n",
+            (ull)nas_arena_elements(net->image), p, (ull)nas_arena_place(o->plan, 0), net->image.c);
+    for (uint32_t i = 0; i < net->n_layers; i++) print_int8_call(o, nas_network_layer(net, i), i);
+    fputs("}\n\n#endif\n", o->file);
+}
+
+static bool print_int8(const output *o) {
+    print_code(o, int8_code);
+    bool good = print_int8_constants(o);
+    print_int8_functions(o);
+    print_int8_run(o);
+    return good;
+}
+
 static bool print(void *context, FILE *file) {
     output *o = context;
+    bool good = true;
     o->file = file;
     print_declarations(o);
     print_class_names(o);
-    print_weights(o);
-    print_functions(o);
-    print_run(o);
-    return !ferror(file);
+    if (o->int8) {
+        good = print_int8(o);
+    } else {
+        print_weights(o);
+        print_functions(o);
+        print_run(o);
+    }
+    return good && !ferror(file);
 }
 
 /* ---- The plugin ---- */
@@ -488,19 +604,43 @@ static int check_finite(const nas_network *net, nas_error *err) {
     return NAS_OK;
 }
 
+/* The layers in 8 bits, which the caller frees with free_int8. */
+static int make_int8(const nas_network *net, nas_int8_layer **layers, nas_error *err) {
+    int rc = nas_int8_check("c", net, err);
+    if (rc) return rc;
+    *layers = calloc(net->n_layers, sizeof **layers);
+    if (!*layers) return nas_fail(err, NAS_ERR_MEMORY, "c: out of memory");
+    for (uint32_t i = 0; i < net->n_layers && !rc; i++)
+        rc = nas_int8_make(net, i, &(*layers)[i], err);
+    return rc;
+}
+
+static void free_int8(const nas_network *net, nas_int8_layer *layers) {
+    for (uint32_t i = 0; layers && i < net->n_layers; i++) nas_int8_free(&layers[i]);
+    free(layers);
+}
+
 static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
     const c_config *config = self;
-    plan p;
+    nas_int8_layer *int8 = NULL;
+    nas_arena plan = {0};
     int rc = nas_deploy_check("c", network, err);
     if (!rc && !network->n_layers)
         rc = nas_fail(err, NAS_ERR_PLUGIN, "c: expected a network with layers, found none");
     if (!rc) rc = check_finite(network, err);
-    if (!rc) rc = make_plan(network, &p, err);
-    if (rc) return rc;
-    output o = {.net = network, .plan = &p, .prefix = config->prefix};
-    rc = nas_deploy_write("c", path, print, &o, err);
-    free_plan(&p);
+    if (!rc && config->dtype) rc = make_int8(network, &int8, err);
+    if (!rc) rc = nas_arena_make(network, &plan, err);
+    output o = {.net = network, .plan = &plan, .prefix = config->prefix, .int8 = int8};
+    if (!rc) rc = nas_deploy_write("c", path, print, &o, err);
+    nas_arena_free(&plan);
+    free_int8(network, int8);
     return rc;
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_int8_api int8 = {sizeof int8};
+    const c_config *config = self;
+    return config && config->dtype && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
@@ -540,6 +680,7 @@ static const nas_plugin plugin = {
     .create = create,
     .destroy = destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

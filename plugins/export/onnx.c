@@ -1,7 +1,9 @@
 /* Writes a subnet as an ONNX model: input "image" [batch][c][h][w] in 0..1, output "logits"
- * [batch][classes]; normalisation is part of the graph, batch norm is folded. Format and operators:
- * https://onnx.ai/onnx/intro/ */
+ * [batch][classes]; normalisation is part of the graph, batch norm is folded. In 8 bits every
+ * tensor passes a QuantizeLinear and a DequantizeLinear, which runtimes fuse with the operators
+ * between them. Format and operators: https://onnx.ai/onnx/intro/ */
 #include <nashost/deploy.h>
+#include <nashost/int8.h>
 
 #include <onnx.pb-c.h>
 #include <stdlib.h>
@@ -12,6 +14,18 @@ enum { OPSET = 14, IR_VERSION = 7 };
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "ONNX's raw data are little-endian; this writer copies floats as they lie in memory"
 #endif
+
+typedef struct onnx_config {
+    int dtype; /* 0: float32, 1: int8 */
+} onnx_config;
+
+static const char *const dtypes[] = {"float32", "int8", NULL};
+
+static const nas_option options[] = {
+    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(onnx_config, dtype), 0, 0, NULL,
+     "numbers of weights and activations; int8 is quantised after training", dtypes},
+    {0},
+};
 
 /* ---- Memory: everything of one model, freed at once ---- */
 
@@ -25,8 +39,9 @@ typedef struct builder {
     chunk *chunks;
     bool failed; /* out of memory; everything after it does nothing */
     Onnx__GraphProto *graph;
-    char **outputs; /* [n_layers]: the name of each layer's result */
-    bool *flat;     /* [n_layers]: the result is [batch][c], not [batch][c][h][w] */
+    char **outputs;       /* [n_layers]: the name of each layer's result */
+    bool *flat;           /* [n_layers]: the result is [batch][c], not [batch][c][h][w] */
+    nas_int8_layer *int8; /* [n_layers]; NULL: float32 */
 } builder;
 
 /* n zeroed items; NULL after a failure. */
@@ -130,24 +145,38 @@ static void add_ints(builder *b, Onnx__NodeProto *node, const char *name, int64_
 }
 
 /* A constant of n_dims sizes with fresh data to be filled in. */
-static float *add_tensor(builder *b, char *name, size_t n_dims, const int64_t *sizes) {
+static void *add_constant(builder *b, char *name, int32_t type, size_t bytes, size_t n_dims,
+                          const int64_t *sizes) {
     size_t n = 1;
     for (size_t i = 0; i < n_dims; i++) n *= (size_t)sizes[i];
     Onnx__TensorProto *tensor = take(b, 1, sizeof *tensor);
     int64_t *dims = take(b, n_dims, sizeof *dims);
-    float *data = take(b, n, sizeof *data);
+    void *data = take(b, n, bytes);
     if (b->failed) return NULL;
-    memcpy(dims, sizes, n_dims * sizeof *dims);
+    if (n_dims) memcpy(dims, sizes, n_dims * sizeof *dims);
     onnx__tensor_proto__init(tensor);
     tensor->name = name;
     tensor->dims = dims;
     tensor->n_dims = n_dims;
     tensor->has_data_type = 1;
-    tensor->data_type = ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
+    tensor->data_type = type;
     tensor->has_raw_data = 1;
-    tensor->raw_data = (ProtobufCBinaryData){n * sizeof *data, (uint8_t *)data};
+    tensor->raw_data = (ProtobufCBinaryData){n * bytes, data};
     b->graph->initializer[b->graph->n_initializer++] = tensor;
     return data;
+}
+
+static float *add_tensor(builder *b, char *name, size_t n_dims, const int64_t *sizes) {
+    return add_constant(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, sizeof(float), n_dims,
+                        sizes);
+}
+
+static int8_t *add_bytes(builder *b, char *name, size_t n_dims, const int64_t *sizes) {
+    return add_constant(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT8, 1, n_dims, sizes);
+}
+
+static int32_t *add_whole(builder *b, char *name, int64_t size) {
+    return add_constant(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT32, sizeof(int32_t), 1, &size);
 }
 
 /* A tensor [batch][sizes...] that goes in or comes out. */
@@ -188,9 +217,72 @@ static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
     return list;
 }
 
+/* ---- 8 bits ---- */
+
+/* input, rounded to a format, under a name by which give_back finds it; as unsigned bytes, 128
+ * above ours, which onnxruntime wants of activations on x86-64. */
+static void round_to(builder *b, char *name, nas_int8_format format, char *input) {
+    char *scale = text(b, name, ".scale"), *zero = text(b, name, ".zero");
+    float *scales = add_tensor(b, scale, 0, NULL);
+    uint8_t *zeros =
+        add_constant(b, zero, ONNX__TENSOR_PROTO__DATA_TYPE__UINT8, sizeof(uint8_t), 0, NULL);
+    if (b->failed) return;
+    *scales = format.scale;
+    *zeros = (uint8_t)(format.zero + 128);
+    add_node(b, "QuantizeLinear", text(b, name, ".quantize"), text(b, name, ".q"), input, scale,
+             zero);
+}
+
+/* What was rounded, as numbers for a reader; each reader has a node of its own, since only such are
+ * fused by onnxruntime. which: tells a layer's inputs apart. */
+static char *give_back(builder *b, const nas_layer *reader, const char *which, char *name) {
+    char *output = text(b, reader->name, which);
+    if (b->failed) return NULL;
+    add_node(b, "DequantizeLinear", text(b, output, ".dequantize"), output, text(b, name, ".q"),
+             text(b, name, ".scale"), text(b, name, ".zero"));
+    return output;
+}
+
+/* Weights [out][in][k][k] with a scale for each output channel, as `name`. */
+static void add_int8_weight(builder *b, const nas_layer *layer, const nas_int8_layer *q, char *name,
+                            size_t dims, const int64_t *sizes) {
+    size_t out = layer->out.c, in = nas_deploy_depth(layer);
+    size_t taps = (size_t)layer->kernel * layer->kernel;
+    char *rounded = text(b, name, ".q"), *scale = text(b, name, ".scale");
+    char *zero = text(b, name, ".zero");
+    int8_t *to = add_bytes(b, rounded, dims, sizes);
+    float *scales = add_tensor(b, scale, 1, sizes);
+    add_bytes(b, zero, 1, sizes);
+    Onnx__NodeProto *node =
+        add_node(b, "DequantizeLinear", text(b, name, ".dequantize"), name, rounded, scale, zero);
+    if (!node) return;
+    add_int(b, node, "axis", 0);
+    memcpy(scales, q->scale, out * sizeof *scales);
+    for (size_t o = 0; o < out; o++)
+        for (size_t i = 0; i < in; i++)
+            for (size_t t = 0; t < taps; t++) *to++ = q->weight[(t * in + i) * out + o];
+}
+
+/* Biases in units of their sums, as `name`. */
+static void add_int8_bias(builder *b, const nas_int8_layer *q, char *name, int64_t out) {
+    char *rounded = text(b, name, ".q"), *scale = text(b, name, ".scale");
+    char *zero = text(b, name, ".zero");
+    int32_t *to = add_whole(b, rounded, out);
+    float *scales = add_tensor(b, scale, 1, &out);
+    add_whole(b, zero, out);
+    Onnx__NodeProto *node =
+        add_node(b, "DequantizeLinear", text(b, name, ".dequantize"), name, rounded, scale, zero);
+    if (!node) return;
+    add_int(b, node, "axis", 0);
+    for (int64_t o = 0; o < out; o++) {
+        to[o] = q->bias[o];
+        scales[o] = q->in[0].scale * q->scale[o];
+    }
+}
+
 /* ---- Layers ---- */
 
-/* (image - mean) / std; the name of the result. */
+/* (image - mean) / std, in 8 bits rounded; the name of the result. */
 static char *add_normalisation(builder *b) {
     const nas_network *net = b->network;
     const int64_t sizes[] = {1, net->image.c, 1, 1};
@@ -202,25 +294,38 @@ static char *add_normalisation(builder *b) {
     memcpy(stds, net->std, net->image.c * sizeof *stds);
     add_node(b, "Sub", text(b, "centre", ""), centred, text(b, "image", ""), mean, NULL);
     add_node(b, "Div", text(b, "normalise", ""), normalised, centred, std, NULL);
+    if (b->int8) round_to(b, normalised, nas_int8_image(net), normalised);
     return normalised;
 }
 
-static char *input_of(const builder *b, int32_t index, char *normalised) {
-    return index == NAS_INPUT_IMAGE ? normalised : b->outputs[index];
+/* A layer's input, and its second one or NULL. */
+static char *input_of(builder *b, const nas_layer *layer, int which, char *normalised) {
+    int32_t index = layer->input[which];
+    if (index == NAS_INPUT_NONE) return NULL;
+    char *name = index == NAS_INPUT_IMAGE ? normalised : b->outputs[index];
+    return b->int8 ? give_back(b, layer, which ? ".in1" : ".in0", name) : name;
 }
 
-/* The layer's constants; dims: of the weight, 2 or 4. */
-static void add_weights(builder *b, const nas_layer *layer, char *weight, char *bias, size_t dims) {
+/* Layer i's constants; dims: of the weight, 2 or 4. */
+static void add_weights(builder *b, uint32_t i, char *weight, char *bias, size_t dims) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
     const int64_t k = layer->kernel, out = layer->out.c;
     const int64_t sizes[] = {out, (int64_t)nas_deploy_depth(layer), k, k};
+    if (b->int8) {
+        add_int8_weight(b, layer, &b->int8[i], weight, dims, sizes);
+        add_int8_bias(b, &b->int8[i], bias, out);
+        return;
+    }
     float *weights = add_tensor(b, weight, dims, sizes), *biases = add_tensor(b, bias, 1, &out);
     if (b->failed) return;
     nas_deploy_transpose(layer, weights);
     memcpy(biases, layer->bias, layer->biases * sizeof *biases);
 }
 
-static void add_conv(builder *b, const nas_layer *layer, char *input, char *output) {
+static void add_conv(builder *b, uint32_t i, char *input, char *output) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
     char *weight = text(b, layer->name, ".weight"), *bias = text(b, layer->name, ".bias");
+    add_weights(b, i, weight, bias, 4);
     Onnx__NodeProto *node =
         add_node(b, "Conv", text(b, layer->name, ""), output, input, weight, bias);
     if (!node) return;
@@ -228,24 +333,26 @@ static void add_conv(builder *b, const nas_layer *layer, char *input, char *outp
     add_ints(b, node, "pads", layer->kernel / 2, 4);
     add_ints(b, node, "strides", layer->stride, 2);
     add_int(b, node, "group", layer->op == NAS_OP_DEPTHWISE ? layer->in.c : 1);
-    add_weights(b, layer, weight, bias, 4);
 }
 
-/* [batch][c][1][1] to [batch][c]. */
-static char *flatten(builder *b, const nas_layer *layer, char *input) {
+/* [batch][c][1][1] to [batch][c]; in 8 bits rounded once more, as runtimes look for it. */
+static char *flatten(builder *b, uint32_t i, char *input) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
     char *output = text(b, layer->name, ".flat");
     add_node(b, "Flatten", text(b, layer->name, ".flatten"), output, input, NULL, NULL);
-    return output;
+    if (!b->int8) return output;
+    round_to(b, output, b->int8[i].in[0], output);
+    return give_back(b, layer, ".flat.in", output);
 }
 
-static void add_gemm(builder *b, const nas_layer *layer, char *input, bool flat, char *output) {
-    if (!flat) input = flatten(b, layer, input);
+static void add_gemm(builder *b, uint32_t i, char *input, bool flat, char *output) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
+    if (!flat) input = flatten(b, i, input);
     char *weight = text(b, layer->name, ".weight"), *bias = text(b, layer->name, ".bias");
+    add_weights(b, i, weight, bias, 2);
     Onnx__NodeProto *node =
         add_node(b, "Gemm", text(b, layer->name, ""), output, input, weight, bias);
-    if (!node) return;
-    add_int(b, node, "transB", 1);
-    add_weights(b, layer, weight, bias, 2);
+    if (node) add_int(b, node, "transB", 1);
 }
 
 static void add_activation(builder *b, const nas_layer *layer, char *input, char *output) {
@@ -259,26 +366,39 @@ static void add_activation(builder *b, const nas_layer *layer, char *input, char
 }
 
 /* Squeeze-excite's linear layers keep h and w, so that they can scale; the head's do not. */
-static void add_layer(builder *b, uint32_t i, char *normalised, char *output) {
+static void add_operation(builder *b, uint32_t i, char *normalised, char *result) {
     const nas_layer *layer = nas_network_layer(b->network, i);
     bool flat = layer->input[0] >= 0 && b->flat[layer->input[0]];
-    char *first = input_of(b, layer->input[0], normalised);
+    char *first = input_of(b, layer, 0, normalised);
+    char *second = input_of(b, layer, 1, normalised);
     char *name = text(b, layer->name, "");
-    char *second =
-        layer->input[1] == NAS_INPUT_NONE ? NULL : input_of(b, layer->input[1], normalised);
-    char *result = layer->activation ? text(b, layer->name, ".sum") : output;
     b->flat[i] = flat;
     if (layer->op == NAS_OP_LINEAR && !layer->expand) {
         b->flat[i] = true;
-        add_gemm(b, layer, first, flat, result);
+        add_gemm(b, i, first, flat, result);
     } else if (nas_deploy_weighs(layer)) {
-        add_conv(b, layer, first, result);
+        add_conv(b, i, first, result);
     } else if (layer->op == NAS_OP_POOL) {
         add_node(b, "GlobalAveragePool", name, result, first, NULL, NULL);
     } else {
         add_node(b, layer->op == NAS_OP_ADD ? "Add" : "Mul", name, result, first, second, NULL);
     }
-    if (layer->activation) add_activation(b, layer, result, output);
+}
+
+/* In 8 bits a sum is rounded before an activation that is a table there, and each result but the
+ * last one's. */
+static void add_layer(builder *b, uint32_t i, char *normalised, char *output) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
+    const nas_int8_layer *q = b->int8 && i + 1 < b->network->n_layers ? &b->int8[i] : NULL;
+    char *sum = layer->activation ? text(b, layer->name, ".sum") : output;
+    add_operation(b, i, normalised, sum);
+    if (b->failed) return;
+    if (q && q->has_table) {
+        round_to(b, sum, q->sum, sum);
+        sum = give_back(b, layer, ".sum.in", sum);
+    }
+    if (layer->activation) add_activation(b, layer, sum, output);
+    if (q && !b->failed) round_to(b, output, q->result, output);
     b->outputs[i] = output;
 }
 
@@ -306,8 +426,8 @@ static void make_graph(builder *b) {
     const int64_t logits = (int64_t)last->out.c * last->out.h * last->out.w;
     size_t n = net->n_layers + 2u;
     Onnx__GraphProto *graph = b->graph = take(b, 1, sizeof *graph);
-    Onnx__NodeProto **nodes = take_list(b, 3 * n);
-    Onnx__TensorProto **tensors = take_list(b, 2 * n);
+    Onnx__NodeProto **nodes = take_list(b, 11 * n);
+    Onnx__TensorProto **tensors = take_list(b, 12 * n);
     Onnx__ValueInfoProto **in = make_value(b, "image", 3, image),
                          **out = make_value(b, "logits", 1, &logits);
     char *name = text(b, "subnet", "");
@@ -383,15 +503,21 @@ static bool print(void *context, FILE *file) {
     return fwrite(p->data, 1, p->bytes, file) == p->bytes;
 }
 
-static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
-    (void)self;
-    builder b = {.network = network};
-    packed p = {0};
-    int rc = nas_deploy_check("onnx", network, err);
+static int make_int8(builder *b, nas_error *err) {
+    const nas_network *net = b->network;
+    int rc = nas_int8_check("onnx", net, err);
     if (rc) return rc;
-    if (!network->n_layers)
-        return nas_fail(err, NAS_ERR_PLUGIN, "onnx: expected a network with layers, found none");
-    const Onnx__ModelProto *model = make_model(&b);
+    b->int8 = calloc(net->n_layers, sizeof *b->int8);
+    if (!b->int8) return nas_fail(err, NAS_ERR_MEMORY, "onnx: out of memory");
+    for (uint32_t i = 0; i < net->n_layers && !rc; i++)
+        rc = nas_int8_make(net, i, &b->int8[i], err);
+    return rc;
+}
+
+static int write_model(builder *b, const char *path, nas_error *err) {
+    packed p = {0};
+    int rc = NAS_OK;
+    const Onnx__ModelProto *model = make_model(b);
     if (model) p.bytes = onnx__model_proto__get_packed_size(model);
     if (model) p.data = malloc(p.bytes);
     if (p.data) {
@@ -401,19 +527,38 @@ static int write_network(void *self, const nas_network *network, const char *pat
         rc = nas_fail(err, NAS_ERR_MEMORY, "onnx: out of memory for %s", path);
     }
     free(p.data);
+    return rc;
+}
+
+static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
+    const onnx_config *config = self;
+    builder b = {.network = network};
+    int rc = nas_deploy_check("onnx", network, err);
+    if (rc) return rc;
+    if (!network->n_layers)
+        return nas_fail(err, NAS_ERR_PLUGIN, "onnx: expected a network with layers, found none");
+    if (config->dtype) rc = make_int8(&b, err);
+    if (!rc) rc = write_model(&b, path, err);
+    for (uint32_t i = 0; b.int8 && i < network->n_layers; i++) nas_int8_free(&b.int8[i]);
+    free(b.int8);
     release(&b);
     return rc;
 }
 
-/* Without options an instance has nothing to hold. */
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)config, (void)err;
-    *self = (void *)(uintptr_t)host;
+    (void)host, (void)err;
+    *self = (void *)(uintptr_t)config; /* it lives until destroy returns */
     return NAS_OK;
 }
 
 static void destroy(void *self) {
     (void)self;
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_int8_api int8 = {sizeof int8};
+    const onnx_config *config = self;
+    return config && config->dtype && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }
 
 static const nas_export_api api = {.size = sizeof api, .extension = "onnx", .write = write_network};
@@ -429,10 +574,13 @@ static const nas_plugin plugin = {
     .summary = "one subnet as an ONNX model that takes images in 0..1, [batch][c][h][w]",
     .license = "Apache-2.0",
     .source = "https://onnx.ai/onnx/intro/",
+    .options = options,
     .option_size = sizeof(nas_option),
+    .config_size = sizeof(onnx_config),
     .create = create,
     .destroy = destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -1,6 +1,18 @@
-/* A text file: the genome, the class names, and the sum of all weights and biases. */
+/* A text file: the genome, the class names, and the sum of all weights and biases; with the option
+ * "int8" also the range of the logits. */
 #include <nashost/export.h>
 #include <stdlib.h>
+#include <string.h>
+
+typedef struct toy_config {
+    bool int8;
+} toy_config;
+
+static const nas_option options[] = {
+    {"int8", NAS_TYPE_BOOL, "false", offsetof(toy_config, int8), 0, 0, NULL, "ask for ranges",
+     NULL},
+    {0},
+};
 
 static double sum(const float *values, uint64_t n) {
     double total = 0;
@@ -9,7 +21,7 @@ static double sum(const float *values, uint64_t n) {
 }
 
 static int write_file(void *self, const nas_network *network, const char *path, nas_error *err) {
-    (void)self;
+    const toy_config *config = self;
     FILE *file = fopen(path, "w");
     if (!file) return nas_fail(err, NAS_ERR_IO, "%s: cannot be opened", path);
     double total = 0;
@@ -18,13 +30,25 @@ static int write_file(void *self, const nas_network *network, const char *path, 
         total += sum(layer->weight, layer->weights) + sum(layer->bias, layer->biases);
     }
     fprintf(file, "%s\n%s\n%.9g\n", network->genome, network->class_names[0], total);
+    const nas_range *last = network->results ? &network->results[network->n_layers - 1] : NULL;
+    if (config->int8 && last) fprintf(file, "%.9g %.9g\n", (double)last->min, (double)last->max);
     return fclose(file) ? nas_fail(err, NAS_ERR_IO, "%s: cannot be written", path) : NAS_OK;
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host, (void)config;
-    *self = malloc(1);
-    return *self ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    (void)host, (void)err;
+    *self = (void *)(uintptr_t)config;
+    return NAS_OK;
+}
+
+static void destroy(void *self) {
+    (void)self;
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_int8_api int8 = {sizeof int8};
+    const toy_config *config = self;
+    return config && config->int8 && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }
 
 static const nas_export_api api = {.size = sizeof api, .extension = "txt", .write = write_file};
@@ -40,10 +64,13 @@ static const nas_plugin plugin = {
     .summary = "text, for tests",
     .license = "Apache-2.0",
     .source = "tests/plugins/toy_export.c",
+    .options = options,
     .option_size = sizeof(nas_option),
+    .config_size = sizeof(toy_config),
     .create = create,
-    .destroy = free,
+    .destroy = destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -41,6 +41,11 @@ typedef struct nas_layer {
     const float *weight, *bias; /* NULL when only the shape of the network matters */
 } nas_layer;
 
+/* The values that a tensor took. */
+typedef struct nas_range {
+    float min, max;
+} nas_range;
+
 #define NAS_INPUT_IMAGE (-1)
 #define NAS_INPUT_NONE (-2)
 
@@ -62,6 +67,9 @@ typedef struct nas_network {
     /* The network reads (image / 255 - mean[c]) / std[c]. */
     const float *mean, *std;        /* [image.c] */
     const char *const *class_names; /* [classes], or NULL */
+    /* What to keep in 8 bits, for exporters with NAS_EXT_INT8: of each layer's op(input) + bias
+     * before the activation, and of its result. [n_layers], or NULL where nobody asked. */
+    const nas_range *sums, *results;
 } nas_network;
 
 /* "conv", "depthwise", "linear", "pool", "scale", "add"; "unknown" for any other number. [any] */

@@ -1,0 +1,244 @@
+/* nashost plugin SDK: networks in 8 bits, after training, by the ranges in nas_network. What the
+ * host runs to tell the accuracy and what exporters with NAS_EXT_INT8 write compute alike. Header
+ * only. Every function here: [any].
+ *
+ * An element q, -128 to 127, stands for scale * (q - zero) (Jacob et al., arXiv 1712.05877).
+ * Weights have a scale for each output channel, no zero, and -127 to 127. A layer sums up in 32
+ * bits, exactly:
+ *
+ *     conv, depthwise, linear: sum = bias[o] + sum of (q - zero) * weight, product = sum *
+ * factor[o] pool:                    product = (sum of q - zero) * factor[0] scale: product = (q0 -
+ * zero0) * (q1 - zero1) * factor[0] add:                     product = (q0 - zero0) * factor[0] +
+ * (q1 - zero1) * factor[1]
+ *
+ * and brings the product, in 64 bits, to 8 by nas_int8_narrow. Relu needs no more, since -128
+ * stands for 0 then; h-swish and h-sigmoid are a table of 256. The last layer's result stays sum *
+ * in.scale * scale[o] in single precision. */
+#ifndef NASHOST_INT8_H
+#define NASHOST_INT8_H
+
+#include <nashost/network.h>
+#include <nashost/plugin.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+typedef struct nas_int8_format {
+    float scale;
+    int32_t zero; /* -128 to 127 */
+} nas_int8_format;
+
+/* A layer in 8 bits. What its operation has no use for is NULL or 0. */
+typedef struct nas_int8_layer {
+    nas_int8_format in[2], sum,
+        result;       /* sum: before the activation; result's if that is no table */
+    float *scale;     /* [out.c] of weights */
+    int8_t *weight;   /* [layer->weights], in the layer's order */
+    int32_t *bias;    /* [out.c], in units of in[0].scale * scale[o] */
+    int32_t *factor;  /* [factors], each times 2^-shift */
+    uint32_t factors; /* out.c, 1 (pool, scale) or 2 (add); 0: the last layer */
+    int shift;        /* 1 to 62 */
+    bool has_table;
+    int8_t table[256]; /* activation of sum: table[q + 128] */
+} nas_int8_layer;
+
+/* Below this a scale says that all is 0, and its inverse would be too large. */
+#define NAS_INT8_LEAST_SCALE 0x1p-24f
+
+/* Elements of the longest filter whose sum cannot leave 32 bits, the bias taking up to 2^29. */
+#define NAS_INT8_LONGEST_FILTER 32768u
+
+static inline int32_t nas_int8_clamp(double value, int32_t low, int32_t high) {
+    return value < low ? low : value > high ? high : (int32_t)value;
+}
+
+/* The format whose 256 values span low to high and 0. */
+static inline nas_int8_format nas_int8_span(double low, double high) {
+    if (low > 0) low = 0;
+    if (high < 0) high = 0;
+    nas_int8_format f = {.scale = (float)((high - low) / 255)};
+    if (f.scale < NAS_INT8_LEAST_SCALE) f.scale = NAS_INT8_LEAST_SCALE;
+    f.zero = nas_int8_clamp(rint(-128 - low / (double)f.scale), -128, 127);
+    return f;
+}
+
+/* A number in a format: rounded to the nearest, halves to even. */
+static inline int8_t nas_int8_of(nas_int8_format f, double value) {
+    return (int8_t)nas_int8_clamp(rint(value / (double)f.scale) + f.zero, -128, 127);
+}
+
+static inline double nas_int8_value(nas_int8_format f, int8_t q) {
+    return (double)f.scale * (q - f.zero);
+}
+
+/* A product in 8 bits: times 2^-shift, rounded to the nearest, halves up. Shifting right is to
+ * divide and round down here, as every compiler does it. */
+static inline int8_t nas_int8_narrow(int64_t product, int shift, int32_t zero) {
+    int64_t q = ((product + ((int64_t)1 << (shift - 1))) >> shift) + zero;
+    q = q > -128 ? q : -128; /* two steps, for which compilers need no jump */
+    q = q < 127 ? q : 127;
+    return (int8_t)q;
+}
+
+/* ---- Activations ---- */
+
+static inline double nas_int8_activation(uint32_t activation, double x) {
+    double gate = x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6;
+    if (activation == NAS_ACT_RELU) return x > 0 ? x : 0;
+    if (activation == NAS_ACT_HSWISH) return x * gate;
+    return activation == NAS_ACT_HSIGMOID ? gate : x;
+}
+
+static inline bool nas_int8_has_table(const nas_layer *layer) {
+    return layer->activation == NAS_ACT_HSWISH || layer->activation == NAS_ACT_HSIGMOID;
+}
+
+/* The normalised image's format: all that pixels can be. */
+static inline nas_int8_format nas_int8_image(const nas_network *net) {
+    double low = 0, high = 0;
+    for (uint32_t c = 0; c < net->image.c; c++) {
+        double least = -(double)net->mean[c] / (double)net->std[c];
+        double most = (1 - (double)net->mean[c]) / (double)net->std[c];
+        if (least < low) low = least;
+        if (most > high) high = most;
+    }
+    return nas_int8_span(low, high);
+}
+
+/* A pixel of channel c in it. */
+static inline int8_t nas_int8_pixel(const nas_network *net, uint32_t c, uint8_t pixel) {
+    double x = (pixel / 255.0 - (double)net->mean[c]) / (double)net->std[c];
+    return nas_int8_of(nas_int8_image(net), x);
+}
+
+/* The format of a layer's result, or of the image (NAS_INPUT_IMAGE). */
+static inline nas_int8_format nas_int8_result(const nas_network *net, int32_t index) {
+    if (index < 0) return nas_int8_image(net);
+    return nas_int8_span((double)net->results[index].min, (double)net->results[index].max);
+}
+
+/* That of what goes into a layer's activation, without what all give the same answer. */
+static inline nas_int8_format nas_int8_sum(const nas_network *net, uint32_t index) {
+    const nas_layer *layer = nas_network_layer(net, index);
+    if (!nas_int8_has_table(layer)) return nas_int8_result(net, (int32_t)index);
+    double low = (double)net->sums[index].min, high = (double)net->sums[index].max;
+    if (low < -3) low = -3;
+    if (high > 3 && layer->activation == NAS_ACT_HSIGMOID) high = 3;
+    return nas_int8_span(low, high);
+}
+
+/* ---- Weights ---- */
+
+/* A filter's scale: its largest weight is 127, and its bias, in units of in * scale, below 2^29. */
+static inline float nas_int8_filter_scale(double largest, double bias, float in) {
+    double scale = largest / 127, least = fabs(bias) / ((double)in * 0x1p29);
+    if (scale < least) scale = least;
+    return scale < NAS_INT8_LEAST_SCALE ? NAS_INT8_LEAST_SCALE : (float)scale;
+}
+
+static inline void nas_int8_weights(const nas_layer *layer, nas_int8_layer *to) {
+    size_t n = layer->out.c;
+    for (size_t o = 0; o < n; o++) {
+        double largest = 0;
+        for (size_t i = o; i < layer->weights; i += n)
+            if (fabs((double)layer->weight[i]) > largest) largest = fabs((double)layer->weight[i]);
+        double bias = (double)layer->bias[o];
+        float scale = to->scale[o] = nas_int8_filter_scale(largest, bias, to->in[0].scale);
+        for (size_t i = o; i < layer->weights; i += n)
+            to->weight[i] =
+                (int8_t)nas_int8_clamp(rint((double)layer->weight[i] / (double)scale), -127, 127);
+        to->bias[o] = (int32_t)rint(bias / ((double)to->in[0].scale * (double)scale));
+    }
+}
+
+/* What sums are multiplied with to come into the format of to->sum. */
+static inline double nas_int8_real_factor(const nas_layer *layer, const nas_int8_layer *to,
+                                          uint32_t which) {
+    double in = (double)to->in[0].scale, other = (double)to->in[1].scale;
+    double out = (double)to->sum.scale;
+    if (layer->op == NAS_OP_POOL) return in / (out * layer->in.h * layer->in.w);
+    if (layer->op == NAS_OP_SCALE) return in * other / out;
+    if (layer->op == NAS_OP_ADD) return (which ? other : in) / out;
+    return in * (double)to->scale[which] / out;
+}
+
+/* All factors have one shift, by which the largest has 31 bits. */
+static inline void nas_int8_factors(const nas_layer *layer, nas_int8_layer *to) {
+    double largest = 0;
+    int exponent;
+    for (uint32_t i = 0; i < to->factors; i++)
+        largest = fmax(largest, nas_int8_real_factor(layer, to, i));
+    frexp(largest, &exponent);
+    to->shift = exponent > 30 ? 1 : exponent < -31 ? 62 : 31 - exponent;
+    for (uint32_t i = 0; i < to->factors; i++)
+        to->factor[i] = nas_int8_clamp(rint(ldexp(nas_int8_real_factor(layer, to, i), to->shift)),
+                                       0, INT32_MAX);
+}
+
+/* ---- Layers ---- */
+
+static inline void nas_int8_free(nas_int8_layer *layer) { /* zeroed is fine */
+    free(layer->scale);
+    free(layer->weight);
+    free(layer->bias);
+    free(layer->factor);
+    *layer = (nas_int8_layer){0};
+}
+
+/* Whether a network can be run in 8 bits. who: whom the message names. */
+static inline int nas_int8_check(const char *who, const nas_network *net, nas_error *err) {
+    if (!NAS_HAS(net, results) || !net->sums || !net->results)
+        return nas_fail(err, NAS_ERR_PLUGIN, "%s: expected ranges of activations, found none", who);
+    const nas_layer *last = nas_network_layer(net, net->n_layers - 1);
+    if (!net->n_layers || !last->weights || last->activation || last->out.h * last->out.w != 1)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "%s: expected a network that ends in a linear layer without activation",
+                        who);
+    for (uint32_t i = 0; i < net->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        const nas_range *sum = &net->sums[i], *result = &net->results[i];
+        bool good = isfinite(sum->min) && isfinite(sum->max) && isfinite(result->min) &&
+                    isfinite(result->max);
+        for (uint64_t k = 0; k < layer->weights; k++) good = good && isfinite(layer->weight[k]);
+        for (uint64_t k = 0; k < layer->biases; k++) good = good && isfinite(layer->bias[k]);
+        if (!good)
+            return nas_fail(err, NAS_ERR_NUMERIC,
+                            "%s: layer %.39s: a weight or activation is not finite", who,
+                            layer->name);
+        if (layer->weights > (uint64_t)NAS_INT8_LONGEST_FILTER * layer->out.c)
+            return nas_fail(err, NAS_ERR_PLUGIN,
+                            "%s: layer %.39s: expected filters of at most %u weights for 8 bits",
+                            who, layer->name, NAS_INT8_LONGEST_FILTER);
+    }
+    return NAS_OK;
+}
+
+/* Layer i of a network that nas_int8_check accepts; the caller frees with nas_int8_free. */
+static inline int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_layer *to,
+                                nas_error *err) {
+    const nas_layer *layer = nas_network_layer(net, i);
+    bool last = i + 1 == net->n_layers;
+    size_t n = layer->out.c, weights = layer->weights;
+    *to = (nas_int8_layer){.sum = nas_int8_sum(net, i),
+                           .result = nas_int8_result(net, (int32_t)i),
+                           .has_table = nas_int8_has_table(layer)};
+    for (int k = 0; k < 2; k++)
+        if (layer->input[k] != NAS_INPUT_NONE) to->in[k] = nas_int8_result(net, layer->input[k]);
+    to->factors = last ? 0 : weights ? (uint32_t)n : layer->op == NAS_OP_ADD ? 2 : 1;
+    to->factor = calloc(to->factors + 1u, sizeof *to->factor);
+    if (weights) to->scale = malloc(n * sizeof *to->scale);
+    if (weights) to->weight = malloc(weights * sizeof *to->weight);
+    if (weights) to->bias = malloc(n * sizeof *to->bias);
+    if (!to->factor || (weights && (!to->scale || !to->weight || !to->bias))) {
+        nas_int8_free(to);
+        return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    }
+    if (weights) nas_int8_weights(layer, to);
+    nas_int8_factors(layer, to);
+    for (int q = -128; to->has_table && q < 128; q++)
+        to->table[q + 128] = nas_int8_of(
+            to->result, nas_int8_activation(layer->activation, nas_int8_value(to->sum, (int8_t)q)));
+    return NAS_OK;
+}
+
+#endif

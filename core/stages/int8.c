@@ -1,0 +1,152 @@
+#include "stages/int8.h"
+
+#include "base/memory.h"
+#include "supernet/runner.h"
+
+#include <math.h>
+#include <nashost/logits.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 256 }; /* images resized at once */
+
+/* Images [n] at the network's resolution into to. */
+static void resize(const nas_pixels *images, uint32_t c, uint32_t side, float *room, uint8_t *to) {
+    size_t from = (size_t)images->h * images->w * c, area = (size_t)side * side * c;
+    float *resized = room + from;
+    for (uint64_t i = 0; i < images->n; i++, to += area) {
+        for (size_t j = 0; j < from; j++) room[j] = images->data[i * from + j];
+        nas_engine_resize(resized, side, room, images->h, images->w, c);
+        for (size_t j = 0; j < area; j++) to[j] = (uint8_t)lroundf(fminf(resized[j], 255));
+    }
+}
+
+/* ---- Batches of images at the network's resolution ---- */
+
+/* What to do with images [n], of which `first` were there before. */
+typedef int (*use_fn)(void *context, const nas_pixels *images, uint64_t first, nas_error *err);
+
+static int each_batch(const nas_network *net, const nas_pixels *images, use_fn use, void *context,
+                      nas_error *err) {
+    uint32_t side = net->image.h, c = net->image.c;
+    size_t from = (size_t)images->h * images->w * c, area = (size_t)side * side * c;
+    uint8_t *batch = nas_alloc(BATCH, area);
+    float *room = nas_alloc(from + area, sizeof *room);
+    int rc = batch && room ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for images");
+    for (uint64_t first = 0; first < images->n && !rc; first += BATCH) {
+        uint64_t n = images->n - first < BATCH ? images->n - first : BATCH;
+        nas_pixels part = {images->data + first * from, n, images->h, images->w};
+        if (images->h != side || images->w != side) {
+            resize(&part, c, side, room, batch);
+            part.data = batch;
+        }
+        rc = use(context, &part, first, err);
+    }
+    free(batch);
+    free(room);
+    return rc;
+}
+
+/* ---- Ranges ---- */
+
+static int open_runner(nas_evaluator *evaluator, const nas_network *net, bool int8,
+                       nas_runner **runner, nas_error *err) {
+    nas_pool *pool;
+    int rc = nas_evaluator_pool(evaluator, &pool, err);
+    if (rc) return rc;
+    return nas_runner_create(net, int8, pool, evaluator->context->request->threads, runner, err);
+}
+
+typedef struct measuring {
+    nas_runner *runner;
+    nas_range *sums, *results;
+} measuring;
+
+static int measure(void *context, const nas_pixels *images, uint64_t first, nas_error *err) {
+    (void)first;
+    const measuring *m = context;
+    return nas_runner_measure(m->runner, images->data, images->n, m->sums, m->results, err);
+}
+
+uint64_t nas_int8_images(const nas_evaluator *evaluator) {
+    return evaluator->n_calibration < NAS_INT8_IMAGES ? evaluator->n_calibration : NAS_INT8_IMAGES;
+}
+
+/* The training images that make the ranges; the caller frees. */
+static uint8_t *choose(const nas_evaluator *evaluator, nas_pixels *images) {
+    const nas_source *source = &evaluator->context->source;
+    const nas_dataset_info *info = &source->info;
+    size_t area = (size_t)info->height * info->width * info->channels;
+    uint64_t n = nas_int8_images(evaluator);
+    uint8_t *pixels = nas_alloc(n, area);
+    for (uint64_t i = 0; pixels && i < n; i++)
+        memcpy(pixels + i * area, source->train.pixels + evaluator->drawn[i] * area, area);
+    *images = (nas_pixels){pixels, n, info->height, info->width};
+    return pixels;
+}
+
+int nas_int8_calibrate(nas_evaluator *evaluator, nas_folded *folded, nas_error *err) {
+    nas_network *net = &folded->lowered->network;
+    nas_pixels images;
+    uint8_t *pixels = choose(evaluator, &images);
+    folded->ranges = nas_alloc(net->n_layers, 2 * sizeof *folded->ranges);
+    measuring m = {NULL, folded->ranges, folded->ranges + net->n_layers};
+    int rc = NAS_OK;
+    if (!pixels || !folded->ranges)
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory to measure activations");
+    for (uint32_t i = 0; i < 2 * net->n_layers && !rc; i++)
+        folded->ranges[i] = (nas_range){NAN, NAN};
+    if (!rc) rc = open_runner(evaluator, net, false, &m.runner, err);
+    if (!rc) rc = each_batch(net, &images, measure, &m, err);
+    nas_runner_destroy(m.runner);
+    free(pixels);
+    net->sums = rc ? NULL : m.sums;
+    net->results = rc ? NULL : m.results;
+    return rc;
+}
+
+/* ---- Answers ---- */
+
+typedef struct answering {
+    nas_runner *runner;
+    uint32_t classes;
+    float *logits;
+} answering;
+
+static int answer(void *context, const nas_pixels *images, uint64_t first, nas_error *err) {
+    (void)err;
+    const answering *a = context;
+    nas_runner_logits(a->runner, images->data, images->n, a->logits + first * a->classes);
+    return NAS_OK;
+}
+
+int nas_int8_logits(nas_evaluator *evaluator, const nas_folded *folded, const nas_pixels *images,
+                    float *logits, nas_error *err) {
+    const nas_network *net = &folded->lowered->network;
+    answering a = {NULL, net->classes, logits};
+    int rc = open_runner(evaluator, net, true, &a.runner, err);
+    if (!rc) rc = each_batch(net, images, answer, &a, err);
+    nas_runner_destroy(a.runner);
+    return rc;
+}
+
+int nas_int8_top1(nas_evaluator *evaluator, const nas_folded *folded, const nas_images *images,
+                  double *top1, nas_error *err) {
+    const nas_dataset_info *info = &evaluator->context->source.info;
+    const nas_pixels pixels = {images->pixels, images->n, info->height, info->width};
+    uint64_t judged = 0, right = 0;
+    *top1 = NAN;
+    float *logits = nas_alloc(images->n + 1, info->classes * sizeof *logits);
+    if (!logits)
+        return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the logits of %llu images",
+                        (unsigned long long)images->n);
+    int rc = nas_int8_logits(evaluator, folded, &pixels, logits, err);
+    for (uint64_t i = 0; i < images->n && !rc; i++) {
+        if (images->labels[i] < 0) continue;
+        judged++;
+        right += nas_argmax(logits + i * info->classes, info->classes) == (size_t)images->labels[i];
+    }
+    free(logits);
+    if (judged) *top1 = (double)right / (double)judged;
+    return rc;
+}

@@ -1,0 +1,42 @@
+/* A folded subnet in 8 bits: the ranges that exporters ask for, and what it answers. */
+#ifndef NAS_STAGES_INT8_H
+#define NAS_STAGES_INT8_H
+
+#include "host/registry.h"
+#include "stages/folded.h"
+
+#include <nashost/export.h>
+
+/* Training images whose activations make the ranges: the first ones of those that calibrate batch
+ * norm, without augmentation and without their labels; all where there are fewer. */
+#define NAS_INT8_IMAGES 512
+
+/* Whether an export plugin's options ask for 8 bits. [any] */
+static inline bool nas_int8_wanted(const nas_instance *plugin) {
+    return nas_instance_extension(plugin, NAS_EXT_INT8) != NULL;
+}
+
+/* How many images nas_int8_calibrate takes. [any] */
+uint64_t nas_int8_images(const nas_evaluator *evaluator);
+
+/* Fills the ranges of the folded network. [main] */
+int nas_int8_calibrate(nas_evaluator *evaluator, nas_folded *folded, nas_error *err);
+
+/* Images of unsigned bytes, [n][h][w][c]. */
+typedef struct nas_pixels {
+    const uint8_t *data;
+    uint64_t n;
+    uint32_t h, w;
+} nas_pixels;
+
+/* Logits [n][classes] of the calibrated network in 8 bits, as its exports answer; images of another
+ * size are resized first, as the engine does, and rounded to whole pixels. [main] */
+int nas_int8_logits(nas_evaluator *evaluator, const nas_folded *folded, const nas_pixels *images,
+                    float *logits, nas_error *err);
+
+/* The share of right answers in 8 bits among the images with a label; NaN where there are none.
+ * [main] */
+int nas_int8_top1(nas_evaluator *evaluator, const nas_folded *folded, const nas_images *images,
+                  double *top1, nas_error *err);
+
+#endif
