@@ -91,7 +91,7 @@ static void test_floats(void **state) {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char text[64] = "", *end;
         FILE *file = fmemopen(text, sizeof text, "w");
-        print_float(file, values[i]);
+        nas_c_float(file, values[i]);
         fclose(file);
         assert_true(strpbrk(text, ".e") != NULL);
         assert_true(strtof(text, &end) == values[i]);

@@ -24,8 +24,8 @@ typedef struct folded {
     nas_lowered *lowered;
     nas_network *net;
     float *memory;
-    nas_range *ranges;
-    uint8_t *pixels; /* IMAGES of them */
+    nas_range *ranges; /* [2 * n_layers]: widest of all images */
+    uint8_t *pixels;   /* IMAGES of them */
     size_t area;
 } folded;
 
@@ -79,6 +79,20 @@ static nas_pool *pool_of(int threads) {
     return pool;
 }
 
+static void widest(const folded *f, nas_runner *runner) {
+    size_t n = 2 * (size_t)f->net->n_layers;
+    nas_range *each = malloc(IMAGES * n * sizeof *each);
+    assert_non_null(each);
+    nas_runner_measure(runner, f->pixels, IMAGES, each);
+    for (size_t i = 0; i < IMAGES * n; i++) {
+        nas_range *all = &f->ranges[i % n];
+        if (i < n) *all = each[i];
+        all->min = fminf(all->min, each[i].min);
+        all->max = fmaxf(all->max, each[i].max);
+    }
+    free(each);
+}
+
 /* Logits of all images; fills the ranges when asked to. */
 static float *run(folded *f, bool int8, bool measure, int threads) {
     nas_pool *pool = pool_of(threads);
@@ -88,11 +102,7 @@ static float *run(folded *f, bool int8, bool measure, int threads) {
     assert_non_null(logits);
     if (nas_runner_create(f->net, int8, pool, threads, &runner, &err)) fail_msg("%s", err.message);
     nas_runner_logits(runner, f->pixels, IMAGES, logits);
-    for (uint32_t i = 0; i < 2 * f->net->n_layers && measure; i++)
-        f->ranges[i] = (nas_range){NAN, NAN};
-    if (measure && nas_runner_measure(runner, f->pixels, IMAGES, f->ranges,
-                                      f->ranges + f->net->n_layers, &err))
-        fail_msg("%s", err.message);
+    if (measure) widest(f, runner);
     nas_runner_destroy(runner);
     nas_pool_destroy(pool);
     return logits;

@@ -59,13 +59,33 @@ static int open_runner(nas_evaluator *evaluator, const nas_network *net, bool in
 
 typedef struct measuring {
     nas_runner *runner;
-    nas_range *sums, *results;
+    uint32_t tensors;  /* two a layer */
+    nas_range *ranges; /* [images][tensors] */
 } measuring;
 
 static int measure(void *context, const nas_pixels *images, uint64_t first, nas_error *err) {
-    (void)first;
+    (void)err;
     const measuring *m = context;
-    return nas_runner_measure(m->runner, images->data, images->n, m->sums, m->results, err);
+    nas_runner_measure(m->runner, images->data, images->n, m->ranges + first * m->tensors);
+    return NAS_OK;
+}
+
+static int ascending(const void *a, const void *b) {
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* What to keep of a tensor's ranges in n images; room [n]. */
+static nas_range keep(const measuring *m, uint32_t tensor, uint64_t n, float *room) {
+    uint64_t last = (uint64_t)lround(NAS_INT8_KEPT * (double)(n - 1));
+    nas_range kept;
+    for (uint64_t i = 0; i < n; i++) room[i] = m->ranges[i * m->tensors + tensor].min;
+    qsort(room, n, sizeof *room, ascending);
+    kept.min = room[n - 1 - last];
+    for (uint64_t i = 0; i < n; i++) room[i] = m->ranges[i * m->tensors + tensor].max;
+    qsort(room, n, sizeof *room, ascending);
+    kept.max = room[last];
+    return kept;
 }
 
 uint64_t nas_int8_images(const nas_evaluator *evaluator) {
@@ -89,19 +109,22 @@ int nas_int8_calibrate(nas_evaluator *evaluator, nas_folded *folded, nas_error *
     nas_network *net = &folded->lowered->network;
     nas_pixels images;
     uint8_t *pixels = choose(evaluator, &images);
-    folded->ranges = nas_alloc(net->n_layers, 2 * sizeof *folded->ranges);
-    measuring m = {NULL, folded->ranges, folded->ranges + net->n_layers};
+    measuring m = {.tensors = 2 * net->n_layers};
+    m.ranges = nas_alloc(images.n, m.tensors * sizeof *m.ranges);
+    float *room = nas_alloc(images.n, sizeof *room);
+    folded->ranges = nas_alloc(m.tensors, sizeof *folded->ranges);
     int rc = NAS_OK;
-    if (!pixels || !folded->ranges)
+    if (!pixels || !m.ranges || !room || !folded->ranges)
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory to measure activations");
-    for (uint32_t i = 0; i < 2 * net->n_layers && !rc; i++)
-        folded->ranges[i] = (nas_range){NAN, NAN};
     if (!rc) rc = open_runner(evaluator, net, false, &m.runner, err);
     if (!rc) rc = each_batch(net, &images, measure, &m, err);
+    for (uint32_t t = 0; t < m.tensors && !rc; t++) folded->ranges[t] = keep(&m, t, images.n, room);
+    if (!rc) net->sums = folded->ranges;
+    if (!rc) net->results = folded->ranges + net->n_layers;
     nas_runner_destroy(m.runner);
     free(pixels);
-    net->sums = rc ? NULL : m.sums;
-    net->results = rc ? NULL : m.results;
+    free(m.ranges);
+    free(room);
     return rc;
 }
 

@@ -8,8 +8,11 @@
 #include <nashost/export.h>
 
 /* Training images whose activations make the ranges: the first ones of those that calibrate batch
- * norm, without augmentation and without their labels; all where there are fewer. */
+ * norm, without augmentation and without their labels; all where there are fewer. Of the images'
+ * least and largest values, the 5 % that reach furthest are not kept: one odd image would cost all
+ * others their precision. docs/export.md has what other shares cost. */
 #define NAS_INT8_IMAGES 512
+#define NAS_INT8_KEPT 0.95
 
 /* Whether an export plugin's options ask for 8 bits. [any] */
 static inline bool nas_int8_wanted(const nas_instance *plugin) {

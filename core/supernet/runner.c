@@ -103,16 +103,6 @@ static void fill_pixels(nas_runner *r) {
         }
 }
 
-static int quantise(nas_runner *r, nas_error *err) {
-    uint32_t n = r->network->n_layers;
-    int rc = nas_int8_check("int8", r->network, err);
-    if (rc) return rc;
-    r->layers = nas_alloc(n, sizeof *r->layers);
-    if (!r->layers) return nas_fail(err, NAS_ERR_MEMORY, "out of memory to run a subnet");
-    for (uint32_t i = 0; i < n && !rc; i++) rc = nas_int8_make(r->network, i, &r->layers[i], err);
-    return rc;
-}
-
 static void cut_lanes(nas_runner *r, const needs *all) {
     nas_real *at = r->work;
     for (int t = 0; t < r->threads; t++) {
@@ -159,7 +149,7 @@ int nas_runner_create(const nas_network *network, bool int8, nas_pool *pool, int
                       .pool = pool,
                       .threads = threads < 1 ? 1 : threads,
                       .int8 = int8};
-    int rc = int8 ? quantise(r, err) : NAS_OK;
+    int rc = int8 ? nas_int8_make_all("int8", network, &r->layers, err) : NAS_OK;
     if (!rc) rc = allocate(r, err);
     if (!rc) return NAS_OK;
     nas_runner_destroy(r);
@@ -169,8 +159,7 @@ int nas_runner_create(const nas_network *network, bool int8, nas_pool *pool, int
 
 void nas_runner_destroy(nas_runner *r) {
     if (!r) return;
-    for (uint32_t i = 0; r->layers && i < r->network->n_layers; i++) nas_int8_free(&r->layers[i]);
-    free(r->layers);
+    nas_int8_free_all(r->network, r->layers);
     free(r->weight);
     free(r->place);
     free(r->memory);
@@ -194,11 +183,11 @@ static void run_chunk(void *context, int chunk, int thread) {
     size_t area = nas_runner_values(net->image), layers = net->n_layers;
     uint64_t first = r->n * (uint64_t)chunk / NAS_CHUNKS;
     uint64_t end = r->n * (uint64_t)(chunk + 1) / NAS_CHUNKS;
-    nas_range *ranges = r->found ? r->found + 2 * layers * (size_t)chunk : NULL;
     for (uint64_t image = first; image < end; image++) {
+        nas_range *ranges = r->ranges ? r->ranges + image * 2 * layers : NULL;
+        float *logits = r->logits ? r->logits + image * net->classes : NULL;
         load_image(r, r->pixels + image * area, l->tensors + r->place[layers]);
-        for (uint32_t i = 0; i < layers; i++)
-            nas_runner_layer(r, i, l, ranges, r->logits ? r->logits + image * net->classes : NULL);
+        for (uint32_t i = 0; i < layers; i++) nas_runner_layer(r, i, l, ranges, logits);
     }
 }
 
@@ -210,24 +199,11 @@ static void run(nas_runner *r, const uint8_t *pixels, uint64_t n, float *logits)
 }
 
 void nas_runner_logits(nas_runner *r, const uint8_t *pixels, uint64_t n, float *logits) {
-    r->found = NULL;
+    r->ranges = NULL;
     run(r, pixels, n, logits);
 }
 
-int nas_runner_measure(nas_runner *r, const uint8_t *pixels, uint64_t n, nas_range *sums,
-                       nas_range *results, nas_error *err) {
-    size_t layers = r->network->n_layers;
-    nas_range *found = r->found = nas_alloc(NAS_CHUNKS, 2 * layers * sizeof *r->found);
-    if (!found) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for ranges of activations");
-    for (size_t i = 0; i < NAS_CHUNKS * 2 * layers; i++) found[i] = (nas_range){NAN, NAN};
+void nas_runner_measure(nas_runner *r, const uint8_t *pixels, uint64_t n, nas_range *ranges) {
+    r->ranges = ranges;
     run(r, pixels, n, NULL);
-    for (size_t i = 0; i < 2 * layers; i++) {
-        nas_range *all = i < layers ? &sums[i] : &results[i - layers];
-        *all = found[i];
-        for (size_t chunk = 1; chunk < NAS_CHUNKS; chunk++)
-            nas_runner_widen(all, found[chunk * 2 * layers + i]);
-    }
-    free(found);
-    r->found = NULL;
-    return NAS_OK;
 }

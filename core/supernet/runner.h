@@ -20,9 +20,8 @@ void nas_runner_destroy(nas_runner *runner); /* NULL-safe */
  * same on every machine. [main] */
 void nas_runner_logits(nas_runner *runner, const uint8_t *pixels, uint64_t n, float *logits);
 
-/* Fills the ranges [n_layers] that nas_network speaks of, as n images make them; of a runner in
- * single precision alone. [main] */
-int nas_runner_measure(nas_runner *runner, const uint8_t *pixels, uint64_t n, nas_range *sums,
-                       nas_range *results, nas_error *err);
+/* The values that each of n images makes tensors take, ranges [n][2 * n_layers]: of every layer's
+ * op(input) + bias, then of every layer's result; of a runner in single precision alone. [main] */
+void nas_runner_measure(nas_runner *runner, const uint8_t *pixels, uint64_t n, nas_range *ranges);
 
 #endif

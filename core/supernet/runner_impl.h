@@ -39,8 +39,8 @@ struct nas_runner {
     /* The call under way. */
     const uint8_t *pixels;
     uint64_t n;
-    float *logits;    /* NULL: measure */
-    nas_range *found; /* [NAS_CHUNKS][2 * n_layers]: sums, then results; NULL: none */
+    float *logits;     /* NULL: measure */
+    nas_range *ranges; /* [n][2 * n_layers]: sums, then results; NULL: none */
 };
 
 static inline size_t nas_runner_values(nas_shape shape) {
@@ -54,12 +54,6 @@ static inline bool nas_runner_direct(const nas_layer *layer) {
 
 static inline nas_depthwise nas_runner_shape(const nas_layer *l) {
     return (nas_depthwise){l->in.h, l->in.w, l->out.h, l->out.w, l->in.c, l->kernel, l->stride};
-}
-
-/* A range of NaN holds nothing yet. */
-static inline void nas_runner_widen(nas_range *range, nas_range by) {
-    range->min = fminf(range->min, by.min);
-    range->max = fmaxf(range->max, by.max);
 }
 
 /* runner_ops.c: runs layer i of the image in lane l; ranges [2 * n_layers] may be NULL. The last

@@ -114,11 +114,10 @@ static void finish(const step *s, nas_range *ranges) {
     for (size_t p = 0, j = 0; p < s->pixels; p++)
         for (size_t o = 0; o < layer->out.c; o++, j++)
             s->out[j] = s->l->sums[j] + (layer->biases ? (nas_real)layer->bias[o] : 0);
-    if (ranges) nas_runner_widen(&ranges[s->i], range_of(s->out, s->values));
+    if (ranges) ranges[s->i] = range_of(s->out, s->values);
     const nas_affine from = {s->out, s->r->ones, s->r->zeros, (nas_activation)layer->activation};
     if (layer->activation) s->r->kernels->affine(s->out, &from, NULL, s->pixels, layer->out.c);
-    if (ranges)
-        nas_runner_widen(&ranges[s->r->network->n_layers + s->i], range_of(s->out, s->values));
+    if (ranges) ranges[s->r->network->n_layers + s->i] = range_of(s->out, s->values);
 }
 
 /* What each of the 256 sums becomes: its activation less the result's zero. */

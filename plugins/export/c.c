@@ -1,11 +1,11 @@
 /* Writes a subnet as one C99 file that needs nothing: no library, no allocation, one static arena;
  * in single precision or in 8 bits. */
 #include <nashost/arena.h>
+#include <nashost/c_text.h>
 #include <nashost/deploy.h>
 #include <nashost/int8.h>
 
 #include <ctype.h>
-#include <math.h>
 #include <stdlib.h>
 
 typedef unsigned long long ull;
@@ -116,28 +116,8 @@ static const char add_code[] =
     "    for (i = 0; i < n; i++) out[i] = in[i] + more[i];\n"
     "}\n";
 
-/* Prints a text with the prefix in the place of every "@". */
 static void print_code(const output *o, const char *code) {
-    fputc('\n', o->file);
-    for (; *code; code++) {
-        if (*code == '@')
-            fputs(o->prefix, o->file);
-        else
-            fputc(*code, o->file);
-    }
-}
-
-/* A comment or string must not end early. */
-static void print_quoted(FILE *file, const char *text) {
-    fputc('"', file);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (c < ' ' || c > '~' || strchr("\"\\?", c))
-            fprintf(file, "\\%03o", c);
-        else
-            fputc(c, file);
-    }
-    fputc('"', file);
+    nas_c_template(o->file, code, o->prefix);
 }
 
 /* What weights, biases and, in 8 bits, factors and tables take. */
@@ -188,7 +168,7 @@ static void print_class_names(const output *o) {
     fprintf(o->file, "\nconst char *const %s_class_names[%s_classes] = {", o->prefix, o->prefix);
     for (uint32_t i = 0; i < o->net->classes; i++) {
         fputs(i ? ", " : "", o->file);
-        print_quoted(o->file, o->net->class_names[i]);
+        nas_c_string(o->file, o->net->class_names[i]);
     }
     fputs("};\n", o->file);
 }
@@ -203,13 +183,6 @@ static void print_name(const output *o, const nas_layer *layer, const char *part
     fprintf(o->file, "_%s", part);
 }
 
-/* Nine digits are enough to give each float back; "1" alone would be no float. */
-static void print_float(FILE *file, float value) {
-    char text[32];
-    snprintf(text, sizeof text, "%.9g", (double)value);
-    fprintf(file, "%s%sf", text, strpbrk(text, ".e") ? "" : ".0");
-}
-
 static void print_floats(const output *o, const nas_layer *layer, const char *part,
                          const float *values, uint64_t n) {
     fputs("\nstatic const float ", o->file);
@@ -217,7 +190,7 @@ static void print_floats(const output *o, const nas_layer *layer, const char *pa
     fprintf(o->file, "[%llu] = {", (ull)n);
     for (uint64_t i = 0; i < n; i++) {
         fputs(i % 8 ? ", " : i ? ",\n    " : "\n    ", o->file);
-        print_float(o->file, values[i]);
+        nas_c_float(o->file, values[i]);
     }
     fputs("};\n", o->file);
 }
@@ -233,15 +206,22 @@ static void print_weights(const output *o) {
 
 /* ---- Code ---- */
 
+/* The code of each operation of the first n layers, once. */
+static void print_used(const output *o, const char *const *code, uint32_t n) {
+    bool done[NAS_OP_ADD + 1] = {false};
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t op = nas_network_layer(o->net, i)->op;
+        if (!done[op]) print_code(o, code[op]);
+        for (uint32_t k = 1; k <= NAS_OP_ADD; k++) done[k] = done[k] || code[k] == code[op];
+    }
+}
+
 static void print_functions(const output *o) {
-    bool used[NAS_OP_ADD + 1] = {false};
-    for (uint32_t i = 0; i < o->net->n_layers; i++) used[nas_network_layer(o->net, i)->op] = true;
+    static const char *const code[] = {
+        [NAS_OP_CONV] = conv_code, [NAS_OP_DEPTHWISE] = depthwise_code, [NAS_OP_LINEAR] = conv_code,
+        [NAS_OP_POOL] = pool_code, [NAS_OP_SCALE] = scale_code,         [NAS_OP_ADD] = add_code};
     print_code(o, activation_code);
-    if (used[NAS_OP_CONV] || used[NAS_OP_LINEAR]) print_code(o, conv_code);
-    if (used[NAS_OP_DEPTHWISE]) print_code(o, depthwise_code);
-    if (used[NAS_OP_POOL]) print_code(o, pool_code);
-    if (used[NAS_OP_SCALE]) print_code(o, scale_code);
-    if (used[NAS_OP_ADD]) print_code(o, add_code);
+    print_used(o, code, o->net->n_layers);
 }
 
 /* The place of a tensor (0: the image); the last result is the caller's. */
@@ -297,12 +277,12 @@ static void print_normalisation(const output *o) {
     fprintf(o->file, "    static const float scale[%u] = {", c);
     for (uint32_t i = 0; i < c; i++) {
         fputs(i ? ", " : "", o->file);
-        print_float(o->file, (float)(1 / (255 * (double)net->std[i])));
+        nas_c_float(o->file, (float)(1 / (255 * (double)net->std[i])));
     }
     fprintf(o->file, "};\n    static const float shift[%u] = {", c);
     for (uint32_t i = 0; i < c; i++) {
         fputs(i ? ", " : "", o->file);
-        print_float(o->file, (float)(-(double)net->mean[i] / (double)net->std[i]));
+        nas_c_float(o->file, (float)(-(double)net->mean[i] / (double)net->std[i]));
     }
     fprintf(o->file,
             "};\n    int i;\n    for (i = 0; i < %llu; i++)\n"
@@ -331,9 +311,10 @@ static void print_run(const output *o) {
 static const char int8_code[] =
     "typedef struct @_layer {\n"
     "    int h, w, c, oh, ow, oc, k, stride;\n"
+    "    int depth;                  /* channels that a filter reads: c, or depthwise 1 */\n"
     "    int zero, other_zero;       /* of the inputs: q stands for scale * (q - zero) */\n"
     "    int shift, sum_zero;        /* sum * factor / 2^shift + sum_zero is q of the sum */\n"
-    "    const signed char *weight;  /* [oc][k][k][c], depthwise [k][k][c] */\n"
+    "    const signed char *weight;  /* [oc][k][k][depth] */\n"
     "    const int *bias, *factor;   /* [oc]; a factor for all, or two of an addition */\n"
     "    const signed char *table;   /* of the activation, [256]; 0: none, or relu */\n"
     "} @_layer;\n";
@@ -351,36 +332,18 @@ static const char int8_conv_code[] =
     "    for (y = 0; y < l->oh; y++)\n"
     "        for (x = 0; x < l->ow; x++)\n"
     "            for (o = 0; o < l->oc; o++) {\n"
-    "                const signed char *weight = l->weight + o * l->k * l->k * l->c;\n"
-    "                int sum = l->bias[o];\n"
+    "                const signed char *weight = l->weight + o * l->k * l->k * l->depth;\n"
+    "                int sum = l->bias[o], first = l->depth < l->c ? o : 0;\n"
     "                for (ky = 0; ky < l->k; ky++)\n"
-    "                    for (kx = 0; kx < l->k; kx++, weight += l->c) {\n"
+    "                    for (kx = 0; kx < l->k; kx++, weight += l->depth) {\n"
     "                        int iy = y * l->stride + ky - l->k / 2;\n"
     "                        int ix = x * l->stride + kx - l->k / 2;\n"
-    "                        const signed char *pixel = in + (iy * l->w + ix) * l->c;\n"
+    "                        const signed char *pixel = in + (iy * l->w + ix) * l->c + first;\n"
     "                        if (iy < 0 || iy >= l->h || ix < 0 || ix >= l->w) continue;\n"
-    "                        for (i = 0; i < l->c; i++) sum += (pixel[i] - l->zero) * weight[i];\n"
+    "                        for (i = 0; i < l->depth; i++)\n"
+    "                            sum += (pixel[i] - l->zero) * weight[i];\n"
     "                    }\n"
     "                *out++ = @_narrow(l, (long long)sum * l->factor[o]);\n"
-    "            }\n"
-    "}\n";
-
-static const char int8_depthwise_code[] =
-    "static void @_depthwise(const @_layer *l, const signed char *in, signed char *out) {\n"
-    "    int y, x, ky, kx, i;\n"
-    "    for (y = 0; y < l->oh; y++)\n"
-    "        for (x = 0; x < l->ow; x++)\n"
-    "            for (i = 0; i < l->c; i++) {\n"
-    "                const signed char *weight = l->weight + i;\n"
-    "                int sum = l->bias[i];\n"
-    "                for (ky = 0; ky < l->k; ky++)\n"
-    "                    for (kx = 0; kx < l->k; kx++, weight += l->c) {\n"
-    "                        int iy = y * l->stride + ky - l->k / 2;\n"
-    "                        int ix = x * l->stride + kx - l->k / 2;\n"
-    "                        if (iy < 0 || iy >= l->h || ix < 0 || ix >= l->w) continue;\n"
-    "                        sum += (in[(iy * l->w + ix) * l->c + i] - l->zero) * *weight;\n"
-    "                    }\n"
-    "                *out++ = @_narrow(l, (long long)sum * l->factor[i]);\n"
     "            }\n"
     "}\n";
 
@@ -428,55 +391,30 @@ static const char int8_last_code[] =
     "}\n";
 
 static void print_int8_functions(const output *o) {
-    static const char *const code[] = {[NAS_OP_CONV] = int8_conv_code,
-                                       [NAS_OP_DEPTHWISE] = int8_depthwise_code,
-                                       [NAS_OP_POOL] = int8_pool_code,
-                                       [NAS_OP_SCALE] = int8_scale_code,
-                                       [NAS_OP_ADD] = int8_add_code};
-    bool used[NAS_OP_ADD + 1] = {false};
-    for (uint32_t i = 0; i + 1 < o->net->n_layers; i++) {
-        uint32_t op = nas_network_layer(o->net, i)->op;
-        used[op == NAS_OP_LINEAR ? NAS_OP_CONV : op] = true;
-    }
+    static const char *const code[] = {
+        [NAS_OP_CONV] = int8_conv_code,   [NAS_OP_DEPTHWISE] = int8_conv_code,
+        [NAS_OP_LINEAR] = int8_conv_code, [NAS_OP_POOL] = int8_pool_code,
+        [NAS_OP_SCALE] = int8_scale_code, [NAS_OP_ADD] = int8_add_code};
     if (o->net->n_layers > 1) print_code(o, narrow_code);
-    for (int op = 1; op <= NAS_OP_ADD; op++)
-        if (used[op]) print_code(o, code[op]);
+    print_used(o, code, o->net->n_layers - 1);
     print_code(o, int8_last_code);
 }
 
-/* 16 to a line. */
-static void print_bytes(const output *o, const int8_t *values, uint64_t n) {
-    for (uint64_t i = 0; i < n; i++)
-        fprintf(o->file, "%s%d", i % 16 ? ", " : i ? ",\n    " : "\n    ", values[i]);
-    fputs("};\n", o->file);
-}
-
-static void print_byte_array(const output *o, const nas_layer *layer, const char *part,
-                             const int8_t *values, uint64_t n) {
-    fputs("\nstatic const signed char ", o->file);
+static void print_whole(const output *o, const nas_layer *layer, const char *part, nas_c_at_fn at,
+                        const void *values, uint64_t n) {
+    fprintf(o->file, "\nstatic const %s ", at == nas_c_byte_at ? "signed char" : "int");
     print_name(o, layer, part);
-    fprintf(o->file, "[%llu] = {", (ull)n);
-    print_bytes(o, values, n);
+    fprintf(o->file, "[%llu] = ", (ull)n);
+    nas_c_list(o->file, at, values, n);
 }
 
-static void print_ints(const output *o, const nas_layer *layer, const char *part,
-                       const int32_t *values, uint64_t n) {
-    fputs("\nstatic const int ", o->file);
-    print_name(o, layer, part);
-    fprintf(o->file, "[%llu] = {", (ull)n);
-    for (uint64_t i = 0; i < n; i++)
-        fprintf(o->file, "%s%d", i % 8 ? ", " : i ? ",\n    " : "\n    ", values[i]);
-    fputs("};\n", o->file);
-}
-
-/* Each filter's weights side by side, but for depthwise ones, which stand as they are. */
+/* Each filter's weights side by side. */
 static bool print_int8_weights(const output *o, const nas_layer *layer, const nas_int8_layer *q) {
     size_t out = layer->out.c, each = layer->weights / out;
     int8_t *turned = malloc(layer->weights);
     for (size_t i = 0; turned && i < layer->weights; i++)
-        turned[i] =
-            layer->op == NAS_OP_DEPTHWISE ? q->weight[i] : q->weight[i % each * out + i / each];
-    if (turned) print_byte_array(o, layer, "weight", turned, layer->weights);
+        turned[i] = q->weight[i % each * out + i / each];
+    if (turned) print_whole(o, layer, "weight", nas_c_byte_at, turned, layer->weights);
     free(turned);
     return turned != NULL;
 }
@@ -493,9 +431,10 @@ static void print_part(const output *o, const nas_layer *layer, const char *part
 static void print_int8_layer(const output *o, const nas_layer *layer, const nas_int8_layer *q) {
     fprintf(o->file, "\nstatic const %s_layer ", o->prefix);
     print_name(o, layer, "layer");
-    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %d, %d, %d, %d", layer->in.h,
+    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %zu, %d, %d, %d, %d", layer->in.h,
             layer->in.w, layer->in.c, layer->out.h, layer->out.w, layer->out.c, layer->kernel,
-            layer->stride, q->in[0].zero, q->in[1].zero, q->shift, q->sum.zero);
+            layer->stride, nas_deploy_depth(layer), q->in[0].zero, q->in[1].zero, q->shift,
+            q->sum.zero);
     print_part(o, layer, "weight", layer->weights > 0);
     print_part(o, layer, "bias", layer->weights > 0);
     print_part(o, layer, "factor", q->factors > 0);
@@ -509,30 +448,22 @@ static bool print_int8_constants(const output *o) {
         const nas_layer *layer = nas_network_layer(o->net, i);
         const nas_int8_layer *q = &o->int8[i];
         if (layer->weights) good = print_int8_weights(o, layer, q);
-        if (layer->weights) print_ints(o, layer, "bias", q->bias, layer->out.c);
-        if (q->factors) print_ints(o, layer, "factor", q->factor, q->factors);
-        if (q->has_table) print_byte_array(o, layer, "table", q->table, 256);
+        if (layer->weights) print_whole(o, layer, "bias", nas_c_int_at, q->bias, layer->out.c);
+        if (q->factors) print_whole(o, layer, "factor", nas_c_int_at, q->factor, q->factors);
+        if (q->has_table) print_whole(o, layer, "table", nas_c_byte_at, q->table, 256);
         print_int8_layer(o, layer, q);
     }
     return good;
 }
 
-/* What each pixel's value becomes once it is normalised. */
-static void print_pixels(const output *o) {
-    uint32_t c = o->net->image.c;
-    fprintf(o->file, "    static const signed char pixel[%u] = {", 256 * c);
-    for (uint32_t i = 0; i < 256 * c; i++)
-        fprintf(o->file, "%s%d",
-                i % 16 ? ", "
-                : i    ? ",\n        "
-                       : "\n        ",
-                nas_int8_pixel(o->net, i / 256, (uint8_t)(i % 256)));
-    fputs("};\n", o->file);
+/* What each pixel's value becomes once it is normalised; i: 256 for each channel. */
+static int pixel_at(const void *network, uint64_t i) {
+    return nas_int8_pixel(network, (uint32_t)(i / 256), (uint8_t)(i % 256));
 }
 
 static void print_int8_call(const output *o, const nas_layer *layer, uint32_t i) {
     bool last = i + 1 == o->net->n_layers;
-    const char *op = layer->op == NAS_OP_LINEAR ? "conv" : nas_op_name(layer->op);
+    const char *op = layer->weights ? "conv" : nas_op_name(layer->op);
     fprintf(o->file, "    %s_%s(&", o->prefix, last ? "last" : op);
     print_name(o, layer, "layer");
     for (int k = 0; k < 2 && layer->input[k] != NAS_INPUT_NONE; k++) {
@@ -550,11 +481,12 @@ static void print_int8_run(const output *o) {
     const char *p = o->prefix;
     fprintf(o->file, "\nstatic signed char %s_arena[%s_arena_bytes];\n", p, p);
     fprintf(o->file, "\nvoid %s_run(const unsigned char *image, float *logits) {\n", p);
-    print_pixels(o);
+    fprintf(o->file, "    static const signed char pixel[%u] = ", 256 * net->image.c);
+    nas_c_list(o->file, pixel_at, net, 256 * (uint64_t)net->image.c);
     fprintf(o->file, "    static const float scale[%s_classes] = {", p);
     for (uint32_t c = 0; c < nas_network_layer(net, net->n_layers - 1)->out.c; c++) {
         fputs(c ? ", " : "", o->file);
-        print_float(o->file, last->in[0].scale * last->scale[c]);
+        nas_c_float(o->file, last->in[0].scale * last->scale[c]);
     }
     fprintf(o->file,
             "};\n    int i;\n    for (i = 0; i < %llu; i++)\n"
@@ -590,36 +522,6 @@ static bool print(void *context, FILE *file) {
 
 /* ---- The plugin ---- */
 
-static int check_finite(const nas_network *net, nas_error *err) {
-    for (uint32_t i = 0; i < net->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(net, i);
-        bool good = true;
-        for (uint64_t k = 0; k < layer->weights; k++) good = good && isfinite(layer->weight[k]);
-        for (uint64_t k = 0; k < layer->biases; k++) good = good && isfinite(layer->bias[k]);
-        if (!good)
-            return nas_fail(err, NAS_ERR_NUMERIC,
-                            "c: layer %.39s: a weight is not finite, which C cannot write",
-                            layer->name);
-    }
-    return NAS_OK;
-}
-
-/* The layers in 8 bits, which the caller frees with free_int8. */
-static int make_int8(const nas_network *net, nas_int8_layer **layers, nas_error *err) {
-    int rc = nas_int8_check("c", net, err);
-    if (rc) return rc;
-    *layers = calloc(net->n_layers, sizeof **layers);
-    if (!*layers) return nas_fail(err, NAS_ERR_MEMORY, "c: out of memory");
-    for (uint32_t i = 0; i < net->n_layers && !rc; i++)
-        rc = nas_int8_make(net, i, &(*layers)[i], err);
-    return rc;
-}
-
-static void free_int8(const nas_network *net, nas_int8_layer *layers) {
-    for (uint32_t i = 0; layers && i < net->n_layers; i++) nas_int8_free(&layers[i]);
-    free(layers);
-}
-
 static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
     const c_config *config = self;
     nas_int8_layer *int8 = NULL;
@@ -627,13 +529,13 @@ static int write_network(void *self, const nas_network *network, const char *pat
     int rc = nas_deploy_check("c", network, err);
     if (!rc && !network->n_layers)
         rc = nas_fail(err, NAS_ERR_PLUGIN, "c: expected a network with layers, found none");
-    if (!rc) rc = check_finite(network, err);
-    if (!rc && config->dtype) rc = make_int8(network, &int8, err);
+    if (!rc) rc = nas_deploy_check_finite("c", network, err);
+    if (!rc && config->dtype) rc = nas_int8_make_all("c", network, &int8, err);
     if (!rc) rc = nas_arena_make(network, &plan, err);
     output o = {.net = network, .plan = &plan, .prefix = config->prefix, .int8 = int8};
     if (!rc) rc = nas_deploy_write("c", path, print, &o, err);
     nas_arena_free(&plan);
-    free_int8(network, int8);
+    nas_int8_free_all(network, int8);
     return rc;
 }
 

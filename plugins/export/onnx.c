@@ -317,7 +317,7 @@ static void add_weights(builder *b, uint32_t i, char *weight, char *bias, size_t
         return;
     }
     float *weights = add_tensor(b, weight, dims, sizes), *biases = add_tensor(b, bias, 1, &out);
-    if (b->failed) return;
+    if (!weights || !biases) return;
     nas_deploy_transpose(layer, weights);
     memcpy(biases, layer->bias, layer->biases * sizeof *biases);
 }
@@ -503,17 +503,6 @@ static bool print(void *context, FILE *file) {
     return fwrite(p->data, 1, p->bytes, file) == p->bytes;
 }
 
-static int make_int8(builder *b, nas_error *err) {
-    const nas_network *net = b->network;
-    int rc = nas_int8_check("onnx", net, err);
-    if (rc) return rc;
-    b->int8 = calloc(net->n_layers, sizeof *b->int8);
-    if (!b->int8) return nas_fail(err, NAS_ERR_MEMORY, "onnx: out of memory");
-    for (uint32_t i = 0; i < net->n_layers && !rc; i++)
-        rc = nas_int8_make(net, i, &b->int8[i], err);
-    return rc;
-}
-
 static int write_model(builder *b, const char *path, nas_error *err) {
     packed p = {0};
     int rc = NAS_OK;
@@ -537,10 +526,9 @@ static int write_network(void *self, const nas_network *network, const char *pat
     if (rc) return rc;
     if (!network->n_layers)
         return nas_fail(err, NAS_ERR_PLUGIN, "onnx: expected a network with layers, found none");
-    if (config->dtype) rc = make_int8(&b, err);
+    if (config->dtype) rc = nas_int8_make_all("onnx", network, &b.int8, err);
     if (!rc) rc = write_model(&b, path, err);
-    for (uint32_t i = 0; b.int8 && i < network->n_layers; i++) nas_int8_free(&b.int8[i]);
-    free(b.int8);
+    nas_int8_free_all(network, b.int8);
     release(&b);
     return rc;
 }

@@ -139,9 +139,10 @@ static inline uint64_t nas_arena_place(const nas_arena *p, uint32_t i) {
     return p->tensors[p->tensors[i].placed_as].offset;
 }
 
-static inline void nas_arena_free(nas_arena *p) {
+static inline void nas_arena_free(nas_arena *p) { /* zeroed is fine */
     free(p->tensors);
     free(p->order);
+    *p = (nas_arena){0};
 }
 
 /* Plans; the caller frees with nas_arena_free. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
 /* Whether a layer has weights: a convolution, depthwise or linear. [any] */
@@ -49,6 +50,20 @@ static inline int nas_deploy_check(const char *who, const nas_network *network, 
     for (uint32_t i = 0; i < network->n_layers; i++) {
         int rc = nas_deploy_check_layer(who, nas_network_layer(network, i), err);
         if (rc) return rc;
+    }
+    return NAS_OK;
+}
+
+/* Fails unless all weights are finite numbers. [any] */
+static inline int nas_deploy_check_finite(const char *who, const nas_network *net, nas_error *err) {
+    for (uint32_t i = 0; i < net->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        bool good = true;
+        for (uint64_t k = 0; k < layer->weights; k++) good = good && isfinite(layer->weight[k]);
+        for (uint64_t k = 0; k < layer->biases; k++) good = good && isfinite(layer->bias[k]);
+        if (!good)
+            return nas_fail(err, NAS_ERR_NUMERIC, "%s: layer %.39s: a weight is not finite", who,
+                            layer->name);
     }
     return NAS_OK;
 }

@@ -156,10 +156,10 @@ static inline double nas_int8_real_factor(const nas_layer *layer, const nas_int8
                                           uint32_t which) {
     double in = (double)to->in[0].scale, other = (double)to->in[1].scale;
     double out = (double)to->sum.scale;
+    if (to->scale) return in * (double)to->scale[which] / out;
     if (layer->op == NAS_OP_POOL) return in / (out * layer->in.h * layer->in.w);
     if (layer->op == NAS_OP_SCALE) return in * other / out;
-    if (layer->op == NAS_OP_ADD) return (which ? other : in) / out;
-    return in * (double)to->scale[which] / out;
+    return (which ? other : in) / out;
 }
 
 /* All factors have one shift, by which the largest has 31 bits. */
@@ -239,6 +239,26 @@ static inline int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_lay
         to->table[q + 128] = nas_int8_of(
             to->result, nas_int8_activation(layer->activation, nas_int8_value(to->sum, (int8_t)q)));
     return NAS_OK;
+}
+
+/* NULL-safe */
+static inline void nas_int8_free_all(const nas_network *net, nas_int8_layer *layers) {
+    for (uint32_t i = 0; layers && i < net->n_layers; i++) nas_int8_free(&layers[i]);
+    free(layers);
+}
+
+/* All layers of a network, after nas_int8_check; the caller frees with nas_int8_free_all. */
+static inline int nas_int8_make_all(const char *who, const nas_network *net,
+                                    nas_int8_layer **layers, nas_error *err) {
+    *layers = NULL;
+    int rc = nas_int8_check(who, net, err);
+    if (rc) return rc;
+    nas_int8_layer *made = calloc(net->n_layers, sizeof *made);
+    if (!made) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", who);
+    for (uint32_t i = 0; i < net->n_layers && !rc; i++) rc = nas_int8_make(net, i, &made[i], err);
+    if (rc) nas_int8_free_all(net, made);
+    if (!rc) *layers = made;
+    return rc;
 }
 
 #endif

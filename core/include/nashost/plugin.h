@@ -28,7 +28,8 @@
 #define NAS_ABI_MINOR 0
 
 /* True if the structure that p points to is long enough to hold field. */
-#define NAS_HAS(p, field) ((p)->size >= offsetof(__typeof__(*(p)), field) + sizeof((p)->field))
+#define NAS_HAS(p, field)                                                                          \
+    ((p)->size >= (size_t)((const char *)(&(p)->field + 1) - (const char *)(p)))
 
 #if defined(__GNUC__)
 #define NAS_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
