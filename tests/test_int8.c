@@ -265,6 +265,9 @@ static void test_refusals(void **state) {
     l.layer.activation = NAS_ACT_RELU;
     refused(&l.net, NAS_ERR_PLUGIN, "ends in a linear layer without activation");
     l.layer.activation = NAS_ACT_NONE;
+    l.net.n_layers = 0;
+    refused(&l.net, NAS_ERR_PLUGIN, "ends in a linear layer");
+    l.net.n_layers = 1;
     float *many = calloc(NAS_INT8_LONGEST_FILTER + 1u, sizeof *many);
     assert_non_null(many);
     l.layer.out.c = 1;

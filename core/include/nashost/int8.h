@@ -189,8 +189,8 @@ static inline void nas_int8_free(nas_int8_layer *layer) { /* zeroed is fine */
 static inline int nas_int8_check(const char *who, const nas_network *net, nas_error *err) {
     if (!NAS_HAS(net, results) || !net->sums || !net->results)
         return nas_fail(err, NAS_ERR_PLUGIN, "%s: expected ranges of activations, found none", who);
-    const nas_layer *last = nas_network_layer(net, net->n_layers - 1);
-    if (!net->n_layers || !last->weights || last->activation || last->out.h * last->out.w != 1)
+    const nas_layer *last = net->n_layers ? nas_network_layer(net, net->n_layers - 1) : NULL;
+    if (!last || !last->weights || last->activation || last->out.h * last->out.w != 1)
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "%s: expected a network that ends in a linear layer without activation",
                         who);
