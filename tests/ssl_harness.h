@@ -56,11 +56,14 @@ static inline void fill(float *v, size_t n, double scale, uint64_t seed) {
     }
 }
 
-/* The options here are numbers only, each at its offset. */
+/* The options here are numbers and flags, a flag being 0 or 1. */
 static inline void set_option(step *s, const char *name, double value) {
+    bool flag = value != 0;
     for (const nas_option *o = s->plugin->options; o && o->name; o++)
         if (strcmp(o->name, name) == 0) {
-            memcpy((char *)s->config + o->offset, &value, sizeof value);
+            bool is_flag = o->type == NAS_TYPE_BOOL;
+            memcpy((char *)s->config + o->offset, is_flag ? (void *)&flag : (void *)&value,
+                   is_flag ? sizeof flag : sizeof value);
             return;
         }
     fail_msg("no option %s", name);
@@ -96,8 +99,8 @@ static inline step *step_open(uint64_t seed) {
     s->host = (nas_host){.size = sizeof s->host, .random = test_random};
     assert_true(s->plugin->config_size <= sizeof s->config);
     for (const nas_option *o = s->plugin->options; o && o->name; o++) {
-        assert_int_equal(o->type, NAS_TYPE_FLOAT);
-        set_option(s, o->name, strtod(o->fallback, NULL));
+        assert_true(o->type == NAS_TYPE_FLOAT || o->type == NAS_TYPE_BOOL);
+        set_option(s, o->name, strcmp(o->fallback, "true") == 0 ? 1 : strtod(o->fallback, NULL));
     }
     step_create(s);
     if (s->plugin->extension) {
@@ -298,13 +301,14 @@ static inline void test_options(void **state) {
     (void)state;
     const nas_plugin *p = nas_plugin_entry();
     for (const nas_option *o = p->options; o && o->name; o++) {
+        bool flag = o->type == NAS_TYPE_BOOL;
         double fallback = strtod(o->fallback, NULL);
-        assert_true(o->min < o->max && o->min <= fallback && fallback <= o->max);
-        assert_true(o->offset + sizeof(double) <= p->config_size);
+        if (!flag) assert_true(o->min < o->max && o->min <= fallback && fallback <= o->max);
+        assert_true(o->offset + (flag ? sizeof(bool) : sizeof(double)) <= p->config_size);
         assert_true(strlen(o->help) > 10);
         for (int end = 0; end < 2; end++) {
             step *s = step_open(6);
-            set_option(s, o->name, end ? o->max : o->min);
+            set_option(s, o->name, flag ? end : end ? o->max : o->min);
             step_create(s);
             for (int again = 0; again < 3; again++) {
                 fill_batch(s, 6 + (uint64_t)again);

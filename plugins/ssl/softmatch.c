@@ -58,30 +58,14 @@ static int reserve(softmatch *me, size_t classes, nas_error *err) {
 
 /* p: the first batch's mean probabilities, then the running mean of the batches'. */
 static void update_classes(softmatch *me, const nas_ssl_batch *batch) {
-    size_t n = batch->classes, rows = batch->unlabelled;
-    double *p = me->stats + P, keep = me->stats[SEEN] > 0 ? me->config.momentum : 0;
-    double share = (1 - keep) / (double)rows;
-    for (size_t c = 0; c < n; c++) p[c] *= keep;
-    for (size_t i = 0; i < rows; i++) {
-        const float *logits = batch->teacher[NAS_VIEW_WEAK] + i * n;
-        double lse = nas_log_sum_exp(logits, n);
-        for (size_t c = 0; c < n; c++) p[c] += share * exp((double)logits[c] - lse);
-    }
+    double keep = me->stats[SEEN] > 0 ? me->config.momentum : 0;
+    nas_running_mean(batch->teacher[NAS_VIEW_WEAK], batch->unlabelled, batch->classes, keep,
+                     me->stats + P);
     me->stats[SEEN] = 1;
 }
 
-/* The largest of the row's probabilities after uniform alignment: each scaled by
- * (1 / classes) / p, then all to sum 1. The 1e-6 keeps a class that is never predicted finite. */
 static double aligned_confidence(const softmatch *me, const float *logits) {
-    size_t n = me->classes;
-    const double *p = me->stats + P;
-    double lse = nas_log_sum_exp(logits, n), sum = 0, most = 0;
-    for (size_t c = 0; c < n; c++) {
-        double a = exp((double)logits[c] - lse) * (1 / (double)n + 1e-6) / (p[c] + 1e-6);
-        sum += a;
-        most = a > most ? a : most;
-    }
-    return most / sum;
+    return nas_aligned_confidence(logits, me->classes, me->stats + P, NULL);
 }
 
 /* Mean and unbiased variance of the batch's confidence (0 of one row), into the running ones. */

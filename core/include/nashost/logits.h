@@ -49,6 +49,33 @@ static inline double nas_confidence(const float *logits, size_t n, int32_t *labe
     return exp((double)logits[best] - nas_log_sum_exp(logits, n));
 }
 
+/* p [n] = keep * p + (1 - keep) * the mean of softmax over logits [rows][n]; no rows: unchanged. */
+static inline void nas_running_mean(const float *logits, size_t rows, size_t n, double keep,
+                                    double *p) {
+    double share = rows ? (1 - keep) / (double)rows : 0;
+    for (size_t c = 0; rows && c < n; c++) p[c] *= keep;
+    for (size_t i = 0; i < rows; i++, logits += n) {
+        double lse = nas_log_sum_exp(logits, n);
+        for (size_t c = 0; c < n; c++) p[c] += share * exp((double)logits[c] - lse);
+    }
+}
+
+/* The largest of softmax(logits) aligned to uniform classes, and in *label, unless NULL, its class:
+ * each probability times (1 / n) / p, p [n] being the classes' running mean, then all to sum 1
+ * (Berthelot et al., arXiv 1911.09785). The 1e-6 keeps a class that is never predicted finite. */
+static inline double nas_aligned_confidence(const float *logits, size_t n, const double *p,
+                                            int32_t *label) {
+    double lse = nas_log_sum_exp(logits, n), sum = 0, most = 0;
+    size_t best = 0;
+    for (size_t c = 0; c < n; c++) {
+        double a = exp((double)logits[c] - lse) * (1 / (double)n + 1e-6) / (p[c] + 1e-6);
+        sum += a;
+        if (a > most) most = a, best = c;
+    }
+    if (label) *label = (int32_t)best;
+    return most / sum;
+}
+
 /* Cross-entropy of softmax(logits) with target [n]: -sum t log p; gradient p sum(t) - t. */
 static inline double nas_soft_cross_entropy(const float *logits, size_t n, const float *target,
                                             double scale, float *grad) {
