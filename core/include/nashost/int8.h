@@ -6,10 +6,10 @@
  * Weights have a scale for each output channel, no zero, and -127 to 127. A layer sums up in 32
  * bits, exactly:
  *
- *     conv, depthwise, linear: sum = bias[o] + sum of (q - zero) * weight, product = sum *
- * factor[o] pool:                    product = (sum of q - zero) * factor[0] scale: product = (q0 -
- * zero0) * (q1 - zero1) * factor[0] add:                     product = (q0 - zero0) * factor[0] +
- * (q1 - zero1) * factor[1]
+ * - conv, depthwise, linear: sum = bias[o] + sum of (q - zero) * weight; product = sum * factor[o]
+ * - pool: product = (sum of q - zero) * factor[0]
+ * - scale: product = (q0 - zero0) * (q1 - zero1) * factor[0]
+ * - add: product = (q0 - zero0) * factor[0] + (q1 - zero1) * factor[1]
  *
  * and brings the product, in 64 bits, to 8 by nas_int8_narrow. Relu needs no more, since -128
  * stands for 0 then; h-swish and h-sigmoid are a table of 256. The last layer's result stays sum *
