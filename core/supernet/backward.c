@@ -43,6 +43,7 @@ static void finish_bn(nas_engine *e, const unit *u) {
         e->bn_k[c] = (nas_real)k0;
         e->bn_k[u->oc + c] = (nas_real)k1;
         e->bn_k[2 * u->oc + c] = (nas_real)(-k0 * g / rows - k1 * mean);
+        e->bn_k[3 * u->oc + c] = (nas_real)(g / rows);
     }
 }
 
@@ -118,17 +119,64 @@ static void backward_depthwise(const sweep *s, const group *at, nas_real *partia
     }
 }
 
+/* A depthwise unit and the expansion below it: y of the latter is made, and becomes its g. */
+static void backward_expanded(const sweep *s, const group *at, nas_real *partial, double *sums) {
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit], *wide = &e->units[u->source];
+    const unit *narrow = &e->units[wide->source];
+    nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    tile t = nas_engine_cut_tile(e, u, at->thread);
+    uint32_t most = nas_engine_tile(u);
+    for (uint32_t i = at->first; i < at->end; i += most) {
+        uint32_t count = at->end - i < most ? at->end - i : most;
+        nas_expand_rows(e, wide, at, i, count, t.x);
+        nas_affine from = {t.x, e->a + wide->bn, e->b + wide->bn, wide->act};
+        for (uint32_t j = 0; j < count; j++, from.y += wide->values)
+            e->kernels->depthwise_grad(&shape, u->g + (i + j) * u->values,
+                                       nas_engine_y(e, s->unit, at, i + j), e->bn_k, &from,
+                                       u->packed, partial, &from, NULL, t.x + j * wide->values,
+                                       sums, t.ring);
+        nas_expand_grad(e, wide, at, i, count, t.x, partial + u->weight.rows * u->oc,
+                        narrow->g + i * narrow->values);
+    }
+}
+
+/* What dx of an expansion lacks, and the residual's gradient. */
+static void backward_expand(const sweep *s, const group *at, double *sums) {
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit], *narrow = s->under.u;
+    uint32_t most = nas_engine_tile(u);
+    size_t c = u->c;
+    for (uint32_t i = at->first; i < at->end; i += most) {
+        uint32_t count = at->end - i < most ? at->end - i : most;
+        size_t rows = (size_t)count * u->h * u->w;
+        nas_real *g = narrow->g + i * narrow->values;
+        nas_gemm(rows, c, c, (nas_matrix){nas_engine_z(e, u->node, at, i), c, false},
+                 (nas_matrix){e->square, c, false}, 1, g, c);
+        nas_affine from = nas_engine_affine(e, u->source, at, i);
+        e->kernels->act_grad(g, g, &from, e->ones, e->square + c * c, residual_grad(s, i), sums,
+                             rows, c);
+    }
+}
+
 static void sweep_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
     nas_engine *e = s->e;
     const unit *u = &e->units[s->unit];
     nas_real *partial = e->partial + (size_t)chunk * e->partial_size;
+    bool expanded = u->source >= 0 && e->units[u->source].expands;
     size_t values =
         u->weight.rows * u->weight.columns + (u->se.c ? nas_squeeze_partial(&u->se) : 0);
+    if (expanded) values += e->units[u->source].weight.rows * u->c;
+    if (u->expands) values = 0; /* its sums were made with those of the depthwise unit */
     memset(partial, 0, values * sizeof *partial);
     if (u->source >= 0) memset(chunk_sums(e, chunk), 0, 2 * (size_t)u->c * sizeof(double));
     group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread};
-    if (u->kind == UNIT_DEPTHWISE)
+    if (u->expands)
+        backward_expand(s, &at, chunk_sums(e, chunk));
+    else if (expanded)
+        backward_expanded(s, &at, partial, chunk_sums(e, chunk));
+    else if (u->kind == UNIT_DEPTHWISE)
         backward_depthwise(s, &at, partial, chunk_sums(e, chunk));
     else
         backward_product(s, &at, partial, chunk_sums(e, chunk));
@@ -147,6 +195,22 @@ static size_t gradient_row(const unit *u, size_t row) {
     if (u->kind != UNIT_DEPTHWISE) return u->weight.offset + row * u->weight.ld;
     size_t skip = (u->full_k - u->k) / 2, y = row / u->k + skip, x = row % u->k + skip;
     return u->weight.offset + (y * u->full_k + x) * u->weight.ld;
+}
+
+/* Rows of an expanding unit's weight gradient; the partial sums of x' g come after the depthwise
+ * weights'. */
+static void add_expansion(void *context, int part, int thread) {
+    (void)thread;
+    const sweep *s = context;
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit], *depthwise = u + 1;
+    size_t n = u->oc;
+    for (size_t row = (size_t)part; row < u->weight.rows; row += NAS_CHUNKS) {
+        nas_real *sum = e->partial + depthwise->weight.rows * n + row * n;
+        for (size_t chunk = 1; chunk < NAS_CHUNKS; chunk++)
+            for (size_t i = 0; i < n; i++) sum[i] += sum[chunk * e->partial_size + i];
+        nas_expand_weight_row(e, u, row, sum);
+    }
 }
 
 static void add_chunk(void *context, int part, int thread) {
@@ -168,13 +232,29 @@ static void add_chunk(void *context, int part, int thread) {
     if (part == 1) add_partials(s->e, from + r * c, c, u->se.excite_bias);
 }
 
-/* The weights transposed to [oc][c]: BLIS is up to three times faster with rows than with columns
- * when a product is skinny. */
+/* The weights transposed to [oc][c], an expanding unit's times k0: BLIS is up to three times faster
+ * with rows than with columns when a product is skinny. */
 static void turn_weights(nas_engine *e, const unit *u) {
     const nas_real *from = e->weights + u->weight.offset;
     for (size_t row = 0; row < u->weight.rows; row++)
         for (size_t i = 0; i < u->weight.columns; i++)
-            e->turned[i * u->weight.rows + row] = from[row * u->weight.ld + i];
+            e->turned[i * u->weight.rows + row] =
+                from[row * u->weight.ld + i] * (u->expands ? e->a[u->bn + i] : 1);
+}
+
+/* What has to be ready before the sweep over a unit. */
+static void prepare(const sweep *s) {
+    nas_engine *e = s->e;
+    const unit *u = &e->units[s->unit];
+    finish_bn(e, u);
+    if (u->expands) {
+        nas_parallel(e->pool, NAS_CHUNKS, false, add_expansion, (void *)(uintptr_t)s);
+        nas_expand_finish_grad(e, u);
+    } else if (u->kind == UNIT_POINTWISE) {
+        turn_weights(e, u);
+    } else if (u->source >= 0 && e->units[u->source].expands) {
+        turn_weights(e, &e->units[u->source]);
+    }
 }
 
 void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real *logits_grad,
@@ -187,10 +267,9 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
     for (int i = e->n_units - 1; i >= 0; i--) {
         start = nas_profile_start(e);
         sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}};
-        finish_bn(e, &e->units[i]);
-        if (e->units[i].kind == UNIT_POINTWISE) turn_weights(e, &e->units[i]);
+        prepare(&s);
         nas_parallel(e->pool, NAS_CHUNKS, i % 2, sweep_chunk, &s);
-        nas_parallel(e->pool, NAS_CHUNKS, false, add_chunk, &s);
+        if (!e->units[i].expands) nas_parallel(e->pool, NAS_CHUNKS, false, add_chunk, &s);
         nas_profile_unit(e, i, true, start);
     }
 }

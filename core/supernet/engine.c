@@ -19,6 +19,10 @@ static void measure(nas_engine *e) {
         size_t partial = u->weight.rows * u->weight.columns + nas_squeeze_partial(&u->se);
         e->partial_size = larger(e->partial_size, partial);
         e->scratch_size = larger(e->scratch_size, nas_engine_tile_memory(u));
+        if (!u->expands) continue;
+        size_t square = (size_t)u->c * u->c, whole = e->units[i + 1].weight.rows * u->oc;
+        e->square_size = larger(e->square_size, square + u->c);
+        e->partial_size = larger(e->partial_size, whole + u->weight.rows * u->oc);
     }
     for (int i = 0; i < e->n_linear; i++) e->widest = larger(e->widest, e->linears[i].out);
 }
@@ -32,16 +36,16 @@ static bool allocate(nas_engine *e, size_t arena) {
     e->b = nas_alloc(e->channels, sizeof *e->b);
     e->ones = nas_alloc(e->widest, sizeof *e->ones);
     e->zeros = nas_alloc(e->widest, sizeof *e->zeros);
-    e->bn_k = nas_alloc(3 * e->widest, sizeof *e->bn_k);
+    e->bn_k = nas_alloc(4 * e->widest, sizeof *e->bn_k);
     e->sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->sums);
     e->scratch = nas_alloc((size_t)e->threads * e->scratch_size, sizeof *e->scratch);
-    if (e->mode == NAS_ENGINE_TRAIN) {
-        e->partial = nas_alloc(NAS_CHUNKS * e->partial_size, sizeof *e->partial);
-        e->turned = nas_alloc(e->partial_size, sizeof *e->turned);
-    }
+    if (e->mode != NAS_ENGINE_TRAIN) e->partial_size = e->square_size;
+    e->partial = nas_alloc(NAS_CHUNKS * e->partial_size + 1, sizeof *e->partial);
+    e->turned = nas_alloc(e->partial_size + 1, sizeof *e->turned);
+    e->square = nas_alloc(e->square_size + 1, sizeof *e->square);
     e->arena_size = e->lender ? 0 : arena;
     return e->arena && e->mean && e->var && e->a && e->b && e->ones && e->zeros && e->bn_k &&
-           e->sums && e->scratch && ((e->partial && e->turned) || e->mode != NAS_ENGINE_TRAIN);
+           e->sums && e->scratch && e->partial && e->turned && e->square;
 }
 
 /* A new engine of what `like` says: supernet, mode, sizes, threads, lender. */
@@ -118,13 +122,14 @@ void nas_engine_destroy(nas_engine *e) {
     free(e->scratch);
     free(e->partial);
     free(e->turned);
+    free(e->square);
     free(e);
 }
 
 size_t nas_engine_bytes(const nas_engine *e) {
     size_t reals =
-        e->arena_size + 4 * e->channels + 5 * e->widest + (size_t)e->threads * e->scratch_size;
-    if (e->partial) reals += (NAS_CHUNKS + 1) * e->partial_size;
+        e->arena_size + 4 * e->channels + 6 * e->widest + (size_t)e->threads * e->scratch_size;
+    reals += (NAS_CHUNKS + 1) * e->partial_size + e->square_size;
     return sizeof *e + reals * sizeof(nas_real) + NAS_CHUNKS * 2 * e->widest * sizeof(double);
 }
 

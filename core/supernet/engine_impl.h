@@ -5,7 +5,9 @@
  * fly. Outputs of the stem and of blocks, which residuals need too, are stored as nodes by their
  * first reader. One parallel sweep over the images runs one unit; between sweeps batch norm's sums
  * are added up. Backward does the same in reverse: a sweep turns g, the gradient with respect to
- * batch norm's output, into the unit's weight gradient and into g of the unit below. */
+ * batch norm's output, into the unit's weight gradient and into g of the unit below.
+ *
+ * The y and g of an expanding 1x1 convolution, the widest of all, are never stored: expand.c. */
 #ifndef NAS_SUPERNET_ENGINE_IMPL_H
 #define NAS_SUPERNET_ENGINE_IMPL_H
 
@@ -51,6 +53,9 @@ typedef struct unit {
     nas_real *y;        /* [images][values] */
     nas_real *g;        /* backward: gradient of batch norm's output, same shape */
     nas_real *packed;   /* depthwise: its weight slice [k * k][c] */
+    bool expands;       /* expand.c's: no y, no g */
+    nas_real *in_mean;  /* then: its inputs' mean [c], */
+    nas_real *spread;   /* and their covariance times the weights [c][oc]; FORWARD: shared */
 } unit;
 
 typedef struct linear {
@@ -67,9 +72,10 @@ typedef struct group {
     int chunk, thread;
 } group;
 
-/* Work memory of a tile of a product unit. */
+/* Work memory of a tile of a unit. */
 typedef struct tile {
     nas_real *x, *dx, *dy; /* [count][in], [count][in], [count][out] */
+    nas_real *ring;        /* depthwise: its kernels' scratch; of the others only x */
     nas_real *gate, *gate_grad, *pool_grad, *hidden,
         *hidden_grad; /* squeeze-excite: [count][c or r] */
 } tile;
@@ -96,12 +102,12 @@ struct nas_engine {
     nas_real *arena;
     const nas_engine *lender; /* whose arena it is; NULL: its own */
     size_t arena_size, arena_used;
-    size_t y_room, z_room; /* mode FORWARD: largest values of a unit, of a node */
+    size_t y_room, z_room, spread_room; /* mode FORWARD: largest of a unit, a node, a spread */
     nas_real *ping[2], *pong[2];
     size_t channels;              /* of the largest subnet */
     nas_real *mean, *var, *a, *b; /* [channels] */
     nas_real *ones, *zeros;       /* [widest channel count] */
-    nas_real *bn_k;               /* [3][widest] */
+    nas_real *bn_k;               /* [4][widest]: of bn_grad(), then the mean of g */
     double *sums;                 /* [NAS_CHUNKS][2 * widest] */
     size_t widest;
     nas_real *partial; /* [NAS_CHUNKS][partial_size] weight gradients */
@@ -109,6 +115,8 @@ struct nas_engine {
     nas_real *scratch; /* [threads][scratch_size] */
     size_t scratch_size;
     nas_real *turned;       /* [partial_size] the unit's weights, transposed */
+    nas_real *square;       /* [square_size] of an expanding unit: [c][c], then [c] */
+    size_t square_size;
     nas_real *dropout_mask; /* [images][last linear's in] */
 
     /* The call under way. */
@@ -157,6 +165,26 @@ nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, u
  * values, which backward reads again. */
 const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, uint32_t image,
                                  uint32_t count, bool store, const tile *t);
+
+/* expand.c, forward. A chunk's second moments of the input, and sums as in moments(); then the mean
+ * and variance of the output, in_mean and spread. */
+void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
+                        nas_real *partial, double *sums);
+void nas_expand_finish(nas_engine *e, const unit *u);
+
+/* y of `count` images from `image` on. */
+void nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
+                     nas_real *y);
+
+/* Backward, from g of a tile: adds x' g to partial [c][oc], and writes the part of dx that needs
+ * no sum over the batch. e->turned holds (W diag(a))'. */
+void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
+                     const nas_real *g, nas_real *partial, nas_real *dx);
+
+/* With bn_k: adds a row of the weights' gradient, for sum = that row of x' g; and computes the rest
+ * of dx, x times e->square [c][c] plus what follows it [c]. */
+void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_real *sum);
+void nas_expand_finish_grad(nas_engine *e, const unit *u);
 
 /* squeeze.c: for `count` images from `image` on. Forward takes s->pool and leaves s->hidden,
  * s->gate (before h-sigmoid) and gate [count][c]. Backward turns t->gate_grad into t->pool_grad and

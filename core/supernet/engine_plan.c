@@ -84,7 +84,7 @@ static int add_block(nas_engine *e, uint32_t s, uint32_t b, int in, int *residua
     uint32_t c = e->units[e->nodes[in].unit].oc, mid = c * block->expand;
     int first = e->n_units;
     if (block->expand > 1)
-        add_unit(e, UNIT_POINTWISE, prefix, "expand", stage->activation, mid, 1, 1);
+        add_unit(e, UNIT_POINTWISE, prefix, "expand", stage->activation, mid, 1, 1)->expands = true;
     add_unit(e, UNIT_DEPTHWISE, prefix, "depthwise", stage->activation, mid, block->kernel, stride);
     e->units[first].node = in;
     e->units[first].residual = *residual;
@@ -139,10 +139,15 @@ static size_t larger(size_t a, size_t b) {
 
 /* Forward only: a unit needs the one below it, a node the one before it. */
 static void share_buffers(nas_engine *e, uint32_t images) {
-    nas_real *y[2], *z[2];
+    nas_real *y[2], *z[2], *spread = take(e, e->spread_room);
     for (int i = 0; i < 2; i++) y[i] = take(e, images * e->y_room);
     for (int i = 0; i < 2; i++) z[i] = take(e, images * e->z_room);
-    for (int i = 0; i < e->n_units; i++) e->units[i].y = y[i % 2];
+    for (int i = 0, turn = 0; i < e->n_units; i++) {
+        if (e->units[i].expands)
+            e->units[i].spread = spread;
+        else
+            e->units[i].y = y[turn++ % 2];
+    }
     for (int i = 0; i < e->n_nodes; i++) e->nodes[i].z = z[i % 2];
 }
 
@@ -150,14 +155,20 @@ static void share_buffers(nas_engine *e, uint32_t images) {
  * the block's first unit) apart from those inside a block. */
 static void keep_buffers(nas_engine *e, uint32_t images) {
     size_t inner[2] = {0, 0}, outer = 0;
-    for (int i = 0; i < e->n_units; i++) e->units[i].y = take(e, images * e->units[i].values);
+    for (int i = 0; i < e->n_units; i++) {
+        unit *u = &e->units[i];
+        if (u->expands)
+            u->spread = take(e, u->weight.rows * u->oc);
+        else
+            u->y = take(e, images * u->values);
+    }
     for (int i = 0; i < e->n_nodes; i++) {
         e->nodes[i].z = take(e, images * e->nodes[i].values);
         outer = larger(outer, e->nodes[i].values); /* whose turn it is depends on the depths */
     }
     for (int i = 0; i < e->n_units; i++) {
         int turn = e->units[i].kind == UNIT_DEPTHWISE;
-        inner[turn] = larger(inner[turn], e->units[i].values);
+        if (!e->units[i].expands) inner[turn] = larger(inner[turn], e->units[i].values);
     }
     nas_real *in[2], *out[2];
     for (int i = 0; i < 2; i++) in[i] = take(e, images * inner[i]);
@@ -170,6 +181,7 @@ static void take_rest(nas_engine *e, uint32_t images) {
     for (int i = 0; i < e->n_units; i++) {
         unit *u = &e->units[i];
         if (u->kind == UNIT_DEPTHWISE) u->packed = take(e, u->weight.rows * u->weight.columns);
+        if (u->expands) u->in_mean = take(e, u->c);
         if (u->se.c) {
             u->se.pool = take(e, images * u->se.c);
             u->se.hidden = take(e, images * u->se.r);
@@ -190,7 +202,13 @@ size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images) 
     e->arena_used = 0;
     add_all(e);
     if (!e->arena) { /* first the largest subnet is laid out, to count */
-        for (int i = 0; i < e->n_units; i++) e->y_room = larger(e->y_room, e->units[i].values);
+        for (int i = 0; i < e->n_units; i++) {
+            const unit *u = &e->units[i];
+            if (u->expands)
+                e->spread_room = larger(e->spread_room, u->weight.rows * u->oc);
+            else
+                e->y_room = larger(e->y_room, u->values);
+        }
         for (int i = 0; i < e->n_nodes; i++) e->z_room = larger(e->z_room, e->nodes[i].values);
     }
     if (e->mode == NAS_ENGINE_TRAIN)
@@ -204,6 +222,8 @@ size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images) 
 /* What a tile holds of one image. */
 static size_t image_memory(const unit *u) {
     size_t in = (size_t)u->h * u->w * u->c;
+    if (u->kind == UNIT_DEPTHWISE) return in;
+    if (u->expands) return in;
     if (u->kind == UNIT_STEM) return (size_t)u->oh * u->ow * (u->weight.rows + u->oc) + in;
     return 2 * in + u->values + 3 * u->se.c + 2 * u->se.r;
 }
@@ -214,18 +234,17 @@ uint32_t nas_engine_tile(const unit *u) {
 }
 
 size_t nas_engine_tile_memory(const unit *u) {
-    if (u->kind == UNIT_DEPTHWISE) {
-        nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
-        return nas_depthwise_scratch(&shape);
-    }
     size_t needed = nas_engine_tile(u) * image_memory(u), bound = TILE_BYTES / sizeof(nas_real);
-    return needed > bound ? needed : bound; /* a narrower unit may take more images */
+    if (needed < bound) needed = bound; /* a narrower unit may take more images */
+    nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    return needed + (u->kind == UNIT_DEPTHWISE ? nas_depthwise_scratch(&shape) : 0);
 }
 
 tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread) {
     size_t n = nas_engine_tile(u), in = n * u->h * u->w * u->c;
     if (u->kind == UNIT_STEM) in = n * u->oh * u->ow * u->weight.rows;
     tile t = {.x = e->scratch + (size_t)thread * e->scratch_size};
+    t.ring = t.x + in;
     t.dy = t.x + in;
     t.dx = t.dy + n * u->values;
     t.gate = t.dx + in;

@@ -126,21 +126,43 @@ static void forward_product(nas_engine *e, int index, const group *at, double *s
 }
 
 static void forward_depthwise(nas_engine *e, int index, const group *at, double *sums) {
-    const unit *u = &e->units[index];
-    nas_real *memory = e->scratch + (size_t)at->thread * e->scratch_size;
+    const unit *u = &e->units[index], *source = &e->units[u->source];
+    tile t = nas_engine_cut_tile(e, u, at->thread);
+    uint32_t most = nas_engine_tile(u);
     nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
     for (uint32_t i = at->first; i < at->end; i++) {
         nas_affine from = nas_engine_affine(e, u->source, at, i);
+        uint32_t place = (i - at->first) % most, left = at->end - i;
+        if (source->expands) {
+            if (place == 0) nas_expand_rows(e, source, at, i, left < most ? left : most, t.x);
+            from.y = t.x + place * source->values;
+        }
         nas_real *z = u->node >= 0 ? nas_engine_z(e, u->node, at, i) : NULL;
         const nas_real *residual = u->residual >= 0 ? nas_engine_z(e, u->residual, at, i) : NULL;
         e->kernels->depthwise(&shape, &from, residual, z, u->packed, nas_engine_y(e, index, at, i),
-                              sums, memory);
+                              sums, t.ring);
+    }
+}
+
+/* Stores the node that an expanding unit reads. */
+static void forward_expand(nas_engine *e, int index, const group *at, double *sums) {
+    const unit *u = &e->units[index];
+    tile t = nas_engine_cut_tile(e, u, at->thread);
+    uint32_t most = nas_engine_tile(u);
+    nas_real *partial = e->partial + (size_t)at->chunk * e->partial_size;
+    if (sums) memset(partial, 0, (size_t)u->c * u->c * sizeof *partial);
+    for (uint32_t i = at->first; i < at->end; i += most) {
+        uint32_t count = at->end - i < most ? at->end - i : most;
+        const nas_real *x = nas_engine_input(e, u, at, i, count, true, &t);
+        if (sums) nas_expand_moments(e, u, x, (size_t)count * u->h * u->w, partial, sums);
     }
 }
 
 static void forward_unit(nas_engine *e, int index, const group *at, double *sums) {
     if (e->units[index].kind == UNIT_DEPTHWISE)
         forward_depthwise(e, index, at, sums);
+    else if (e->units[index].expands)
+        forward_expand(e, index, at, sums);
     else
         forward_product(e, index, at, sums);
 }
@@ -167,6 +189,7 @@ static void set_affine(nas_engine *e, const unit *u) {
     }
 }
 
+/* Mean and variance from the chunks' sums. */
 static void finish_moments(nas_engine *e, const unit *u) {
     double rows = (double)e->n_images * u->oh * u->ow;
     for (size_t c = 0; c < u->oc; c++) {
@@ -180,7 +203,6 @@ static void finish_moments(nas_engine *e, const unit *u) {
         e->mean[u->bn + c] = (nas_real)mean;
         e->var[u->bn + c] = (nas_real)(var > 0 ? var : 0);
     }
-    set_affine(e, u);
 }
 
 typedef struct sweep {
@@ -240,7 +262,9 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
         for (; s.unit < e->n_units; s.unit++) {
             double start = nas_profile_start(e);
             nas_parallel(e->pool, NAS_CHUNKS, s.unit % 2, sweep_chunk, &s);
-            finish_moments(e, &e->units[s.unit]);
+            const unit *u = &e->units[s.unit];
+            u->expands ? nas_expand_finish(e, u) : finish_moments(e, u);
+            set_affine(e, u);
             nas_profile_unit(e, s.unit, false, start);
         }
         if (logits) nas_parallel(e->pool, NAS_CHUNKS, false, pool_chunk, &s);

@@ -1,0 +1,116 @@
+/* Expanding 1x1 convolutions, y = x W with x [rows][c] narrow and y [rows][oc] wide. y is computed
+ * for a few images at a time, in cache, where the depthwise convolution behind it or its gradient
+ * needs it, and so is g. Batch norm's sums over the whole batch come from x instead: with m the
+ * mean of x, C its covariance, n rows,
+ *
+ *     mean = m W,   var_j = w_j' C w_j,
+ *
+ * and with dy = k0 g + k1 (y - mean) - k0 mean(g), its backward in bn_grad()'s terms,
+ *
+ *     dW = (x' g - n m mean(g)') diag(k0) + n C W diag(k1)
+ *     dx = g (W diag(k0))' + (x - m) W diag(k1) W' - W (k0 mean(g)).
+ *
+ * The wide terms, x' g and g (W diag(k0))', need no sum over the batch. */
+#include "supernet/engine_impl.h"
+
+#include <string.h>
+
+static nas_matrix weights(const nas_engine *e, const unit *u, bool transposed) {
+    return (nas_matrix){e->weights + u->weight.offset, u->weight.ld, transposed};
+}
+
+void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
+                        nas_real *partial, double *sums) {
+    size_t c = u->c;
+    nas_gemm(c, c, rows, (nas_matrix){x, c, true}, (nas_matrix){x, c, false}, 1, partial, c);
+    e->kernels->moments(sums, x, rows, c);
+}
+
+/* The chunks' second moments to the covariance, in e->square; row is work memory [c]. */
+static void finish_covariance(nas_engine *e, const unit *u, double *row) {
+    size_t c = u->c;
+    double n = (double)e->n_images * u->oh * u->ow;
+    for (size_t i = 0; i < c; i++) {
+        memset(row, 0, c * sizeof *row);
+        for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
+            const nas_real *partial = e->partial + (size_t)chunk * e->partial_size + i * c;
+            for (size_t j = 0; j < c; j++) row[j] += (double)partial[j];
+        }
+        double mean = (double)u->in_mean[i];
+        for (size_t j = 0; j < c; j++)
+            e->square[i * c + j] = (nas_real)(row[j] / n - mean * (double)u->in_mean[j]);
+    }
+}
+
+void nas_expand_finish(nas_engine *e, const unit *u) {
+    size_t c = u->c, oc = u->oc;
+    double n = (double)e->n_images * u->oh * u->ow;
+    for (size_t i = 0; i < c; i++) {
+        double sum = 0;
+        for (size_t chunk = 0; chunk < NAS_CHUNKS; chunk++) sum += e->sums[chunk * 2 * e->widest + i];
+        u->in_mean[i] = (nas_real)(sum / n);
+    }
+    double *mean = e->sums, *var = mean + oc; /* the chunks' sums are no longer needed */
+    finish_covariance(e, u, mean);
+    nas_gemm(c, oc, c, (nas_matrix){e->square, c, false}, weights(e, u, false), 0, u->spread, oc);
+    memset(mean, 0, 2 * oc * sizeof *mean);
+    for (size_t i = 0; i < c; i++) {
+        const nas_real *w = e->weights + u->weight.offset + i * u->weight.ld;
+        const nas_real *spread = u->spread + i * oc;
+        double at = (double)u->in_mean[i];
+        for (size_t j = 0; j < oc; j++) {
+            mean[j] += at * (double)w[j];
+            var[j] += (double)w[j] * (double)spread[j];
+        }
+    }
+    for (size_t j = 0; j < oc; j++) {
+        e->mean[u->bn + j] = (nas_real)mean[j];
+        e->var[u->bn + j] = (nas_real)(var[j] > 0 ? var[j] : 0);
+    }
+}
+
+void nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
+                     nas_real *y) {
+    const nas_real *x = nas_engine_z(e, u->node, at, image);
+    size_t rows = (size_t)count * u->oh * u->ow;
+    nas_gemm(rows, u->oc, u->c, (nas_matrix){x, u->c, false}, weights(e, u, false), 0, y, u->oc);
+}
+
+void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
+                     const nas_real *g, nas_real *partial, nas_real *dx) {
+    const nas_real *x = nas_engine_z(e, u->node, at, image);
+    size_t rows = (size_t)count * u->oh * u->ow, c = u->c, oc = u->oc;
+    nas_gemm(c, oc, rows, (nas_matrix){x, c, true}, (nas_matrix){g, oc, false}, 1, partial, oc);
+    nas_gemm(rows, c, oc, (nas_matrix){g, oc, false}, (nas_matrix){e->turned, c, false}, 0, dx, c);
+}
+
+void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_real *sum) {
+    double n = (double)e->n_images * u->oh * u->ow, at = (double)u->in_mean[row];
+    const nas_real *k0 = e->bn_k, *k1 = k0 + u->oc, *mean_g = k0 + 3 * u->oc;
+    const nas_real *spread = u->spread + row * u->oc;
+    nas_real *gradient = e->gradient + u->weight.offset + row * u->weight.ld;
+    for (size_t j = 0; j < u->oc; j++)
+        gradient[j] += (nas_real)((double)k0[j] * ((double)sum[j] - n * at * (double)mean_g[j]) +
+                                  n * (double)k1[j] * (double)spread[j]);
+}
+
+void nas_expand_finish_grad(nas_engine *e, const unit *u) {
+    size_t c = u->c, oc = u->oc;
+    const nas_real *k0 = e->bn_k, *k1 = k0 + oc, *mean_g = k0 + 3 * oc;
+    nas_real *scaled = e->turned, *constant = e->square + c * c;
+    for (size_t i = 0; i < c; i++) {
+        const nas_real *w = e->weights + u->weight.offset + i * u->weight.ld;
+        double sum = 0;
+        for (size_t j = 0; j < oc; j++) {
+            scaled[i * oc + j] = w[j] * k1[j];
+            sum += (double)w[j] * (double)k0[j] * (double)mean_g[j];
+        }
+        constant[i] = (nas_real)-sum;
+    }
+    nas_gemm(c, c, oc, (nas_matrix){scaled, oc, false}, weights(e, u, true), 0, e->square, c);
+    for (size_t i = 0; i < c; i++) {
+        double sum = 0;
+        for (size_t j = 0; j < c; j++) sum += (double)u->in_mean[j] * (double)e->square[j * c + i];
+        constant[i] -= (nas_real)sum;
+    }
+}
