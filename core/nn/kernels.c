@@ -176,6 +176,13 @@ INLINE nas_real pick_1(bool which, nas_real yes, nas_real no) {
         for (; at < c; at++) kernel##_1(__VA_ARGS__, at, 1);                                       \
     } while (0)
 
+#if WIDE == 16 && !defined(NAS_DOUBLE)
+#include "nn/kernels_product.h"
+#define PRODUCT product
+#else
+#define PRODUCT NULL
+#endif
+
 static void affine(nas_real *z, const nas_affine *from, const nas_real *residual, size_t rows,
                    size_t c) {
     if (residual)
@@ -249,4 +256,5 @@ const nas_kernels TABLE(NAS_ISA) = {
     .act_grad = act_grad,
     .depthwise = depthwise,
     .depthwise_grad = depthwise_grad,
+    .product = PRODUCT,
 };

@@ -9,6 +9,7 @@
 #include "nn/real.h"
 
 #include <nashost/network.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 /* act(y * a + b) of a unit's output, [rows][c]. */
@@ -21,6 +22,27 @@ typedef struct nas_affine {
 typedef struct nas_depthwise {
     size_t h, w, oh, ow, c, k, stride;
 } nas_depthwise;
+
+/* c [m][n] = a [m][k] b [k][n], added to what is there if `add`. One of a's strides is 1. ldb = 0:
+ * b is packed, its columns in blocks of nas_product_width() columns, each block [k][width]. */
+typedef struct nas_product {
+    size_t m, n, k;
+    const nas_real *a;
+    size_t a_row, a_column; /* distances of its rows and columns */
+    const nas_real *b;
+    size_t ldb;
+    nas_real *c;
+    size_t ldc;
+    bool add;
+} nas_product;
+
+/* Columns of the block that begins at column `at`, of n columns, a multiple of 8: at most 64, and
+ * all blocks about the same. */
+static inline size_t nas_product_width(size_t n, size_t at) {
+    size_t blocks = (n + 63) / 64, units = n / 8, i = 0;
+    while (8 * (units * i / blocks) < at) i++;
+    return 8 * (units * (i + 1) / blocks) - at;
+}
 
 typedef struct nas_kernels {
     const char *isa;
@@ -65,6 +87,9 @@ typedef struct nas_kernels {
                            const nas_real *k, const nas_affine *from, const nas_real *weight,
                            nas_real *weight_grad, const nas_affine *at, const nas_real *residual,
                            nas_real *g_in, double *sums, nas_real *scratch);
+
+    /* n is a multiple of 8; NULL: none, BLIS is as good. */
+    void (*product)(const nas_product *product);
 } nas_kernels;
 
 /* nas_real values of scratch that the depthwise kernels need. */

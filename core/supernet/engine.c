@@ -20,7 +20,7 @@ static void measure(nas_engine *e) {
         e->partial_size = larger(e->partial_size, partial);
         e->scratch_size = larger(e->scratch_size, nas_engine_tile_memory(u));
         if (!u->expands) continue;
-        size_t square = (size_t)u->c * u->c, whole = e->units[i + 1].weight.rows * u->oc;
+        size_t square = 2 * (size_t)u->c * u->c, whole = e->units[i + 1].weight.rows * u->oc;
         e->square_size = larger(e->square_size, square + u->c);
         e->partial_size = larger(e->partial_size, whole + u->weight.rows * u->oc);
     }
@@ -39,7 +39,7 @@ static bool allocate(nas_engine *e, size_t arena) {
     e->bn_k = nas_alloc(4 * e->widest, sizeof *e->bn_k);
     e->sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->sums);
     e->scratch = nas_alloc((size_t)e->threads * e->scratch_size, sizeof *e->scratch);
-    if (e->mode != NAS_ENGINE_TRAIN) e->partial_size = e->square_size;
+    if (e->mode != NAS_ENGINE_TRAIN) e->partial_size = e->square_size / 2;
     e->partial = nas_alloc(NAS_CHUNKS * e->partial_size + 1, sizeof *e->partial);
     e->turned = nas_alloc(e->partial_size + 1, sizeof *e->turned);
     e->square = nas_alloc(e->square_size + 1, sizeof *e->square);

@@ -12,8 +12,7 @@
 #define NAS_SUPERNET_ENGINE_IMPL_H
 
 #include "base/threads.h"
-#include "nn/gemm.h"
-#include "nn/kernels.h"
+#include "nn/product.h"
 #include "supernet/profile.h"
 
 #define MAX_UNITS (2 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 3)
@@ -52,7 +51,7 @@ typedef struct unit {
     size_t values;      /* oh * ow * oc */
     nas_real *y;        /* [images][values] */
     nas_real *g;        /* backward: gradient of batch norm's output, same shape */
-    nas_real *packed;   /* depthwise: its weight slice [k * k][c] */
+    nas_real *packed;   /* its weights: depthwise [k * k][c], others as nas_product_pack() does */
     bool expands;       /* expand.c's: no y, no g */
     nas_real *in_mean;  /* then: its inputs' mean [c], */
     nas_real *spread;   /* and their covariance times the weights [c][oc]; FORWARD: shared */
@@ -114,8 +113,8 @@ struct nas_engine {
     size_t partial_size;
     nas_real *scratch; /* [threads][scratch_size] */
     size_t scratch_size;
-    nas_real *turned;       /* [partial_size] the unit's weights, transposed */
-    nas_real *square;       /* [square_size] of an expanding unit: [c][c], then [c] */
+    nas_real *turned;       /* [partial_size] the unit's weights, transposed and packed */
+    nas_real *square;       /* [square_size] of an expanding unit: [c][c] twice, then [c] */
     size_t square_size;
     nas_real *dropout_mask; /* [images][last linear's in] */
 
@@ -160,6 +159,21 @@ static inline nas_real *nas_engine_z(const nas_engine *e, int node, const group 
 /* Batch norm and activation of unit `source`, seen from images [first...] of a group. */
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image);
 
+/* x [rows][k] times b [k][n], packed, to y or onto it. [worker] */
+static inline void nas_engine_multiply(const nas_engine *e, const nas_real *x, size_t k,
+                                       const nas_real *b, size_t rows, size_t n, bool add,
+                                       nas_real *y) {
+    nas_multiply(e->kernels,
+                 &(nas_product){rows, n, k, x, k, 1, .b = b, .c = y, .ldc = n, .add = add});
+}
+
+/* Adds x' d to sum [k][n], for x [rows][k] and d [rows][n]. [worker] */
+static inline void nas_engine_multiply_turned(const nas_engine *e, const nas_real *x, size_t k,
+                                              const nas_real *d, size_t rows, size_t n,
+                                              nas_real *sum) {
+    nas_multiply(e->kernels, &(nas_product){k, n, rows, x, 1, k, d, n, sum, n, true});
+}
+
 /* The unit's input rows of `count` images for a product: a node's memory where there is one, else
  * computed into t->x, with t->gate. `store` (in forward) also fills nodes and squeeze-excite's
  * values, which backward reads again. */
@@ -182,9 +196,9 @@ void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t ima
                      const nas_real *g, nas_real *partial, nas_real *dx);
 
 /* With bn_k: adds a row of the weights' gradient, for sum = that row of x' g; and computes the rest
- * of dx, x times e->square [c][c] plus what follows it [c]. */
+ * of dx, x times what is packed in e->square plus a constant [c] behind it, which it returns. */
 void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_real *sum);
-void nas_expand_finish_grad(nas_engine *e, const unit *u);
+const nas_real *nas_expand_finish_grad(nas_engine *e, const unit *u);
 
 /* squeeze.c: for `count` images from `image` on. Forward takes s->pool and leaves s->hidden,
  * s->gate (before h-sigmoid) and gate [count][c]. Backward turns t->gate_grad into t->pool_grad and

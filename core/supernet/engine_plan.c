@@ -180,7 +180,7 @@ static void keep_buffers(nas_engine *e, uint32_t images) {
 static void take_rest(nas_engine *e, uint32_t images) {
     for (int i = 0; i < e->n_units; i++) {
         unit *u = &e->units[i];
-        if (u->kind == UNIT_DEPTHWISE) u->packed = take(e, u->weight.rows * u->weight.columns);
+        u->packed = take(e, u->weight.rows * u->weight.columns);
         if (u->expands) u->in_mean = take(e, u->c);
         if (u->se.c) {
             u->se.pool = take(e, images * u->se.c);

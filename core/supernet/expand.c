@@ -22,7 +22,7 @@ static nas_matrix weights(const nas_engine *e, const unit *u, bool transposed) {
 void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
                         nas_real *partial, double *sums) {
     size_t c = u->c;
-    nas_gemm(c, c, rows, (nas_matrix){x, c, true}, (nas_matrix){x, c, false}, 1, partial, c);
+    nas_engine_multiply_turned(e, x, c, x, rows, c, partial);
     e->kernels->moments(sums, x, rows, c);
 }
 
@@ -52,7 +52,7 @@ void nas_expand_finish(nas_engine *e, const unit *u) {
     }
     double *mean = e->sums, *var = mean + oc; /* the chunks' sums are no longer needed */
     finish_covariance(e, u, mean);
-    nas_gemm(c, oc, c, (nas_matrix){e->square, c, false}, weights(e, u, false), 0, u->spread, oc);
+    nas_engine_multiply(e, e->square, c, u->packed, c, oc, false, u->spread);
     memset(mean, 0, 2 * oc * sizeof *mean);
     for (size_t i = 0; i < c; i++) {
         const nas_real *w = e->weights + u->weight.offset + i * u->weight.ld;
@@ -73,15 +73,15 @@ void nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t ima
                      nas_real *y) {
     const nas_real *x = nas_engine_z(e, u->node, at, image);
     size_t rows = (size_t)count * u->oh * u->ow;
-    nas_gemm(rows, u->oc, u->c, (nas_matrix){x, u->c, false}, weights(e, u, false), 0, y, u->oc);
+    nas_engine_multiply(e, x, u->c, u->packed, rows, u->oc, false, y);
 }
 
 void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
                      const nas_real *g, nas_real *partial, nas_real *dx) {
     const nas_real *x = nas_engine_z(e, u->node, at, image);
     size_t rows = (size_t)count * u->oh * u->ow, c = u->c, oc = u->oc;
-    nas_gemm(c, oc, rows, (nas_matrix){x, c, true}, (nas_matrix){g, oc, false}, 1, partial, oc);
-    nas_gemm(rows, c, oc, (nas_matrix){g, oc, false}, (nas_matrix){e->turned, c, false}, 0, dx, c);
+    nas_engine_multiply_turned(e, x, c, g, rows, oc, partial);
+    nas_engine_multiply(e, g, oc, e->turned, rows, c, false, dx);
 }
 
 void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_real *sum) {
@@ -94,10 +94,10 @@ void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_r
                                   n * (double)k1[j] * (double)spread[j]);
 }
 
-void nas_expand_finish_grad(nas_engine *e, const unit *u) {
+const nas_real *nas_expand_finish_grad(nas_engine *e, const unit *u) {
     size_t c = u->c, oc = u->oc;
     const nas_real *k0 = e->bn_k, *k1 = k0 + oc, *mean_g = k0 + 3 * oc;
-    nas_real *scaled = e->turned, *constant = e->square + c * c;
+    nas_real *scaled = e->turned, *square = e->square + c * c, *constant = square + c * c;
     for (size_t i = 0; i < c; i++) {
         const nas_real *w = e->weights + u->weight.offset + i * u->weight.ld;
         double sum = 0;
@@ -107,10 +107,12 @@ void nas_expand_finish_grad(nas_engine *e, const unit *u) {
         }
         constant[i] = (nas_real)-sum;
     }
-    nas_gemm(c, c, oc, (nas_matrix){scaled, oc, false}, weights(e, u, true), 0, e->square, c);
+    nas_gemm(c, c, oc, (nas_matrix){scaled, oc, false}, weights(e, u, true), 0, square, c);
+    nas_product_pack(e->kernels, e->square, (nas_matrix){square, c, false}, NULL, c, c);
     for (size_t i = 0; i < c; i++) {
         double sum = 0;
-        for (size_t j = 0; j < c; j++) sum += (double)u->in_mean[j] * (double)e->square[j * c + i];
+        for (size_t j = 0; j < c; j++) sum += (double)u->in_mean[j] * (double)square[j * c + i];
         constant[i] -= (nas_real)sum;
     }
+    return constant;
 }

@@ -119,8 +119,7 @@ static void forward_product(nas_engine *e, int index, const group *at, double *s
         size_t rows = (size_t)count * u->oh * u->ow;
         const nas_real *x = nas_engine_input(e, u, at, i, count, true, &t);
         nas_real *y = nas_engine_y(e, index, at, i);
-        nas_gemm(rows, u->oc, u->weight.rows, (nas_matrix){x, u->weight.rows, false},
-                 (nas_matrix){e->weights + u->weight.offset, u->weight.ld, false}, 0, y, u->oc);
+        nas_engine_multiply(e, x, u->weight.rows, u->packed, rows, u->oc, false, y);
         if (sums) e->kernels->moments(sums, y, rows, u->oc);
     }
 }
@@ -167,8 +166,13 @@ static void forward_unit(nas_engine *e, int index, const group *at, double *sums
         forward_product(e, index, at, sums);
 }
 
-/* Copies the centre of a depthwise kernel, first channels, to [k * k][c]. */
+/* Packs the weights: of a depthwise kernel its centre's first channels. */
 static void pack(const nas_engine *e, const unit *u) {
+    if (u->kind != UNIT_DEPTHWISE) {
+        nas_matrix weights = {e->weights + u->weight.offset, u->weight.ld, false};
+        nas_product_pack(e->kernels, u->packed, weights, NULL, u->weight.rows, u->oc);
+        return;
+    }
     uint32_t skip = (u->full_k - u->k) / 2;
     for (uint32_t y = 0; y < u->k; y++)
         for (uint32_t x = 0; x < u->k; x++) {
@@ -209,6 +213,12 @@ typedef struct sweep {
     nas_engine *e;
     int unit;
 } sweep;
+
+static void pack_chunk(void *context, int chunk, int thread) {
+    const sweep *s = context;
+    (void)thread;
+    for (int i = chunk; i < s->e->n_units; i += NAS_CHUNKS) pack(s->e, &s->e->units[i]);
+}
 
 static void sweep_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
@@ -251,10 +261,9 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
     e->fixed = how->stats;
     e->n_images = 0;
     for (uint32_t i = 0; i < n_inputs; i++) e->n_images += inputs[i].n;
-    for (int i = 0; i < e->n_units; i++)
-        if (e->units[i].kind == UNIT_DEPTHWISE) pack(e, &e->units[i]);
     /* The direction alternates: a sweep starts with what the one before left in cache. */
     sweep s = {e, 0};
+    nas_parallel(e->pool, NAS_CHUNKS, false, pack_chunk, &s);
     if (how->stats) {
         use_fixed_stats(e, how->stats);
         nas_parallel(e->pool, NAS_CHUNKS, false, infer_chunk, &s);
