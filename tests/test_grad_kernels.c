@@ -27,6 +27,7 @@ static void depthwise_is_that_of_plain_loops(void **state) {
 static void products_are_those_of_plain_loops(void **state) {
     (void)state;
     check_all_products();
+    check_all_multiplies();
 }
 
 /* Batch norm of y [rows][c] by its own statistics, as bn_grad's k: dy = k0 g + k1 y + k2. */

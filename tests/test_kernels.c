@@ -22,6 +22,7 @@ static void depthwise_is_that_of_plain_loops(void **state) {
 static void products_are_those_of_plain_loops(void **state) {
     (void)state;
     check_all_products();
+    check_all_multiplies();
 }
 
 static void environment_picks_the_set(void **state) {

@@ -23,6 +23,21 @@ typedef struct nas_depthwise {
     size_t h, w, oh, ow, c, k, stride;
 } nas_depthwise;
 
+/* Memory that is needed soon, which a product fetches while it computes. */
+typedef struct nas_ahead {
+    struct {
+        const char *at, *end;
+    } part[4];
+    size_t n; /* parts left, the last of them first */
+} nas_ahead;
+
+static inline void nas_ahead_add(nas_ahead *ahead, const nas_real *values, size_t n) {
+    const char *at = (const char *)values;
+    if (ahead->n == sizeof ahead->part / sizeof *ahead->part || n == 0) return;
+    ahead->part[ahead->n].at = at;
+    ahead->part[ahead->n++].end = at + n * sizeof *values;
+}
+
 /* c [m][n] = a [m][k] b [k][n], added to what is there if `add`. One of a's strides is 1. ldb = 0:
  * b is packed, its columns in blocks of nas_product_width() columns, each block [k][width]. */
 typedef struct nas_product {
@@ -34,6 +49,7 @@ typedef struct nas_product {
     nas_real *c;
     size_t ldc;
     bool add;
+    nas_ahead *ahead; /* NULL: nothing; what was fetched is taken from it */
 } nas_product;
 
 /* Columns of the block that begins at column `at`, of n columns, a multiple of 8: at most 64, and

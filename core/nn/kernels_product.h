@@ -1,11 +1,13 @@
-/* Matrix products of a few rows by up to 64 columns at a time, included by kernels.c where registers
- * are many: sums stay in them over all of k, and nothing is packed but the weights, once for many
- * products. One variable for each sum, since compilers leave an array in memory. */
+/* Matrix products of a few rows by up to 64 columns at a time, included by kernels.c where
+ * registers are many: sums stay in them over all of k, and nothing is packed but the weights, once
+ * for many products. One variable for each sum, since compilers leave an array in memory. */
 
 #define ROWS 12
 #define EACH_ROW(DO) EACH_OF_7(DO) DO(7) DO(8) DO(9) DO(10) DO(11)
 
-#define SUMS(i) vector_16 p##i = {0}, q##i = p##i, r##i = p##i, s##i = p##i; vector_8 h##i = {0};
+#define SUMS(i)                                                                                    \
+    vector_16 p##i = {0}, q##i = p##i, r##i = p##i, s##i = p##i;                                   \
+    vector_8 h##i = {0};
 #define ADD(i)                                                                                     \
     if (rows > i) {                                                                                \
         nas_real t = a[i * p->a_row];                                                              \
@@ -18,7 +20,7 @@
 #define PUT(lanes, to, sum)                                                                        \
     do {                                                                                           \
         loose_##lanes *there = (loose_##lanes *)(void *)(to);                                      \
-        *there = add ? (vector_##lanes)*there + sum : sum;                                         \
+        *there = add ? (vector_##lanes) * there + sum : sum;                                       \
     } while (0)
 #define GIVE(i)                                                                                    \
     if (rows > i) {                                                                                \
@@ -31,12 +33,33 @@
     }
 #define TAKE(lanes, from) (*(const loose_##lanes *)(const void *)(from))
 
+/* What is fetched meanwhile, a cache line with each step of k. */
+typedef struct fetch {
+    const char *at, *end;
+} fetch;
+
+INLINE fetch fetch_from(const nas_product *p) {
+    const nas_ahead *ahead = p->ahead;
+    if (!ahead || !ahead->n) return (fetch){(const char *)p->c, (const char *)p->c};
+    return (fetch){ahead->part[ahead->n - 1].at, ahead->part[ahead->n - 1].end};
+}
+
+INLINE void fetch_to(const nas_product *p, fetch soon) {
+    nas_ahead *ahead = p->ahead;
+    if (!ahead || !ahead->n) return;
+    ahead->part[ahead->n - 1].at = soon.at;
+    if (soon.at >= soon.end) ahead->n--;
+}
+
 /* `rows` rows of c from a, `wide` vectors and perhaps half of one from b, whose rows are ldb apart.
  */
 INLINE void product_block(const nas_product *p, nas_real *c, const nas_real *a, const nas_real *b,
                           size_t ldb, bool add, size_t rows, size_t wide, bool half) {
     EACH_ROW(SUMS)
+    fetch soon = fetch_from(p);
     for (size_t k = 0; k < p->k; k++, a += p->a_column, b += ldb) {
+        __builtin_prefetch(soon.at, 0, 2);
+        soon.at = soon.at < soon.end ? soon.at + 64 : soon.at;
         vector_16 b0 = {0}, b1 = b0, b2 = b0, b3 = b0;
         vector_8 b4 = {0};
         if (wide > 0) b0 = TAKE(16, b);
@@ -47,6 +70,7 @@ INLINE void product_block(const nas_product *p, nas_real *c, const nas_real *a, 
         EACH_ROW(ADD)
     }
     EACH_ROW(GIVE)
+    fetch_to(p, soon);
 }
 #undef ROWS
 #undef EACH_ROW

@@ -1,4 +1,5 @@
-/* Products of the engine's tiles: by the kernels where they have one for the shape, else by BLIS. */
+/* Products of the engine's tiles: by the kernels where they have one for the shape, else by BLIS.
+ */
 #ifndef NAS_NN_PRODUCT_H
 #define NAS_NN_PRODUCT_H
 

@@ -78,6 +78,18 @@ static void backward_gated(const sweep *s, const group *at, uint32_t image, uint
                              t->gate + i * c, t->pool_grad + i * c, NULL, sums, rows, c);
 }
 
+/* What the next tile reads, and before it what this one writes. */
+static void look_ahead(const sweep *s, const group *at, uint32_t image, uint32_t count,
+                       uint32_t most, nas_ahead *ahead) {
+    const unit *u = &s->e->units[s->unit], *under = s->under.u;
+    span next = nas_engine_next(at, image + count, most);
+    nas_engine_soon(ahead, u->g, u->values, next);
+    nas_engine_soon(ahead, u->y, u->values, next);
+    if (!under) return;
+    nas_engine_soon(ahead, under->y, under->values, next);
+    nas_engine_soon(ahead, under->g, under->values, (span){image, count});
+}
+
 static void backward_product(const sweep *s, const group *at, nas_real *partial, double *sums) {
     nas_engine *e = s->e;
     const unit *u = &e->units[s->unit];
@@ -90,9 +102,11 @@ static void backward_product(const sweep *s, const group *at, nas_real *partial,
         e->kernels->bn_grad(t.dy, u->g + i * u->values, nas_engine_y(e, s->unit, at, i), e->bn_k,
                             rows, n);
         const nas_real *x = nas_engine_input(e, u, at, i, count, false, &t);
-        nas_engine_multiply_turned(e, x, k, t.dy, rows, n, partial);
+        nas_ahead ahead = {.n = 0};
+        look_ahead(s, at, i, count, most, &ahead);
+        nas_engine_multiply_turned(e, x, k, t.dy, rows, n, partial, &ahead);
         if (u->kind == UNIT_STEM) continue;
-        nas_engine_multiply(e, t.dy, n, e->turned, rows, k, false, t.dx);
+        nas_engine_multiply(e, t.dy, n, e->turned, rows, k, false, t.dx, &ahead);
         if (u->se.c) {
             backward_gated(s, at, i, count, &t, partial + k * n, sums);
             continue;
@@ -129,15 +143,20 @@ static void backward_expanded(const sweep *s, const group *at, nas_real *partial
     uint32_t most = nas_engine_tile(u);
     for (uint32_t i = at->first; i < at->end; i += most) {
         uint32_t count = at->end - i < most ? at->end - i : most;
-        nas_expand_rows(e, wide, at, i, count, t.x);
-        nas_affine from = {t.x, e->a + wide->bn, e->b + wide->bn, wide->act};
+        nas_affine from = {nas_expand_rows(e, wide, at, i, count, true, t.x, NULL), e->a + wide->bn,
+                           e->b + wide->bn, wide->act};
         for (uint32_t j = 0; j < count; j++, from.y += wide->values)
-            e->kernels->depthwise_grad(&shape, u->g + (i + j) * u->values,
-                                       nas_engine_y(e, s->unit, at, i + j), e->bn_k, &from,
-                                       u->packed, partial, &from, NULL, t.x + j * wide->values,
-                                       sums, t.ring);
+            e->kernels->depthwise_grad(
+                &shape, u->g + (i + j) * u->values, nas_engine_y(e, s->unit, at, i + j), e->bn_k,
+                &from, u->packed, partial, &from, NULL, t.x + j * wide->values, sums, t.ring);
+        nas_ahead ahead = {.n = 0};
+        span next = nas_engine_next(at, i + count, most);
+        nas_engine_soon(&ahead, u->g, u->values, next);
+        nas_engine_soon(&ahead, u->y, u->values, next);
+        if (wide->y) nas_engine_soon(&ahead, wide->y, wide->values, next);
+        nas_engine_soon(&ahead, narrow->g, narrow->values, (span){i, count});
         nas_expand_grad(e, wide, at, i, count, t.x, partial + u->weight.rows * u->oc,
-                        narrow->g + i * narrow->values);
+                        narrow->g + i * narrow->values, &ahead);
     }
 }
 
@@ -151,10 +170,15 @@ static void backward_expand(const sweep *s, const group *at, double *sums) {
         uint32_t count = at->end - i < most ? at->end - i : most;
         size_t rows = (size_t)count * u->h * u->w;
         nas_real *g = narrow->g + i * narrow->values;
-        nas_engine_multiply(e, nas_engine_z(e, u->node, at, i), c, e->square, rows, c, true, g);
+        span next = nas_engine_next(at, i + count, most);
+        nas_ahead ahead = {.n = 0};
+        nas_engine_soon(&ahead, narrow->g, narrow->values, next);
+        nas_engine_soon(&ahead, e->nodes[u->node].z, narrow->values, next);
+        nas_engine_soon(&ahead, narrow->y, narrow->values, (span){i, count});
+        nas_engine_multiply(e, nas_engine_z(e, u->node, at, i), c, e->square, rows, c, true, g,
+                            &ahead);
         nas_affine from = nas_engine_affine(e, u->source, at, i);
-        e->kernels->act_grad(g, g, &from, e->ones, s->constant, residual_grad(s, i), sums,
-                             rows, c);
+        e->kernels->act_grad(g, g, &from, e->ones, s->constant, residual_grad(s, i), sums, rows, c);
     }
 }
 
@@ -170,7 +194,7 @@ static void sweep_chunk(void *context, int chunk, int thread) {
     if (u->expands) values = 0; /* its sums were made with those of the depthwise unit */
     memset(partial, 0, values * sizeof *partial);
     if (u->source >= 0) memset(chunk_sums(e, chunk), 0, 2 * (size_t)u->c * sizeof(double));
-    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread};
+    group at = nas_engine_group(e, chunk, s->unit % 2, thread);
     if (u->expands)
         backward_expand(s, &at, chunk_sums(e, chunk));
     else if (expanded)

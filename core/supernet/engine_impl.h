@@ -52,7 +52,7 @@ typedef struct unit {
     nas_real *y;        /* [images][values] */
     nas_real *g;        /* backward: gradient of batch norm's output, same shape */
     nas_real *packed;   /* its weights: depthwise [k * k][c], others as nas_product_pack() does */
-    bool expands;       /* expand.c's: no y, no g */
+    bool expands;       /* expand.c's: no g, and no y either where that is cheap to compute */
     nas_real *in_mean;  /* then: its inputs' mean [c], */
     nas_real *spread;   /* and their covariance times the weights [c][oc]; FORWARD: shared */
 } unit;
@@ -69,7 +69,12 @@ typedef struct linear {
 typedef struct group {
     uint32_t first, end, base, origin;
     int chunk, thread;
+    uint32_t after, after_end; /* images that the thread probably turns to next; none: 0, 0 */
 } group;
+
+typedef struct span {
+    uint32_t first, count;
+} span;
 
 /* Work memory of a tile of a unit. */
 typedef struct tile {
@@ -113,8 +118,8 @@ struct nas_engine {
     size_t partial_size;
     nas_real *scratch; /* [threads][scratch_size] */
     size_t scratch_size;
-    nas_real *turned;       /* [partial_size] the unit's weights, transposed and packed */
-    nas_real *square;       /* [square_size] of an expanding unit: [c][c] twice, then [c] */
+    nas_real *turned; /* [partial_size] the unit's weights, transposed and packed */
+    nas_real *square; /* [square_size] of an expanding unit: [c][c] twice, then [c] */
     size_t square_size;
     nas_real *dropout_mask; /* [images][last linear's in] */
 
@@ -159,19 +164,44 @@ static inline nas_real *nas_engine_z(const nas_engine *e, int node, const group 
 /* Batch norm and activation of unit `source`, seen from images [first...] of a group. */
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image);
 
+/* All images of a chunk, in a sweep over the chunks in either direction. */
+static inline group nas_engine_group(const nas_engine *e, int chunk, bool reverse, int thread) {
+    int next = reverse ? chunk - 1 : chunk + 1;
+    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread, 0, 0};
+    if (next < 0 || next >= NAS_CHUNKS) return at;
+    at.after = nas_engine_cut(e, next);
+    at.after_end = nas_engine_cut(e, next + 1);
+    return at;
+}
+
+/* The tile of at most `most` images that comes after those before `done`. */
+static inline span nas_engine_next(const group *at, uint32_t done, uint32_t most) {
+    span next = {done, at->end - done};
+    if (done == at->end) next = (span){at->after, at->after_end - at->after};
+    if (next.count > most) next.count = most;
+    return next;
+}
+
+/* Some images of an array [images][values] are needed soon. */
+static inline void nas_engine_soon(nas_ahead *ahead, const nas_real *array, size_t values,
+                                   span images) {
+    nas_ahead_add(ahead, array + images.first * values, images.count * values);
+}
+
 /* x [rows][k] times b [k][n], packed, to y or onto it. [worker] */
 static inline void nas_engine_multiply(const nas_engine *e, const nas_real *x, size_t k,
                                        const nas_real *b, size_t rows, size_t n, bool add,
-                                       nas_real *y) {
-    nas_multiply(e->kernels,
-                 &(nas_product){rows, n, k, x, k, 1, .b = b, .c = y, .ldc = n, .add = add});
+                                       nas_real *y, nas_ahead *ahead) {
+    nas_product p = {rows, n, k, x, k, 1, b, 0, y, n, add, ahead};
+    nas_multiply(e->kernels, &p);
 }
 
 /* Adds x' d to sum [k][n], for x [rows][k] and d [rows][n]. [worker] */
 static inline void nas_engine_multiply_turned(const nas_engine *e, const nas_real *x, size_t k,
                                               const nas_real *d, size_t rows, size_t n,
-                                              nas_real *sum) {
-    nas_multiply(e->kernels, &(nas_product){k, n, rows, x, 1, k, d, n, sum, n, true});
+                                              nas_real *sum, nas_ahead *ahead) {
+    nas_product p = {k, n, rows, x, 1, k, d, n, sum, n, true, ahead};
+    nas_multiply(e->kernels, &p);
 }
 
 /* The unit's input rows of `count` images for a product: a node's memory where there is one, else
@@ -183,17 +213,18 @@ const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, 
 /* expand.c, forward. A chunk's second moments of the input, and sums as in moments(); then the mean
  * and variance of the output, in_mean and spread. */
 void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
-                        nas_real *partial, double *sums);
+                        nas_real *partial, double *sums, nas_ahead *ahead);
 void nas_expand_finish(nas_engine *e, const unit *u);
 
-/* y of `count` images from `image` on. */
-void nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
-                     nas_real *y);
+/* y of `count` images from `image` on: in the unit's own memory where it has some, and then `again`
+ * finds it there, else in the memory given. */
+const nas_real *nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image,
+                                uint32_t count, bool again, nas_real *memory, nas_ahead *ahead);
 
 /* Backward, from g of a tile: adds x' g to partial [c][oc], and writes the part of dx that needs
  * no sum over the batch. e->turned holds (W diag(a))'. */
 void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
-                     const nas_real *g, nas_real *partial, nas_real *dx);
+                     const nas_real *g, nas_real *partial, nas_real *dx, nas_ahead *ahead);
 
 /* With bn_k: adds a row of the weights' gradient, for sum = that row of x' g; and computes the rest
  * of dx, x times what is packed in e->square plus a constant [c] behind it, which it returns. */

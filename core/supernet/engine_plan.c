@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Inputs of an expansion up to which it is computed again: a product of so many takes no longer
+ * than to store a value and to read it. */
+#define CHEAP_INPUTS 32
 #define TILE_BYTES (256 * 1024) /* work memory of a tile: well inside a core's L2 cache */
 
 static const nas_parameter *parameter(const nas_engine *e, const char *prefix, const char *name) {
@@ -157,10 +160,8 @@ static void keep_buffers(nas_engine *e, uint32_t images) {
     size_t inner[2] = {0, 0}, outer = 0;
     for (int i = 0; i < e->n_units; i++) {
         unit *u = &e->units[i];
-        if (u->expands)
-            u->spread = take(e, u->weight.rows * u->oc);
-        else
-            u->y = take(e, images * u->values);
+        if (u->expands) u->spread = take(e, u->weight.rows * u->oc);
+        if (!u->expands || u->c > CHEAP_INPUTS) u->y = take(e, images * u->values);
     }
     for (int i = 0; i < e->n_nodes; i++) {
         e->nodes[i].z = take(e, images * e->nodes[i].values);

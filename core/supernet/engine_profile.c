@@ -18,20 +18,36 @@ static nas_part part_of(const nas_engine *e, int index) {
     if (u->kind == UNIT_STEM) return NAS_PART_STEM;
     if (u->kind == UNIT_DEPTHWISE) return NAS_PART_DEPTHWISE;
     if (index == e->n_units - 1) return NAS_PART_HEAD;
-    return e->units[index + 1].kind == UNIT_DEPTHWISE ? NAS_PART_EXPAND : NAS_PART_PROJECT;
+    return u->expands ? NAS_PART_EXPAND : NAS_PART_PROJECT;
+}
+
+/* The expansion whose products are those of unit u's sweeps, or NULL. */
+static const unit *expansion(const unit *u) {
+    return u->source >= 0 && u[-1].expands ? u - 1 : NULL;
 }
 
 /* Of one image, forward. */
 static double unit_flops(const unit *u) {
     double taps =
         (double)u->weight.rows; /* of the depthwise kernel, or all of an output's inputs */
-    return 2 * taps * (double)u->values + 4 * (double)u->se.c * (double)u->se.r;
+    const unit *wide = expansion(u);
+    if (u->expands) return 0;
+    double macs = taps * (double)u->values + 2 * (double)u->se.c * (double)u->se.r;
+    if (wide) macs += (double)wide->weight.rows * (double)wide->values;
+    return 2 * macs;
 }
 
 /* Values of one image that a sweep reads and writes. */
 static double unit_traffic(const unit *u, bool backward) {
     double in = (double)u->h * u->w * u->c, out = (double)u->values;
     double nodes = (u->node >= 0) + (u->residual >= 0); /* it writes the one and reads the other */
+    const unit *wide = expansion(u);
+    if (u->expands) return in + (backward ? 2 * in + nodes * in : nodes * in);
+    if (wide) {
+        double kept = wide->y ? in : 0; /* what is not kept stays in cache */
+        in = (double)wide->h * wide->w * wide->c;
+        return kept + (backward ? 2 * out + 2 * in : out + in);
+    }
     if (!backward) return in + out + nodes * in;
     if (u->kind == UNIT_STEM) return in + 2 * out;
     return 2 * in + 2 * out + nodes * in; /* g and y of its own, y and g of the unit below */

@@ -20,9 +20,9 @@ static nas_matrix weights(const nas_engine *e, const unit *u, bool transposed) {
 }
 
 void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
-                        nas_real *partial, double *sums) {
+                        nas_real *partial, double *sums, nas_ahead *ahead) {
     size_t c = u->c;
-    nas_engine_multiply_turned(e, x, c, x, rows, c, partial);
+    nas_engine_multiply_turned(e, x, c, x, rows, c, partial, ahead);
     e->kernels->moments(sums, x, rows, c);
 }
 
@@ -47,12 +47,13 @@ void nas_expand_finish(nas_engine *e, const unit *u) {
     double n = (double)e->n_images * u->oh * u->ow;
     for (size_t i = 0; i < c; i++) {
         double sum = 0;
-        for (size_t chunk = 0; chunk < NAS_CHUNKS; chunk++) sum += e->sums[chunk * 2 * e->widest + i];
+        for (size_t chunk = 0; chunk < NAS_CHUNKS; chunk++)
+            sum += e->sums[chunk * 2 * e->widest + i];
         u->in_mean[i] = (nas_real)(sum / n);
     }
     double *mean = e->sums, *var = mean + oc; /* the chunks' sums are no longer needed */
     finish_covariance(e, u, mean);
-    nas_engine_multiply(e, e->square, c, u->packed, c, oc, false, u->spread);
+    nas_engine_multiply(e, e->square, c, u->packed, c, oc, false, u->spread, NULL);
     memset(mean, 0, 2 * oc * sizeof *mean);
     for (size_t i = 0; i < c; i++) {
         const nas_real *w = e->weights + u->weight.offset + i * u->weight.ld;
@@ -69,19 +70,21 @@ void nas_expand_finish(nas_engine *e, const unit *u) {
     }
 }
 
-void nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
-                     nas_real *y) {
+const nas_real *nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image,
+                                uint32_t count, bool again, nas_real *memory, nas_ahead *ahead) {
     const nas_real *x = nas_engine_z(e, u->node, at, image);
     size_t rows = (size_t)count * u->oh * u->ow;
-    nas_engine_multiply(e, x, u->c, u->packed, rows, u->oc, false, y);
+    nas_real *y = u->y ? u->y + image * u->values : memory;
+    if (!u->y || !again) nas_engine_multiply(e, x, u->c, u->packed, rows, u->oc, false, y, ahead);
+    return y;
 }
 
 void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
-                     const nas_real *g, nas_real *partial, nas_real *dx) {
+                     const nas_real *g, nas_real *partial, nas_real *dx, nas_ahead *ahead) {
     const nas_real *x = nas_engine_z(e, u->node, at, image);
     size_t rows = (size_t)count * u->oh * u->ow, c = u->c, oc = u->oc;
-    nas_engine_multiply_turned(e, x, c, g, rows, oc, partial);
-    nas_engine_multiply(e, g, oc, e->turned, rows, c, false, dx);
+    nas_engine_multiply_turned(e, x, c, g, rows, oc, partial, ahead);
+    nas_engine_multiply(e, g, oc, e->turned, rows, c, false, dx, ahead);
 }
 
 void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_real *sum) {

@@ -119,9 +119,27 @@ static void forward_product(nas_engine *e, int index, const group *at, double *s
         size_t rows = (size_t)count * u->oh * u->ow;
         const nas_real *x = nas_engine_input(e, u, at, i, count, true, &t);
         nas_real *y = nas_engine_y(e, index, at, i);
-        nas_engine_multiply(e, x, u->weight.rows, u->packed, rows, u->oc, false, y);
+        nas_ahead ahead = {.n = 0};
+        if (u->source >= 0)
+            nas_engine_soon(&ahead, nas_engine_y(e, u->source, at, at->origin), u[-1].values,
+                            nas_engine_next(at, i + count, most));
+        nas_engine_multiply(e, x, u->weight.rows, u->packed, rows, u->oc, false, y, &ahead);
         if (sums) e->kernels->moments(sums, y, rows, u->oc);
     }
+}
+
+/* The expanded rows of the tile that begins at image i, for depthwise unit `index`. */
+static const nas_real *expand_tile(nas_engine *e, int index, const group *at, uint32_t i,
+                                   uint32_t most, nas_real *memory) {
+    const unit *u = &e->units[index], *source = u - 1;
+    nas_ahead ahead = {.n = 0};
+    uint32_t count = at->end - i < most ? at->end - i : most;
+    span next = nas_engine_next(at, i + count, most);
+    const nas_real *z = nas_engine_z(e, source->node, at, at->origin);
+    nas_engine_soon(&ahead, z, e->nodes[source->node].values, next);
+    if (source->y) nas_engine_soon(&ahead, source->y, source->values, next);
+    nas_ahead_add(&ahead, nas_engine_y(e, index, at, i), count * u->values);
+    return nas_expand_rows(e, source, at, i, count, false, memory, &ahead);
 }
 
 static void forward_depthwise(nas_engine *e, int index, const group *at, double *sums) {
@@ -129,12 +147,13 @@ static void forward_depthwise(nas_engine *e, int index, const group *at, double 
     tile t = nas_engine_cut_tile(e, u, at->thread);
     uint32_t most = nas_engine_tile(u);
     nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    const nas_real *rows = NULL;
     for (uint32_t i = at->first; i < at->end; i++) {
         nas_affine from = nas_engine_affine(e, u->source, at, i);
-        uint32_t place = (i - at->first) % most, left = at->end - i;
+        uint32_t place = (i - at->first) % most;
         if (source->expands) {
-            if (place == 0) nas_expand_rows(e, source, at, i, left < most ? left : most, t.x);
-            from.y = t.x + place * source->values;
+            if (place == 0) rows = expand_tile(e, index, at, i, most, t.x);
+            from.y = rows + place * source->values;
         }
         nas_real *z = u->node >= 0 ? nas_engine_z(e, u->node, at, i) : NULL;
         const nas_real *residual = u->residual >= 0 ? nas_engine_z(e, u->residual, at, i) : NULL;
@@ -153,7 +172,14 @@ static void forward_expand(nas_engine *e, int index, const group *at, double *su
     for (uint32_t i = at->first; i < at->end; i += most) {
         uint32_t count = at->end - i < most ? at->end - i : most;
         const nas_real *x = nas_engine_input(e, u, at, i, count, true, &t);
-        if (sums) nas_expand_moments(e, u, x, (size_t)count * u->h * u->w, partial, sums);
+        nas_ahead ahead = {.n = 0};
+        span next = nas_engine_next(at, i + count, most);
+        size_t values = e->nodes[u->node].values;
+        nas_engine_soon(&ahead, nas_engine_y(e, u->source, at, at->origin), values, next);
+        nas_engine_soon(&ahead, nas_engine_z(e, u->node, at, at->origin), values, next);
+        if (u->residual >= 0)
+            nas_engine_soon(&ahead, nas_engine_z(e, u->residual, at, at->origin), values, next);
+        if (sums) nas_expand_moments(e, u, x, (size_t)count * u->h * u->w, partial, sums, &ahead);
     }
 }
 
@@ -223,7 +249,7 @@ static void pack_chunk(void *context, int chunk, int thread) {
 static void sweep_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
     nas_engine *e = s->e;
-    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread};
+    group at = nas_engine_group(e, chunk, s->unit % 2, thread);
     double *sums = e->sums + (size_t)chunk * 2 * e->widest;
     memset(sums, 0, 2 * e->units[s->unit].oc * sizeof *sums);
     forward_unit(e, s->unit, &at, sums);
@@ -231,7 +257,7 @@ static void sweep_chunk(void *context, int chunk, int thread) {
 
 static void pool_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
-    group at = {nas_engine_cut(s->e, chunk), nas_engine_cut(s->e, chunk + 1), 0, 0, chunk, thread};
+    group at = nas_engine_group(s->e, chunk, false, thread);
     nas_head_pool(s->e, &at);
 }
 
@@ -241,7 +267,7 @@ static void infer_chunk(void *context, int chunk, int thread) {
     nas_engine *e = s->e;
     uint32_t first = nas_engine_cut(e, chunk), end = nas_engine_cut(e, chunk + 1);
     for (uint32_t i = first; i < end; i++) {
-        group at = {i, i + 1, first, i, chunk, thread};
+        group at = {i, i + 1, first, i, chunk, thread, 0, 0};
         for (int u = 0; u < e->n_units; u++) forward_unit(e, u, &at, NULL);
         nas_head_pool(e, &at);
     }
@@ -272,7 +298,10 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
             double start = nas_profile_start(e);
             nas_parallel(e->pool, NAS_CHUNKS, s.unit % 2, sweep_chunk, &s);
             const unit *u = &e->units[s.unit];
-            u->expands ? nas_expand_finish(e, u) : finish_moments(e, u);
+            if (u->expands)
+                nas_expand_finish(e, u);
+            else
+                finish_moments(e, u);
             set_affine(e, u);
             nas_profile_unit(e, s.unit, false, start);
         }

@@ -107,7 +107,7 @@ static void unpool_chunk(void *context, int chunk, int thread) {
     int last = e->n_units - 1;
     const unit *u = &e->units[last];
     size_t rows = (size_t)u->oh * u->ow;
-    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread};
+    group at = nas_engine_group(e, chunk, false, thread);
     double *sums = e->sums + (size_t)chunk * 2 * e->widest;
     memset(sums, 0, 2 * u->oc * sizeof *sums);
     for (uint32_t i = at.first; i < at.end; i++) {

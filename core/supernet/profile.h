@@ -6,16 +6,17 @@
 
 typedef enum nas_part {
     NAS_PART_STEM,
-    NAS_PART_EXPAND,
-    NAS_PART_DEPTHWISE,
-    NAS_PART_PROJECT, /* with squeeze-excite */
-    NAS_PART_HEAD,    /* the last 1x1 convolution */
-    NAS_PART_LINEAR,  /* pooling and the linear layers */
+    NAS_PART_EXPAND,    /* of an expanding 1x1 convolution what is narrow: its inputs and sums */
+    NAS_PART_DEPTHWISE, /* with the products of the expansion before it */
+    NAS_PART_PROJECT,   /* with squeeze-excite */
+    NAS_PART_HEAD,      /* the last 1x1 convolution */
+    NAS_PART_LINEAR,    /* pooling and the linear layers */
     NAS_PARTS
 } nas_part;
 
 /* Each convolution with its batch norm and activation. flops: two for a multiplication and its
- * addition, of convolutions and linear layers alone. bytes: what passes over main memory if each
+ * addition, of convolutions and linear layers alone, each counted once even if it is computed
+ * again. bytes: what passes over main memory if each
  * stored activation or gradient is read or written once by each sweep that uses it, and all else
  * stays in cache. */
 typedef struct nas_work {
