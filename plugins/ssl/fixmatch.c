@@ -42,7 +42,7 @@ static int reserve(fixmatch *me, size_t classes, nas_error *err) {
                         "fixmatch: its state is of %zu classes, the run has %zu: start the run "
                         "again",
                         me->classes, classes);
-    me->p = calloc(classes, sizeof *me->p);
+    me->p = calloc(classes ? classes : 1, sizeof *me->p);
     if (!me->p) return nas_fail(err, NAS_ERR_MEMORY, "fixmatch: out of memory");
     me->classes = classes;
     return NAS_OK;
