@@ -5,6 +5,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -237,6 +238,17 @@ int nas_folder_make(const char *path, nas_error *err) {
     if (!rc) rc = make_one(copy, err);
     free(copy);
     return rc;
+}
+
+int nas_folder_lock(const char *path, int *lock, bool *got, nas_error *err) {
+    *got = true;
+    *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*lock < 0) return fail_errno(err, "open folder", path, errno);
+    if (flock(*lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return NAS_OK;
+    *got = false;
+    close(*lock);
+    *lock = -1;
+    return NAS_OK;
 }
 
 bool nas_file_exists(const char *path) {

@@ -26,6 +26,11 @@ int nas_file_replace(const char *path, nas_file_writer writer, void *context, na
 /* Makes a folder and its parents; one that exists is fine. [any] */
 int nas_folder_make(const char *path, nas_error *err);
 
+/* Keeps every other process from locking the folder until *lock is closed, or this process ends,
+ * however it ends. *got: false if another has it. Where the file system has no locks, everyone gets
+ * it. [any] */
+int nas_folder_lock(const char *path, int *lock, bool *got, nas_error *err);
+
 /* True if path names a file, folder or anything else. [any] */
 bool nas_file_exists(const char *path);
 

@@ -11,6 +11,7 @@
 #include "stages/train.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 static int search_and_report(nas_context *context, nas_evaluator *evaluator, nas_error *err) {
     size_t n = context->pipeline->n_platforms;
@@ -68,6 +69,16 @@ static int run_stages(nas_context *context, nas_error *err) {
     return rc;
 }
 
+static int run_in_directory(nas_context *context, nas_error *err) {
+    const nas_run_request *request = context->request;
+    int lock = -1;
+    int rc = nas_rundir_lock(request->out, &lock, err);
+    if (!rc) rc = nas_rundir_open(request->out, request->pipeline->resolved, request->log, err);
+    if (!rc) rc = run_stages(context, err);
+    if (lock >= 0) close(lock);
+    return rc;
+}
+
 int nas_run(const nas_run_request *request, nas_error *err) {
     nas_context *context = nas_alloc(1, sizeof *context);
     if (!context) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a run");
@@ -78,8 +89,7 @@ int nas_run(const nas_run_request *request, nas_error *err) {
         rc = nas_context_split(context, NULL, err);
         if (!rc) rc = nas_plan(context, err);
     } else if (!rc) {
-        rc = nas_rundir_open(request->out, request->pipeline->resolved, request->log, err);
-        if (!rc) rc = run_stages(context, err);
+        rc = run_in_directory(context, err);
     }
     nas_context_close(context);
     free(context);

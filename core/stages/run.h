@@ -29,7 +29,8 @@ typedef struct nas_run_request {
  * supernet is not trained again, an interrupted training goes on from its checkpoint and ends with
  * the same bits as an uninterrupted one, finished searches are read back. A directory that holds
  * the results of another pipeline is refused, unless only keys differ that came after what is kept
- * (search, score, platforms, export) or that do not change a result. Progress goes to stderr, the
+ * (search, score, platforms, export) or that do not change a result; so is one in which another run
+ * is at work. Progress goes to stderr, the
  * result of the last stage to stdout.
  * NAS_ERR_INTERRUPTED: stopped by *stop, and saved; NAS_ERR_INFEASIBLE: a platform's constraints
  * cannot be met. [main] */

@@ -165,10 +165,20 @@ static int settle(const rundir *dir, nas_error *err) {
     return rc;
 }
 
+int nas_rundir_lock(const char *out, int *lock, nas_error *err) {
+    bool got = false;
+    int rc = nas_folder_make(out, err);
+    if (!rc) rc = nas_folder_lock(out, lock, &got, err);
+    if (rc || got) return rc;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: another nashost is at work in this directory; wait until it has ended, or "
+                    "give another one with --out",
+                    out);
+}
+
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
-    int rc = nas_folder_make(out, err);
-    if (!rc) rc = nas_rundir_path(out, "pipeline.json", path, sizeof path, err);
+    int rc = nas_rundir_path(out, "pipeline.json", path, sizeof path, err);
     if (!rc && nas_file_exists(path)) {
         json_t *before = NULL;
         rc = nas_json_load(path, &before, err);

@@ -29,7 +29,11 @@ int nas_rundir_needs(const char *out, const char *name, const char *command, nas
 /* out/search/PLATFORM.jsonl into path [NAS_RUNDIR_PATH]. [any] */
 int nas_rundir_search(const char *out, const char *platform, char *path, nas_error *err);
 
-/* Makes the directory and writes pipeline.json, after comparing it with one that stands there
+/* Makes the directory and keeps other runs out of it until *lock is closed; fails if one is in it.
+ * [any] */
+int nas_rundir_lock(const char *out, int *lock, nas_error *err);
+
+/* Writes pipeline.json into the directory, after comparing it with one that stands there
  * already:
  *  - Where search, platforms or export differ, what they had made is removed: the searches of
  *    platforms that changed or went (all, if search differs) and family.json. The trained weights
