@@ -18,4 +18,4 @@ check "and nothing is written there" untouched
 check "a dry run may look" flock "$out" "$NASHOST" run "$dir/p.json" --out "$out" --dry-run
 check "the run goes ahead once it is free" "$NASHOST" run "$dir/p.json" --out "$out"
 check "and leaves it free" flock -n "$out" true
-[ $failed = 0 ]
+exit $failed
