@@ -1,5 +1,5 @@
 /* The whole gradient of a supernet, in double, against central finite differences of the loss. */
-#include "supernet/engine.h"
+#include "supernet/engine_impl.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -92,8 +92,8 @@ static void make_targets(trial *t, bool soft) {
     }
 }
 
-static trial open_trial(const char *hidden, uint32_t which, uint32_t n, bool soft, double dropout) {
-    trial t = {.space = small_space(hidden), .n = n};
+static trial open_trial_in(nas_space space, uint32_t which, uint32_t n, bool soft, double dropout) {
+    trial t = {.space = space, .n = n};
     t.how = (nas_forward){.dropout = dropout, .seed = 3, .step = 4, .stream = which};
     t.net = small_net(&t.space);
     t.engine = small_engine(t.net, NAS_ENGINE_TRAIN, MAX_IMAGES, SMALL_SIDE, 1);
@@ -107,6 +107,10 @@ static trial open_trial(const char *hidden, uint32_t which, uint32_t n, bool sof
     make_targets(&t, soft);
     mark_active(&t);
     return t;
+}
+
+static trial open_trial(const char *hidden, uint32_t which, uint32_t n, bool soft, double dropout) {
+    return open_trial_in(small_space(hidden), which, n, soft, dropout);
 }
 
 static void close_trial(trial *t) {
@@ -154,11 +158,11 @@ static double central(trial *t, nas_real *at, const nas_real *direction, size_t 
 
 /* The slope of the loss along direction [n], by differences alone. Where a relu's kink lies within
  * the step, steps of different sizes disagree: then a smaller one is taken. NAN: none will do. */
-static double slope(trial *t, nas_real *at, const nas_real *direction, size_t n, double unit) {
+static double slope(trial *t, nas_real *at, const nas_real *direction, size_t n, double usual) {
     double last = NAN;
     for (double step = 8e-6; step > 2e-7; step /= 4) {
         double now = central(t, at, direction, n, step);
-        if (fabs(now - last) < 3e-7 * unit + 4e-9) return now;
+        if (fabs(now - last) < 3e-7 * usual + 4e-9) return now;
         last = now;
     }
     return NAN;
@@ -168,22 +172,22 @@ typedef struct tally {
     unsigned checked, kinks;
 } tally;
 
-/* One direction in a tensor. unit: the size of slope to expect there. */
-static void check_slope(trial *t, const nas_parameter *p, const nas_real *direction, double unit,
+/* One direction in a tensor. usual: the size of slope to expect there. */
+static void check_slope(trial *t, const nas_parameter *p, const nas_real *direction, double usual,
                         tally *sum) {
     nas_real *at = t->net->weights + p->offset;
     const nas_real *gradient = t->gradient + p->offset;
     double ours = 0;
     for (size_t i = 0; i < p->count; i++) ours += gradient[i] * direction[i];
-    double theirs = slope(t, at, direction, p->count, unit);
+    double theirs = slope(t, at, direction, p->count, usual);
     sum->checked++;
     if (isnan(theirs)) {
         sum->kinks++;
         return;
     }
-    if (!(fabs(ours - theirs) < TOLERANCE * (unit + 1e-2)))
+    if (!(fabs(ours - theirs) < TOLERANCE * (usual + 1e-2)))
         fail_msg("%s: finite difference %.10g, gradient %.10g, usual size %.3g", p->name, theirs,
-                 ours, unit);
+                 ours, usual);
 }
 
 static void check_tensor(trial *t, uint32_t index, tally *sum) {
@@ -213,6 +217,14 @@ static void check_tensor(trial *t, uint32_t index, tally *sum) {
     free(direction);
 }
 
+static void check_gradient(trial *t) {
+    tally sum = {0};
+    add_gradient(t, t->net->weights, t->gradient);
+    for (uint32_t i = 0; i < t->net->n_parameters; i++) check_tensor(t, i, &sum);
+    assert_in_range(sum.checked, 60, 1000);
+    assert_in_range(sum.kinks, 0, sum.checked / 50);
+}
+
 /* The subnets have between them: no, one and two hidden layers; 1 to 18 images, more and fewer than
  * the engine's chunks; hard and soft labels; with and without dropout; both resolutions. */
 static void gradients_are_slopes(void **state) {
@@ -222,11 +234,39 @@ static void gradients_are_slopes(void **state) {
     for (uint32_t which = 0; which < SUBNETS; which++) {
         trial t = open_trial(hidden[which % 3], which, images[which % 5], which % 2,
                              which % 4 < 2 ? 0.3 : 0);
-        add_gradient(&t, t.net->weights, t.gradient);
-        tally sum = {0};
-        for (uint32_t i = 0; i < t.net->n_parameters; i++) check_tensor(&t, i, &sum);
-        assert_in_range(sum.checked, 60, 1000);
-        assert_in_range(sum.kinks, 0, sum.checked / 50);
+        check_gradient(&t);
+        close_trial(&t);
+    }
+}
+
+/* Expansions of 37 inputs, whose outputs are stored, between narrow ones, whose outputs are
+ * computed again; with and without a residual, at strides 1 and 2. */
+#define WIDE_SPACE                                                                                 \
+    "{\"name\": \"wide\", \"resolution\": [6],"                                                    \
+    " \"stem\": {\"kernel\": 3, \"stride\": 1, \"width\": 6, \"activation\": \"relu\"},"           \
+    " \"stages\": ["                                                                               \
+    "  {\"width\": [37], \"stride\": 1, \"depth\": [2], \"kernel\": [3], \"expand\": [2],"         \
+    "   \"squeeze_excite\": false, \"activation\": \"h-swish\"},"                                  \
+    "  {\"width\": [9], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3], \"expand\": [2, 3],"    \
+    "   \"squeeze_excite\": true, \"activation\": \"h-swish\"}],"                                  \
+    " \"head\": {\"width\": 11, \"activation\": \"h-swish\", \"hidden\": [],"                      \
+    "            \"hidden_activation\": \"h-swish\"}}"
+
+static void gradients_of_stored_expansions(void **state) {
+    (void)state;
+    static const uint32_t images[] = {5, 2};
+    for (uint32_t which = 0; which < 2; which++) {
+        nas_space space = small_parse(WIDE_SPACE, SMALL_CHANNELS, SMALL_CLASSES);
+        trial t = open_trial_in(space, which, images[which], which, 0);
+        int stored = 0, computed = 0;
+        for (int i = 0; i < t.engine->n_units; i++) {
+            const unit *u = &t.engine->units[i];
+            stored += u->expands && u->y;
+            computed += u->expands && !u->y;
+        }
+        assert_int_equal(stored, 2);
+        assert_int_equal(computed, which ? 1 : 2);
+        check_gradient(&t);
         close_trial(&t);
     }
 }
@@ -271,6 +311,7 @@ static void gradients_add_up(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_slopes),
+        cmocka_unit_test(gradients_of_stored_expansions),
         cmocka_unit_test(other_weights_play_no_part),
         cmocka_unit_test(gradients_add_up),
     };

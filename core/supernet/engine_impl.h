@@ -7,7 +7,8 @@
  * are added up. Backward does the same in reverse: a sweep turns g, the gradient with respect to
  * batch norm's output, into the unit's weight gradient and into g of the unit below.
  *
- * The y and g of an expanding 1x1 convolution, the widest of all, are never stored: expand.c. */
+ * Of an expanding 1x1 convolution, the widest of all, g is never stored, and y only where it is
+ * dear to compute again: expand.c. */
 #ifndef NAS_SUPERNET_ENGINE_IMPL_H
 #define NAS_SUPERNET_ENGINE_IMPL_H
 

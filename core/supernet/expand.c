@@ -1,7 +1,7 @@
 /* Expanding 1x1 convolutions, y = x W with x [rows][c] narrow and y [rows][oc] wide. y is computed
  * for a few images at a time, in cache, where the depthwise convolution behind it or its gradient
- * needs it, and so is g. Batch norm's sums over the whole batch come from x instead: with m the
- * mean of x, C its covariance, n rows,
+ * needs it (once, and stored, where it is dear to compute), and so is g. Batch norm's sums over the
+ * whole batch come from x instead: with m the mean of x, C its covariance, n rows,
  *
  *     mean = m W,   var_j = w_j' C w_j,
  *
