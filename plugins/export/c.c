@@ -546,7 +546,6 @@ static const void *extension(void *self, const char *id) {
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host;
     const char *prefix = ((const c_config *)config)->prefix;
     bool good = isalpha((unsigned char)*prefix) && strlen(prefix) < 32;
     for (const char *c = prefix; *c; c++) good = good && (isalnum((unsigned char)*c) || *c == '_');
@@ -555,12 +554,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
                         "option \"prefix\": expected a C identifier of 1 to 31 characters that "
                         "begins with a letter, found \"%.60s\"",
                         prefix);
-    *self = (void *)(uintptr_t)config; /* it lives until destroy returns */
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
+    return nas_plain_create(host, config, self, err);
 }
 
 static const nas_export_api api = {.size = sizeof api, .extension = "c", .write = write_network};
@@ -580,7 +574,7 @@ static const nas_plugin plugin = {
     .option_size = sizeof(nas_option),
     .config_size = sizeof(c_config),
     .create = create,
-    .destroy = destroy,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
     .extension = extension,
 };

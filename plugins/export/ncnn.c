@@ -236,17 +236,6 @@ static int write_two(void *self, const nas_network *network, const char *path, c
     return rc;
 }
 
-/* Without options an instance has nothing to hold. */
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)config, (void)err;
-    *self = (void *)(uintptr_t)host;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
 static const nas_export_api api = {.size = sizeof api,
                                    .extension = "param",
                                    .write = write_one,
@@ -265,8 +254,8 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure",
     .option_size = sizeof(nas_option),
-    .create = create,
-    .destroy = destroy,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
 };
 

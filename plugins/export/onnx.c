@@ -533,16 +533,6 @@ static int write_network(void *self, const nas_network *network, const char *pat
     return rc;
 }
 
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host, (void)err;
-    *self = (void *)(uintptr_t)config; /* it lives until destroy returns */
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
 static const void *extension(void *self, const char *id) {
     static const nas_int8_api int8 = {sizeof int8};
     const onnx_config *config = self;
@@ -565,8 +555,8 @@ static const nas_plugin plugin = {
     .options = options,
     .option_size = sizeof(nas_option),
     .config_size = sizeof(onnx_config),
-    .create = create,
-    .destroy = destroy,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
     .extension = extension,
 };

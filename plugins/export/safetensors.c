@@ -151,17 +151,6 @@ static int write_network(void *self, const nas_network *network, const char *pat
     return rc;
 }
 
-/* Without options an instance has nothing to hold. */
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)config, (void)err;
-    *self = (void *)(uintptr_t)host;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
 static const nas_export_api api = {
     .size = sizeof api, .extension = "safetensors", .write = write_network};
 
@@ -177,8 +166,8 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://github.com/huggingface/safetensors",
     .option_size = sizeof(nas_option),
-    .create = create,
-    .destroy = destroy,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
 };
 

@@ -46,15 +46,6 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     return nas_total_loss(result, weight, rows ? sum / (double)rows : 0, err);
 }
 
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host;
-    mean_teacher *me = malloc(sizeof *me);
-    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "mean_teacher: out of memory");
-    *me = *(const mean_teacher *)config;
-    *self = me;
-    return NAS_OK;
-}
-
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
@@ -71,8 +62,8 @@ static const nas_plugin plugin = {
     .options = options,
     .option_size = sizeof(nas_option),
     .config_size = sizeof(mean_teacher),
-    .create = create,
-    .destroy = free,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
 };
 

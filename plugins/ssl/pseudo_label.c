@@ -1,7 +1,6 @@
 /* Pseudo-Label (Lee, 2013): the network's own class on a weak view is its label on that same view,
  * with a weight that grows; later practice keeps only those above a threshold. */
 #include <nashost/logits.h>
-#include <stdlib.h>
 
 typedef struct pseudo_label {
     double threshold, weight, ramp;
@@ -38,15 +37,6 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     return nas_total_loss(result, weight, nas_pseudo_label_term(batch, result, 0, weight), err);
 }
 
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host;
-    pseudo_label *me = malloc(sizeof *me);
-    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "pseudo_label: out of memory");
-    *me = *(const pseudo_label *)config;
-    *self = me;
-    return NAS_OK;
-}
-
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
@@ -63,8 +53,8 @@ static const nas_plugin plugin = {
     .options = options,
     .option_size = sizeof(nas_option),
     .config_size = sizeof(pseudo_label),
-    .create = create,
-    .destroy = free,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
 };
 

@@ -15,17 +15,6 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     return rc ? rc : nas_total_loss(result, 0, 0, err);
 }
 
-/* There is nothing to keep, so the instance is the host's own handle. */
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)config, (void)err;
-    *self = (void *)(uintptr_t)host;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
@@ -40,8 +29,8 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1512.00567",
     .option_size = sizeof(nas_option),
-    .create = create,
-    .destroy = destroy,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
 };
 

@@ -47,15 +47,6 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     return nas_total_loss(result, me->weight, rows ? sum / (double)rows : 0, err);
 }
 
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host;
-    uda *me = malloc(sizeof *me);
-    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "uda: out of memory");
-    *me = *(const uda *)config;
-    *self = me;
-    return NAS_OK;
-}
-
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
@@ -72,8 +63,8 @@ static const nas_plugin plugin = {
     .options = options,
     .option_size = sizeof(nas_option),
     .config_size = sizeof(uda),
-    .create = create,
-    .destroy = free,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
 };
 

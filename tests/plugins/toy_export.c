@@ -35,16 +35,6 @@ static int write_file(void *self, const nas_network *network, const char *path, 
     return fclose(file) ? nas_fail(err, NAS_ERR_IO, "%s: cannot be written", path) : NAS_OK;
 }
 
-static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    (void)host, (void)err;
-    *self = (void *)(uintptr_t)config;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    (void)self;
-}
-
 static const void *extension(void *self, const char *id) {
     static const nas_int8_api int8 = {sizeof int8};
     const toy_config *config = self;
@@ -67,8 +57,8 @@ static const nas_plugin plugin = {
     .options = options,
     .option_size = sizeof(nas_option),
     .config_size = sizeof(toy_config),
-    .create = create,
-    .destroy = destroy,
+    .create = nas_plain_create,
+    .destroy = nas_plain_destroy,
     .vtable = &api,
     .extension = extension,
 };

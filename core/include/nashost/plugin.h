@@ -144,6 +144,20 @@ typedef struct nas_plugin {
     const void *(*extension)(void *self, const char *id);
 } nas_plugin;
 
+/* A create() for plugins that keep nothing but their options: the instance is the configuration,
+ * which nobody writes to. [main] */
+static inline int nas_plain_create(const nas_host *host, const void *config, void **self,
+                                   nas_error *err) {
+    (void)host, (void)err;
+    *self = (void *)(uintptr_t)config;
+    return NAS_OK;
+}
+
+/* Its destroy(). [main] */
+static inline void nas_plain_destroy(void *self) {
+    (void)self;
+}
+
 /* The exported symbol. Returns the address of a constant; does nothing else. */
 #define NAS_ENTRY_SYMBOL "nas_plugin_entry"
 NAS_EXPORT const nas_plugin *nas_plugin_entry(void);

@@ -89,20 +89,6 @@ static inline int nas_proxy_gradients(const nas_proxy_labelled *options, const n
     return nas_probe_run(subnet, &probe, err);
 }
 
-/* A create(): the instance is its configuration, which the host keeps; score() does not write to
- * it. [main] */
-static inline int nas_proxy_create(const nas_host *host, const void *config, void **self,
-                                   nas_error *err) {
-    (void)host, (void)err;
-    *self = (void *)(uintptr_t)config;
-    return NAS_OK;
-}
-
-/* Its destroy(). [main] */
-static inline void nas_proxy_destroy(void *self) {
-    (void)self;
-}
-
 /* A start() that needs nothing of the largest subnet. [main] */
 static inline int nas_proxy_start(void *self, const nas_subnet *largest, nas_error *err) {
     (void)self, (void)largest, (void)err;
@@ -115,7 +101,7 @@ static inline int nas_proxy_start(void *self, const nas_subnet *largest, nas_err
 #define NAS_PROXY(score)                                                                           \
     .magic = NAS_MAGIC, .size = sizeof(nas_plugin), .abi_major = NAS_ABI_MAJOR,                    \
     .abi_minor = NAS_ABI_MINOR, .kind = NAS_KIND_SCORE, .option_size = sizeof(nas_option),         \
-    .create = nas_proxy_create, .destroy = nas_proxy_destroy, .vtable = &(const nas_score_api) {   \
+    .create = nas_plain_create, .destroy = nas_plain_destroy, .vtable = &(const nas_score_api) {   \
         sizeof(nas_score_api), nas_proxy_start, score                                              \
     }
 
