@@ -111,7 +111,8 @@ static inline void test_state_refuses_damage(void **state) {
     static const struct {
         size_t offset;
         const char *word;
-    } spots[] = {{0, "found one of"}, {32, "version"}, {40, ""}, {46, "damaged"}, {54, "damaged"}};
+    } spots[] = {{0, "found one of"}, {32, "version"}, {40, ""},
+                 {46, "damaged"},     {48, ""},        {54, "damaged"}};
     for (size_t i = 0; i < sizeof spots / sizeof *spots; i++) {
         bad[spots[i].offset] ^= 1;
         refused(s, bad, bytes, spots[i].word);
@@ -119,6 +120,19 @@ static inline void test_state_refuses_damage(void **state) {
     }
     assert_int_equal(s->state->load(s->self, bad, bytes, &s->err), NAS_OK);
     free(buffer), free(bad);
+    step_close(s);
+}
+
+/* No classes are a fresh start, and a fresh start has nothing else. */
+static inline void test_state_of_no_classes(void **state) {
+    (void)state;
+    step *s = STATE_OPEN(1);
+    size_t bytes;
+    char *buffer = saved(s, &bytes);
+    assert_int_equal(bytes, sizeof(nas_state_header));
+    buffer[offsetof(nas_state_header, lengths[1])] = 1;
+    refused(s, buffer, bytes, "expected no second length, found 1");
+    free(buffer);
     step_close(s);
 }
 
@@ -135,7 +149,8 @@ static inline void test_state_of_other_classes(void **state) {
 }
 
 #define STATE_TESTS                                                                                \
-    cmocka_unit_test(test_state_round_trip), cmocka_unit_test(test_state_of_a_fresh_instance),     \
+    cmocka_unit_test(test_state_of_no_classes), cmocka_unit_test(test_state_round_trip),           \
+        cmocka_unit_test(test_state_of_a_fresh_instance),                                          \
         cmocka_unit_test(test_state_changes_once_a_step),                                          \
         cmocka_unit_test(test_state_refuses_damage), cmocka_unit_test(test_state_of_other_classes)
 

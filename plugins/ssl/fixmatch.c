@@ -4,18 +4,16 @@
  * first scaled so that, on average, all classes are equally likely. */
 #include <nashost/logits.h>
 #include <nashost/state.h>
-#include <stdlib.h>
 
 typedef struct fixmatch_config {
     double threshold, weight, momentum;
     bool align;
 } fixmatch_config;
 
-typedef struct fixmatch {
-    fixmatch_config config;
-    size_t classes; /* 0 before the first aligned step */
-    double *p;      /* [classes] running mean of the teacher's probabilities */
-} fixmatch;
+/* State: the running mean [classes] of the teacher's probabilities, from the first aligned step on.
+ */
+static const nas_state_layout layout = {
+    .id = "fixmatch", .version = 1, .each = {sizeof(double)}, .counted = {"classes"}};
 
 static const nas_option options[] = {
     {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(fixmatch_config, threshold), 0, 1, NULL,
@@ -35,101 +33,38 @@ static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
     return NAS_OK;
 }
 
-static int reserve(fixmatch *me, size_t classes, nas_error *err) {
-    if (me->classes == classes) return NAS_OK;
-    if (me->classes)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "fixmatch: its state is of %zu classes, the run has %zu: start the run "
-                        "again",
-                        me->classes, classes);
-    me->p = calloc(classes ? classes : 1, sizeof *me->p);
-    if (!me->p) return nas_fail(err, NAS_ERR_MEMORY, "fixmatch: out of memory");
-    me->classes = classes;
-    return NAS_OK;
-}
-
 /* The first batch's mean, then the running one. */
-static int update_mean(fixmatch *me, const nas_ssl_batch *batch, nas_error *err) {
-    double keep = me->classes ? me->config.momentum : 0;
-    int rc = reserve(me, batch->classes, err);
+static int update_mean(nas_state *state, const nas_ssl_batch *batch, nas_error *err) {
+    const fixmatch_config *config = state->config;
+    double keep = state->block ? config->momentum : 0;
+    int rc = nas_state_reserve(state, batch->classes, 0, err);
     if (!rc)
         nas_running_mean(batch->teacher[NAS_VIEW_WEAK], batch->unlabelled, batch->classes, keep,
-                         me->p);
+                         state->block);
     return rc;
 }
 
 static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
-    fixmatch *me = self;
+    nas_state *state = self;
+    const fixmatch_config *config = state->config;
     int rc = nas_labelled_term(batch, result, err);
-    bool align = me->config.align && batch->unlabelled;
-    if (!rc && align && (batch->subnet == 0 || !me->classes)) rc = update_mean(me, batch, err);
+    bool align = config->align && batch->unlabelled;
+    if (!rc && align && (batch->subnet == 0 || !state->block)) rc = update_mean(state, batch, err);
     if (rc) return rc;
     const float *teacher = batch->teacher[NAS_VIEW_WEAK];
     for (size_t i = 0, n = batch->classes; i < batch->unlabelled; i++, teacher += n) {
         int32_t *label = &result->pseudo_labels[i];
-        double sure = align ? nas_aligned_confidence(teacher, n, me->p, label)
+        double sure = align ? nas_aligned_confidence(teacher, n, state->block, label)
                             : nas_confidence(teacher, n, label);
-        result->weights[i] = sure >= me->config.threshold ? 1 : 0;
+        result->weights[i] = sure >= config->threshold ? 1 : 0;
     }
-    double weight = me->config.weight;
-    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, weight);
-    return nas_total_loss(result, weight, term, err);
-}
-
-/* State: header with the number of classes, then p [classes]. */
-enum { STATE_VERSION = 1 };
-
-static size_t state_bytes(void *self) {
-    const fixmatch *me = self;
-    return sizeof(nas_state_header) + me->classes * sizeof(double);
-}
-
-static int state_save(void *self, void *buffer, nas_error *err) {
-    (void)err;
-    const fixmatch *me = self;
-    void *at = nas_state_put_header(buffer, "fixmatch", STATE_VERSION, me->classes, 0);
-    if (me->classes) memcpy(at, me->p, me->classes * sizeof *me->p);
-    return NAS_OK;
-}
-
-static int state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
-    fixmatch *me = self;
-    nas_state_header header = {0};
-    int rc = nas_state_get_header(buffer, bytes, "fixmatch", STATE_VERSION, &header, err);
-    if (rc) return rc;
-    size_t classes = (size_t)header.lengths[0];
-    rc = nas_state_check_bytes(sizeof header + classes * sizeof *me->p, bytes, "fixmatch", err);
-    if (rc) return rc;
-    free(me->p);
-    me->p = NULL, me->classes = 0;
-    if (!classes) return NAS_OK;
-    rc = reserve(me, classes, err);
-    if (rc) return rc;
-    memcpy(me->p, (const char *)buffer + sizeof header, classes * sizeof *me->p);
-    return NAS_OK;
-}
-
-static const nas_state_api state_api = {sizeof state_api, state_bytes, state_save, state_load};
-
-static const void *extension(void *self, const char *id) {
-    (void)self;
-    return strcmp(id, NAS_EXT_STATE) == 0 ? &state_api : NULL;
+    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, config->weight);
+    return nas_total_loss(result, config->weight, term, err);
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
     (void)host;
-    fixmatch *me = calloc(1, sizeof *me);
-    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "fixmatch: out of memory");
-    me->config = *(const fixmatch_config *)config;
-    *self = me;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    fixmatch *me = self;
-    if (!me) return;
-    free(me->p);
-    free(me);
+    return nas_state_create(&layout, config, self, err);
 }
 
 static const nas_ssl_api api = {sizeof api, plan, loss};
@@ -149,9 +84,9 @@ static const nas_plugin plugin = {
     .option_size = sizeof(nas_option),
     .config_size = sizeof(fixmatch_config),
     .create = create,
-    .destroy = destroy,
+    .destroy = nas_state_destroy,
     .vtable = &api,
-    .extension = extension,
+    .extension = nas_state_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -9,13 +9,18 @@ typedef struct freematch_config {
     double momentum, weight, fairness;
 } freematch_config;
 
-/* The running means start at 1 / classes. */
+/* Running means, which start at 1 / classes. */
 typedef struct freematch {
-    freematch_config config;
-    size_t classes; /* 0 before the first step */
-    double *stats;  /* tau, p [classes], h [classes]: the teacher's largest probability, its
-                       probability of each class, how often each class is its largest */
+    double tau; /* the teacher's largest probability */
+    double p[]; /* [classes] its probability of each class; then h [classes]: how often each class
+                   is its largest */
 } freematch;
+
+static const nas_state_layout layout = {.id = "freematch",
+                                        .version = 1,
+                                        .bytes = sizeof(freematch),
+                                        .each = {2 * sizeof(double)},
+                                        .counted = {"classes"}};
 
 static const nas_option options[] = {
     {"momentum", NAS_TYPE_FLOAT, "0.999", offsetof(freematch_config, momentum), 0, 1, NULL,
@@ -33,50 +38,43 @@ static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
     return NAS_OK;
 }
 
-static size_t count(size_t classes) {
-    return classes ? 1 + 2 * classes : 0;
-}
-
-static int reserve(freematch *me, size_t classes, nas_error *err) {
-    if (me->classes == classes) return NAS_OK;
-    if (me->classes)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "freematch: its state is of %zu classes, the run has %zu: start the run "
-                        "again",
-                        me->classes, classes);
-    me->stats = malloc(count(classes) * sizeof *me->stats);
-    if (!me->stats) return nas_fail(err, NAS_ERR_MEMORY, "freematch: out of memory");
-    for (size_t i = 0; i < count(classes); i++) me->stats[i] = 1 / (double)classes;
-    me->classes = classes;
+static int reserve(nas_state *state, size_t classes, nas_error *err) {
+    bool fresh = !state->block;
+    int rc = nas_state_reserve(state, classes, 0, err);
+    if (rc || !fresh) return rc;
+    freematch *me = state->block;
+    me->tau = 1 / (double)classes;
+    for (size_t i = 0; i < 2 * classes; i++) me->p[i] = 1 / (double)classes;
     return NAS_OK;
 }
 
 /* Adds (1 - momentum) of this batch's means to the running ones. */
-static void update_stats(freematch *me, const nas_ssl_batch *batch) {
+static void update_means(freematch *me, const nas_ssl_batch *batch, double momentum) {
     size_t n = batch->classes, rows = batch->unlabelled;
-    double *tau = me->stats, *p = tau + 1, *h = p + n;
-    double share = rows ? (1 - me->config.momentum) / (double)rows : 0;
-    for (size_t i = 0; rows && i < count(n); i++) me->stats[i] *= me->config.momentum;
+    if (!rows) return;
+    double *h = me->p + n, share = (1 - momentum) / (double)rows;
+    me->tau *= momentum;
+    for (size_t i = 0; i < 2 * n; i++) me->p[i] *= momentum;
     for (size_t i = 0; i < rows; i++) {
         const float *logits = batch->teacher[NAS_VIEW_WEAK] + i * n;
         size_t best = nas_argmax(logits, n);
         double lse = nas_log_sum_exp(logits, n);
-        for (size_t c = 0; c < n; c++) p[c] += share * exp((double)logits[c] - lse);
-        *tau += share * exp((double)logits[best] - lse);
+        for (size_t c = 0; c < n; c++) me->p[c] += share * exp((double)logits[c] - lse);
+        me->tau += share * exp((double)logits[best] - lse);
         h[best] += share;
     }
 }
 
 /* tau_c = tau p_c / max p. */
 static void set_weights(const freematch *me, const nas_ssl_batch *batch, nas_ssl_result *result) {
-    const double *p = me->stats + 1;
+    size_t n = batch->classes;
     double most = 0;
-    for (size_t c = 0; c < me->classes; c++) most = p[c] > most ? p[c] : most;
-    for (size_t i = 0, n = batch->classes; i < batch->unlabelled; i++) {
+    for (size_t c = 0; c < n; c++) most = me->p[c] > most ? me->p[c] : most;
+    for (size_t i = 0; i < batch->unlabelled; i++) {
         int32_t label;
         double sure = nas_confidence(batch->teacher[NAS_VIEW_WEAK] + i * n, n, &label);
         result->pseudo_labels[i] = label;
-        result->weights[i] = sure >= me->stats[0] * p[label] / most ? 1 : 0;
+        result->weights[i] = sure >= me->tau * me->p[label] / most ? 1 : 0;
     }
 }
 
@@ -115,7 +113,7 @@ static double fairness(const freematch *me, const nas_ssl_batch *batch, nas_ssl_
     double *inverse = work, *q = work + n, *slope = work + 2 * n, sum;
     size_t used = student_means(batch, result->weights, inverse, q, &sum);
     if (!used) return 0;
-    const double *p = me->stats + 1, *h = p + n;
+    const double *p = me->p, *h = p + n;
     double loss_sum = 0, mass = 0, present = 0;
     for (size_t c = 0; c < n; c++) mass += h[c] > 0 ? p[c] / h[c] : 0;
     for (size_t c = 0; c < n; c++) {
@@ -140,81 +138,30 @@ static double fairness(const freematch *me, const nas_ssl_batch *batch, nas_ssl_
 }
 
 static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
-    freematch *me = self;
+    nas_state *state = self;
+    const freematch_config *config = state->config;
     int rc = nas_labelled_term(batch, result, err);
-    if (!rc) rc = reserve(me, batch->classes, err);
+    if (!rc) rc = reserve(state, batch->classes, err);
     if (rc) return rc;
-    if (batch->subnet == 0) update_stats(me, batch);
+    freematch *me = state->block;
+    if (batch->subnet == 0) update_means(me, batch, config->momentum);
     set_weights(me, batch, result);
-    double *work = calloc(me->classes ? me->classes : 1, 3 * sizeof *work);
+    double *work = calloc(batch->classes + 1u, 3 * sizeof *work);
     if (!work) return nas_fail(err, NAS_ERR_MEMORY, "freematch: out of memory");
-    double fair = fairness(me, batch, result, me->config.fairness, work);
+    double fair = fairness(me, batch, result, config->fairness, work);
     free(work);
-    double weight = me->config.weight;
-    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, weight);
+    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, config->weight);
     result->n_metrics = 2;
     result->metrics[0].name = "threshold";
-    result->metrics[0].value = me->stats[0];
+    result->metrics[0].value = me->tau;
     result->metrics[1].name = "fairness";
     result->metrics[1].value = fair;
-    return nas_total_loss(result, 1, weight * term + me->config.fairness * fair, err);
-}
-
-/* State: header with the number of classes, then the statistics, tau, p [classes], h [classes]. */
-enum { STATE_VERSION = 1 };
-
-static size_t state_bytes(void *self) {
-    const freematch *me = self;
-    return sizeof(nas_state_header) + count(me->classes) * sizeof(double);
-}
-
-static int state_save(void *self, void *buffer, nas_error *err) {
-    (void)err;
-    const freematch *me = self;
-    void *at = nas_state_put_header(buffer, "freematch", STATE_VERSION, me->classes, 0);
-    if (me->classes) memcpy(at, me->stats, count(me->classes) * sizeof(double));
-    return NAS_OK;
-}
-
-static int state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
-    freematch *me = self;
-    nas_state_header header = {0};
-    int rc = nas_state_get_header(buffer, bytes, "freematch", STATE_VERSION, &header, err);
-    if (rc) return rc;
-    size_t classes = (size_t)header.lengths[0];
-    size_t expected = sizeof header + count(classes) * sizeof(double);
-    rc = nas_state_check_bytes(expected, bytes, "freematch", err);
-    if (rc) return rc;
-    free(me->stats);
-    me->stats = NULL, me->classes = 0;
-    if (!classes) return NAS_OK;
-    rc = reserve(me, classes, err);
-    if (rc) return rc;
-    memcpy(me->stats, (const char *)buffer + sizeof header, count(classes) * sizeof(double));
-    return NAS_OK;
-}
-
-static const nas_state_api state_api = {sizeof state_api, state_bytes, state_save, state_load};
-
-static const void *extension(void *self, const char *id) {
-    (void)self;
-    return strcmp(id, NAS_EXT_STATE) == 0 ? &state_api : NULL;
+    return nas_total_loss(result, 1, config->weight * term + config->fairness * fair, err);
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
     (void)host;
-    freematch *me = calloc(1, sizeof *me);
-    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "freematch: out of memory");
-    me->config = *(const freematch_config *)config;
-    *self = me;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    freematch *me = self;
-    if (!me) return;
-    free(me->stats);
-    free(me);
+    return nas_state_create(&layout, config, self, err);
 }
 
 static const nas_ssl_api api = {sizeof api, plan, loss};
@@ -234,9 +181,9 @@ static const nas_plugin plugin = {
     .option_size = sizeof(nas_option),
     .config_size = sizeof(freematch_config),
     .create = create,
-    .destroy = destroy,
+    .destroy = nas_state_destroy,
     .vtable = &api,
-    .extension = extension,
+    .extension = nas_state_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -3,21 +3,22 @@
  * aligned to uniform classes, the label is not. */
 #include <nashost/logits.h>
 #include <nashost/state.h>
-#include <stdlib.h>
 
 typedef struct softmatch_config {
     double momentum, sigmas, weight;
 } softmatch_config;
 
 typedef struct softmatch {
-    softmatch_config config;
-    size_t classes; /* 0 before the first step */
-    double *stats;  /* seen, mu, variance, p [classes]: 1 after the first batch; running mean and
-                       variance of the largest aligned probability; running mean of the teacher's
-                       probabilities */
+    double seen;         /* 1 after the first batch */
+    double mu, variance; /* running, of the largest aligned probability */
+    double p[];          /* [classes] running mean of the teacher's probabilities */
 } softmatch;
 
-enum { SEEN, MU, VARIANCE, P }; /* in stats */
+static const nas_state_layout layout = {.id = "softmatch",
+                                        .version = 1,
+                                        .bytes = sizeof(softmatch),
+                                        .each = {sizeof(double)},
+                                        .counted = {"classes"}};
 
 static const nas_option options[] = {
     {"momentum", NAS_TYPE_FLOAT, "0.999", offsetof(softmatch_config, momentum), 0, 1, NULL,
@@ -35,140 +36,77 @@ static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
     return NAS_OK;
 }
 
-static size_t count(size_t classes) {
-    return classes ? P + classes : 0;
-}
-
-static int reserve(softmatch *me, size_t classes, nas_error *err) {
-    if (me->classes == classes) return NAS_OK;
-    if (me->classes)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "softmatch: its state is of %zu classes, the run has %zu: start the run "
-                        "again",
-                        me->classes, classes);
-    me->stats = malloc(count(classes) * sizeof *me->stats);
-    if (!me->stats) return nas_fail(err, NAS_ERR_MEMORY, "softmatch: out of memory");
-    me->stats[SEEN] = 0;
-    me->stats[MU] = 1 / (double)classes;
-    me->stats[VARIANCE] = 1;
-    for (size_t c = 0; c < classes; c++) me->stats[P + c] = 1 / (double)classes;
-    me->classes = classes;
+static int reserve(nas_state *state, size_t classes, nas_error *err) {
+    bool fresh = !state->block;
+    int rc = nas_state_reserve(state, classes, 0, err);
+    if (rc || !fresh) return rc;
+    softmatch *me = state->block;
+    me->mu = 1 / (double)classes;
+    me->variance = 1;
+    for (size_t c = 0; c < classes; c++) me->p[c] = 1 / (double)classes;
     return NAS_OK;
 }
 
 /* p: the first batch's mean probabilities, then the running mean of the batches'. */
-static void update_classes(softmatch *me, const nas_ssl_batch *batch) {
-    double keep = me->stats[SEEN] > 0 ? me->config.momentum : 0;
-    nas_running_mean(batch->teacher[NAS_VIEW_WEAK], batch->unlabelled, batch->classes, keep,
-                     me->stats + P);
-    me->stats[SEEN] = 1;
+static void update_classes(softmatch *me, const nas_ssl_batch *batch, double momentum) {
+    double keep = me->seen > 0 ? momentum : 0;
+    nas_running_mean(batch->teacher[NAS_VIEW_WEAK], batch->unlabelled, batch->classes, keep, me->p);
+    me->seen = 1;
 }
 
-static double aligned_confidence(const softmatch *me, const float *logits) {
-    return nas_aligned_confidence(logits, me->classes, me->stats + P, NULL);
+static double aligned_confidence(const softmatch *me, const nas_ssl_batch *batch, size_t row) {
+    size_t n = batch->classes;
+    return nas_aligned_confidence(batch->teacher[NAS_VIEW_WEAK] + row * n, n, me->p, NULL);
 }
 
 /* Mean and unbiased variance of the batch's confidence (0 of one row), into the running ones. */
-static void update_confidence(softmatch *me, const nas_ssl_batch *batch) {
-    size_t n = batch->classes, rows = batch->unlabelled;
-    const float *logits = batch->teacher[NAS_VIEW_WEAK];
-    double mean = 0, variance = 0, m = me->config.momentum;
-    for (size_t i = 0; i < rows; i++) mean += aligned_confidence(me, logits + i * n) / (double)rows;
+static void update_confidence(softmatch *me, const nas_ssl_batch *batch, double momentum) {
+    size_t rows = batch->unlabelled;
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < rows; i++) mean += aligned_confidence(me, batch, i) / (double)rows;
     for (size_t i = 0; rows > 1 && i < rows; i++) {
-        double d = aligned_confidence(me, logits + i * n) - mean;
+        double d = aligned_confidence(me, batch, i) - mean;
         variance += d * d / (double)(rows - 1);
     }
-    me->stats[MU] = m * me->stats[MU] + (1 - m) * mean;
-    me->stats[VARIANCE] = m * me->stats[VARIANCE] + (1 - m) * variance;
+    me->mu = momentum * me->mu + (1 - momentum) * mean;
+    me->variance = momentum * me->variance + (1 - momentum) * variance;
 }
 
 /* exp(-d^2 / (2 sigma^2 / n^2)) of the distance d below mu; 1 above. */
-static double weight_of(const softmatch *me, double confidence) {
-    double below = me->stats[MU] - confidence, n = me->config.sigmas;
+static double weight_of(const softmatch *me, double confidence, double n) {
+    double below = me->mu - confidence;
     if (below <= 0) return 1;
-    return exp(-below * below * n * n / (2 * me->stats[VARIANCE]));
+    return exp(-below * below * n * n / (2 * me->variance));
 }
 
 static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
-    softmatch *me = self;
+    nas_state *state = self;
+    const softmatch_config *config = state->config;
     int rc = nas_labelled_term(batch, result, err);
-    if (!rc) rc = reserve(me, batch->classes, err);
+    if (!rc) rc = reserve(state, batch->classes, err);
     if (rc) return rc;
+    softmatch *me = state->block;
     if (batch->unlabelled && batch->subnet == 0) {
-        update_classes(me, batch);
-        update_confidence(me, batch);
+        update_classes(me, batch, config->momentum);
+        update_confidence(me, batch, config->momentum);
     }
     for (size_t i = 0, n = batch->classes; i < batch->unlabelled; i++) {
-        const float *logits = batch->teacher[NAS_VIEW_WEAK] + i * n;
-        result->pseudo_labels[i] = (int32_t)nas_argmax(logits, n);
-        result->weights[i] = (float)weight_of(me, aligned_confidence(me, logits));
+        double sure = aligned_confidence(me, batch, i);
+        result->pseudo_labels[i] = (int32_t)nas_argmax(batch->teacher[NAS_VIEW_WEAK] + i * n, n);
+        result->weights[i] = (float)weight_of(me, sure, config->sigmas);
     }
     result->n_metrics = 2;
     result->metrics[0].name = "confidence_mean";
-    result->metrics[0].value = me->stats[MU];
+    result->metrics[0].value = me->mu;
     result->metrics[1].name = "confidence_deviation";
-    result->metrics[1].value = sqrt(me->stats[VARIANCE]);
-    double weight = me->config.weight;
-    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, weight);
-    return nas_total_loss(result, weight, term, err);
-}
-
-/* State: header with the number of classes, then the statistics, seen, mu, variance, p [classes].
- */
-enum { STATE_VERSION = 1 };
-
-static size_t state_bytes(void *self) {
-    const softmatch *me = self;
-    return sizeof(nas_state_header) + count(me->classes) * sizeof(double);
-}
-
-static int state_save(void *self, void *buffer, nas_error *err) {
-    (void)err;
-    const softmatch *me = self;
-    void *at = nas_state_put_header(buffer, "softmatch", STATE_VERSION, me->classes, 0);
-    if (me->classes) memcpy(at, me->stats, count(me->classes) * sizeof(double));
-    return NAS_OK;
-}
-
-static int state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
-    softmatch *me = self;
-    nas_state_header header = {0};
-    int rc = nas_state_get_header(buffer, bytes, "softmatch", STATE_VERSION, &header, err);
-    if (rc) return rc;
-    size_t classes = (size_t)header.lengths[0];
-    size_t expected = sizeof header + count(classes) * sizeof(double);
-    rc = nas_state_check_bytes(expected, bytes, "softmatch", err);
-    if (rc) return rc;
-    free(me->stats);
-    me->stats = NULL, me->classes = 0;
-    if (!classes) return NAS_OK;
-    rc = reserve(me, classes, err);
-    if (rc) return rc;
-    memcpy(me->stats, (const char *)buffer + sizeof header, count(classes) * sizeof(double));
-    return NAS_OK;
-}
-
-static const nas_state_api state_api = {sizeof state_api, state_bytes, state_save, state_load};
-
-static const void *extension(void *self, const char *id) {
-    (void)self;
-    return strcmp(id, NAS_EXT_STATE) == 0 ? &state_api : NULL;
+    result->metrics[1].value = sqrt(me->variance);
+    double term = nas_pseudo_label_term(batch, result, NAS_VIEW_STRONG, config->weight);
+    return nas_total_loss(result, config->weight, term, err);
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
     (void)host;
-    softmatch *me = calloc(1, sizeof *me);
-    if (!me) return nas_fail(err, NAS_ERR_MEMORY, "softmatch: out of memory");
-    me->config = *(const softmatch_config *)config;
-    *self = me;
-    return NAS_OK;
-}
-
-static void destroy(void *self) {
-    softmatch *me = self;
-    if (!me) return;
-    free(me->stats);
-    free(me);
+    return nas_state_create(&layout, config, self, err);
 }
 
 static const nas_ssl_api api = {sizeof api, plan, loss};
@@ -188,9 +126,9 @@ static const nas_plugin plugin = {
     .option_size = sizeof(nas_option),
     .config_size = sizeof(softmatch_config),
     .create = create,
-    .destroy = destroy,
+    .destroy = nas_state_destroy,
     .vtable = &api,
-    .extension = extension,
+    .extension = nas_state_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -1,9 +1,11 @@
-/* nashost plugin SDK: the header that a plugin puts before its state (NAS_EXT_STATE), so that a
- * checkpoint of another plugin, of another version, or cut short, is refused instead of read. */
+/* nashost plugin SDK: states of plugins (NAS_EXT_STATE). The header that stands before a state, so
+ * that a checkpoint of another plugin, of another version, or cut short, is refused instead of
+ * read; and a whole instance for plugins whose state is one block of numbers. Header only. */
 #ifndef NASHOST_STATE_H
 #define NASHOST_STATE_H
 
 #include <nashost/plugin.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* In the machine's byte order: a checkpoint goes on where it was made, or on a machine alike. */
@@ -55,6 +57,120 @@ static inline int nas_state_check_bytes(size_t expected, size_t found, const cha
     if (expected == found) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: expected %zu bytes of saved state, found %zu", id,
                     expected, found);
+}
+
+/* ---- A state that is one block ----
+ * For plugins that keep their options and arrays of numbers, as long as the run has classes or
+ * images: a constant layout says which, and the functions below make, save, load and free them. As
+ * bytes: the header with the lengths, then the block. */
+
+typedef struct nas_state {
+    const struct nas_state_layout *layout;
+    const void *config;  /* the plugin's options, the host's */
+    uint64_t lengths[2]; /* 0 before nas_state_reserve */
+    void *block;         /* as the layout says; NULL before nas_state_reserve */
+} nas_state;
+
+typedef struct nas_state_layout {
+    const char *id;         /* the plugin's */
+    uint32_t version;       /* of the layout; another one's states are refused */
+    size_t bytes;           /* of the block, besides those for each of a length: */
+    size_t each[2];         /* 0: the second length is not used and stays 0 */
+    const char *counted[2]; /* what they count, for messages, such as "classes" */
+    /* Fails with NAS_ERR_INPUT if what was loaded cannot be; NULL: all can. */
+    int (*check)(const nas_state *loaded, nas_error *err);
+} nas_state_layout;
+
+/* Bytes of the block: none before nas_state_reserve. [any] */
+static inline size_t nas_state_block_bytes(const nas_state_layout *layout,
+                                           const uint64_t *lengths) {
+    if (!lengths[0]) return 0;
+    return layout->bytes + layout->each[0] * (size_t)lengths[0] +
+           layout->each[1] * (size_t)lengths[1];
+}
+
+/* A plugin's create() calls this: an instance without a block. [main] */
+static inline int nas_state_create(const nas_state_layout *layout, const void *config, void **self,
+                                   nas_error *err) {
+    nas_state *state = (nas_state *)calloc(1, sizeof *state);
+    if (!state) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", layout->id);
+    state->layout = layout;
+    state->config = config;
+    *self = state;
+    return NAS_OK;
+}
+
+/* A destroy(). [main] */
+static inline void nas_state_destroy(void *self) {
+    nas_state *state = (nas_state *)self;
+    if (state) free(state->block);
+    free(state);
+}
+
+/* The first time, makes the block, all zero, for the lengths, the first of which is not 0; the
+ * caller fills it. Later it fails with NAS_ERR_INPUT where the lengths are others. [any] */
+static inline int nas_state_reserve(nas_state *state, uint64_t length0, uint64_t length1,
+                                    nas_error *err) {
+    const nas_state_layout *layout = state->layout;
+    const uint64_t lengths[2] = {length0, length1};
+    for (int i = 0; state->block && i < 2; i++)
+        if (state->lengths[i] != lengths[i])
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: its state is of %llu %s, the run has %llu: start the run again",
+                            layout->id, (unsigned long long)state->lengths[i], layout->counted[i],
+                            (unsigned long long)lengths[i]);
+    if (state->block) return NAS_OK;
+    state->block = calloc(1, nas_state_block_bytes(layout, lengths) + 1);
+    if (!state->block) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", layout->id);
+    memcpy(state->lengths, lengths, sizeof lengths);
+    return NAS_OK;
+}
+
+/* nas_state_api's functions; self is a nas_state. [main] */
+static inline size_t nas_state_bytes(void *self) {
+    const nas_state *state = (const nas_state *)self;
+    return sizeof(nas_state_header) + nas_state_block_bytes(state->layout, state->lengths);
+}
+
+static inline int nas_state_save(void *self, void *buffer, nas_error *err) {
+    const nas_state *state = (const nas_state *)self;
+    const nas_state_layout *layout = state->layout;
+    (void)err;
+    void *at = nas_state_put_header(buffer, layout->id, layout->version, state->lengths[0],
+                                    state->lengths[1]);
+    if (state->block) memcpy(at, state->block, nas_state_block_bytes(layout, state->lengths));
+    return NAS_OK;
+}
+
+/* A state that is refused leaves the instance as it was. */
+static inline int nas_state_load(void *self, const void *buffer, size_t bytes, nas_error *err) {
+    nas_state *state = (nas_state *)self;
+    const nas_state_layout *layout = state->layout;
+    nas_state_header header = {0};
+    nas_state loaded = {.layout = layout, .config = state->config};
+    int rc = nas_state_get_header(buffer, bytes, layout->id, layout->version, &header, err);
+    if (rc) return rc;
+    size_t block = nas_state_block_bytes(layout, header.lengths);
+    rc = nas_state_check_bytes(sizeof header + block, bytes, layout->id, err);
+    if (!rc && header.lengths[1] && !(header.lengths[0] && layout->each[1]))
+        rc = nas_fail(err, NAS_ERR_INPUT,
+                      "%s: the saved state is damaged: expected no second length, found %llu",
+                      layout->id, (unsigned long long)header.lengths[1]);
+    if (!rc && block) {
+        rc = nas_state_reserve(&loaded, header.lengths[0], header.lengths[1], err);
+        if (!rc) memcpy(loaded.block, (const char *)buffer + sizeof header, block);
+        if (!rc && layout->check) rc = layout->check(&loaded, err);
+    }
+    free(rc ? loaded.block : state->block);
+    if (!rc) *state = loaded;
+    return rc;
+}
+
+/* An extension() that offers the state. [any] */
+static inline const void *nas_state_extension(void *self, const char *id) {
+    static const nas_state_api api = {sizeof api, nas_state_bytes, nas_state_save, nas_state_load};
+    (void)self;
+    return strcmp(id, NAS_EXT_STATE) == 0 ? &api : NULL;
 }
 
 #endif
