@@ -1,8 +1,9 @@
 /* The golden file of golden/supernet.py: images, and what PyTorch computes from them with the
  * quickstart supernet. Its tensors, beside "images" [8][28][28][1] and "labels" [8]:
- * "SUBNET/logits" [8][10], "SUBNET/loss" [1] (mean cross-entropy), and "SUBNET/grad/NAME" for each
- * weight that the subnet uses: the part it uses, in the layout of the whole. SUBNET is "largest",
- * "smallest" or "mixed". The weights follow from a formula. */
+ * "SUBNET/logits" [8][10], "SUBNET/loss" [1] (mean cross-entropy), "SUBNET/grad/NAME" for each
+ * weight that the subnet uses: the part it uses, in the layout of the whole; and
+ * "SUBNET/calibrated" [8][10], the logits with batch norm calibrated on 5 of the images, then 3.
+ * SUBNET is "largest", "smallest" or "mixed". The weights follow from a formula. */
 #ifndef GOLDEN_H
 #define GOLDEN_H
 

@@ -117,14 +117,29 @@ static double cross_entropy(const nas_real *logits, const float *labels, nas_rea
     return loss;
 }
 
-static void run_subnet(engine_run *r, const golden *g, const char *subnet) {
+static void select_subnet(nas_engine *engine, const nas_space *space, const golden *g,
+                          const char *subnet) {
     nas_error err;
     nas_genome genome;
     json_t *json = golden_genome(g, subnet);
-    assert_int_equal(nas_genome_from_json(&r->space, json, subnet, &genome, &err), NAS_OK);
+    assert_int_equal(nas_genome_from_json(space, json, subnet, &genome, &err), NAS_OK);
     json_decref(json);
-    nas_arch arch = nas_genome_decode(&r->space, &genome);
-    nas_engine_select(r->engine, &arch);
+    nas_arch arch = nas_genome_decode(space, &genome);
+    nas_engine_select(engine, &arch);
+}
+
+static void check_logits(const golden *g, const char *subnet, const char *part,
+                         const nas_real *ours) {
+    const nas_tensor *theirs = golden_part(g, subnet, part);
+    assert_non_null(theirs);
+    for (size_t i = 0; i < 80; i++)
+        if (!(fabs((double)(theirs->data[i] - ours[i])) < 1e-4))
+            fail_msg("%s/%s: value %zu: expected %.7g, found %.7g", subnet, part, i,
+                     (double)theirs->data[i], (double)ours[i]);
+}
+
+static void run_subnet(engine_run *r, const golden *g, const char *subnet) {
+    select_subnet(r->engine, &r->space, g, subnet);
     nas_input input = {nas_tensors_find(&g->file, "images")->data, 8};
     nas_engine_forward(r->engine, r->net->weights, &input, 1, &(nas_forward){0}, r->logits);
     nas_real grad[8 * 10];
@@ -160,11 +175,7 @@ static void engine_computes_what_pytorch_does(void **state) {
     open_run(&r, g);
     for (size_t s = 0; s < 3; s++) {
         run_subnet(&r, g, subnets[s]);
-        const nas_tensor *logits = golden_part(g, subnets[s], "logits");
-        for (size_t i = 0; i < 80; i++)
-            if (fabs((double)(logits->data[i] - r.logits[i])) > 1e-4)
-                fail_msg("%s: logit %zu: expected %.7g, found %.7g", subnets[s], i,
-                         (double)logits->data[i], (double)r.logits[i]);
+        check_logits(g, subnets[s], "logits", r.logits);
         assert_true(fabs(r.loss - (double)golden_part(g, subnets[s], "loss")->data[0]) < 1e-5);
         for (uint32_t t = 0; t < r.net->n_parameters; t++) {
             const nas_parameter *p = &r.net->parameters[t];
@@ -179,11 +190,35 @@ static void engine_computes_what_pytorch_does(void **state) {
     close_run(&r);
 }
 
+/* Batches of 5 images make it 5 and 3, as there. */
+static void calibrated_logits_are_those_of_pytorch(void **state) {
+    const golden *g = *state;
+    const float *images = nas_tensors_find(&g->file, "images")->data;
+    engine_run r = {0};
+    nas_engine *engine;
+    nas_bn_stats stats;
+    nas_error err;
+    open_run(&r, g);
+    assert_int_equal(nas_engine_create(r.net, NAS_ENGINE_FORWARD, 5, 28, 28, 2, &engine, &err),
+                     NAS_OK);
+    assert_int_equal(nas_bn_stats_create(engine, &stats, &err), NAS_OK);
+    for (size_t s = 0; s < 3; s++) {
+        select_subnet(engine, &r.space, g, subnets[s]);
+        nas_engine_calibrate(engine, r.net->weights, images, 8, &stats);
+        nas_engine_infer(engine, r.net->weights, &stats, images, 8, r.logits);
+        check_logits(g, subnets[s], "calibrated", r.logits);
+    }
+    nas_bn_stats_free(&stats);
+    nas_engine_destroy(engine);
+    close_run(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_those_of_numpy),
         cmocka_unit_test(gradients_fit_the_weights),
         cmocka_unit_test(engine_computes_what_pytorch_does),
+        cmocka_unit_test(calibrated_logits_are_those_of_pytorch),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
