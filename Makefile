@@ -191,7 +191,7 @@ check: ## build and run every test, or those in TESTS_ONLY="rng space"
 	@scripts/install-deps --check test
 	+@$(MAKE_ALL) all tests
 	@tests/run $(BUILD) $(TESTS_ONLY)
-bench: ## time a training step beside PyTorch of Debian; ARGS as in bench/compare.py
+bench: ## time training and evaluating beside PyTorch of Debian; ARGS as in bench/compare.py
 	@scripts/install-deps --check bench
 	+@$(MAKE_ALL) all
 	@bench/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Runs `nashost bench train` and peers on the same step, in alternation, and prints ratios.
+"""Runs `nashost bench` and peers on the same work, in alternation, and prints ratios.
 
-    bench/compare.py [--rounds 5] [--steps 20] [--threads 2] [--python PYTHON]... [--json]
+    bench/compare.py [--what train eval] [--rounds 5] [--steps N] [--threads 2]
+                     [--python PYTHON]... [--json]
 
-Before anything is timed a peer computes the losses of the golden subnets from the golden weights and
-images, which nashost's own tests compute as well; one that finds others is an error. A PYTHON is an
-interpreter with another PyTorch. Debian's (/usr/bin/python3, python3-torch) is always there.
+train is a training step, eval calibrates and evaluates a subnet. Before anything is timed a peer
+computes from the golden weights and images what nashost's own tests compute as well; one that finds
+something else is an error. A PYTHON is an interpreter with another PyTorch. Debian's
+(/usr/bin/python3, python3-torch) is always there.
 The machine must be idle otherwise; cpu_ms_per_step suffers less than ms_per_step if it is not.
 """
 import argparse
@@ -16,6 +18,8 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# The peers' scripts, and steps in a round.
+WORK = {"train": ("torch_step.py", 20), "eval": ("torch_eval.py", 5)}
 FIELDS = ["ms_per_step", "cpu_ms_per_step", "peak_rss_bytes"]
 
 
@@ -26,19 +30,21 @@ def run(words):
     return json.loads(done.stdout)
 
 
-def contestants(options):
+def contestants(what, options):
+    script, steps = WORK[what]
+    steps = options.steps or steps
     common = ["--threads", options.threads]
-    ours = [options.nashost, "bench", "train", "--json", "--rounds", options.steps, *common]
+    ours = [options.nashost, "bench", what, "--json", "--rounds", steps, *common]
     yield "nashost", ours
     for python in ["/usr/bin/python3", *options.python]:
-        script = [python, ROOT / "bench" / "torch_step.py"]
-        run([*script, "--check"])
-        yield "PyTorch of " + python, [*script, "--steps", options.steps, *common]
+        peer = [python, ROOT / "bench" / script]
+        run([*peer, "--check"])
+        yield "PyTorch of " + python, [*peer, "--steps", steps, *common]
 
 
-def table(results):
+def table(what, results):
     ours = results["nashost"]
-    print(f"{'':32}{'ms/step':>10}{'min':>9}{'max':>9}{'CPU ms':>9}{'MiB':>8}   ratios to nashost: time, CPU, memory")
+    print(f"{what:32}{'ms/step':>10}{'min':>9}{'max':>9}{'CPU ms':>9}{'MiB':>8}   ratios to nashost: time, CPU, memory")
     for name, runs in results.items():
         middle = {f: statistics.median(r[f] for r in runs) for f in FIELDS}
         pairs = [[r[f] / o[f] for r, o in zip(runs, ours)] for f in FIELDS]
@@ -52,22 +58,25 @@ def table(results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--what", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, help="in a round: train 20, eval 5")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--python", action="append", default=[])
     parser.add_argument("--nashost", default=ROOT / "nashost")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    all_of_them = list(contestants(options))
-    results = {name: [] for name, _ in all_of_them}
+    peers = {what: dict(contestants(what, options)) for what in options.what}
+    results = {what: {name: [] for name in words} for what, words in peers.items()}
     for _ in range(options.rounds):
-        for name, words in all_of_them:
-            results[name].append(run(words))
+        for what, words in peers.items():
+            for name, command in words.items():
+                results[what][name].append(run(command))
     if options.json:
         print(json.dumps(results))
-    else:
-        table(results)
+        return
+    for what in options.what:
+        table(what, results[what])
 
 
 if __name__ == "__main__":

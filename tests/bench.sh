@@ -42,7 +42,7 @@ PYTHON
 }
 
 check train batch mu gflops gbyte_per_s layers other_ms limits cpu_ms_per_step
-check eval images ms_calibrate ms_evaluate gflops
+check eval images ms_calibrate ms_evaluate gflops cpu_ms_per_step
 check score score
 check augment images
 check gemm products limits

@@ -165,11 +165,12 @@ static int time_eval(bench *b, nas_evaluator *evaluator, uint64_t n, float *logi
                      nas_error *err) {
     const nas_context *context = &b->context;
     nas_genome largest = nas_genome_largest(&context->space);
-    double *calibrate = nas_alloc(b->rounds, sizeof *calibrate), macs = 0;
+    double *calibrate = nas_alloc(b->rounds, sizeof *calibrate), macs = 0, used = 0;
     int rc = calibrate ? macs_of(&context->space, &largest, &macs, err)
                        : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < 1 + b->rounds && !rc; i++) {
         size_t at = i ? i - 1 : 0; /* the first one warms up */
+        if (i == 1) used = cpu_seconds();
         double start = nas_seconds();
         evaluator->ready = false; /* else a subnet is calibrated once */
         nas_evaluator_select(evaluator, &largest);
@@ -179,6 +180,7 @@ static int time_eval(bench *b, nas_evaluator *evaluator, uint64_t n, float *logi
     }
     if (!rc) {
         put_times(b, (double)n);
+        put(b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
         double all = quantile(b->ms, b->rounds, 0.5);
         double first = quantile(calibrate, b->rounds, 0.5);
         double images = (double)n + (double)evaluator->n_calibration;

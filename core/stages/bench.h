@@ -20,7 +20,7 @@
  *   remainder (loss, update, waiting for images); "limits": what the machine reaches with the same
  *   threads, "gflops" on big matrix products and "gbyte_per_s" copying memory.
  * eval: a step is calibrating and evaluating the largest subnet on at most 10,000 training images.
- *   "images", "ms_calibrate" and "ms_evaluate" (medians), "gflops".
+ *   "images", "ms_calibrate" and "ms_evaluate" (medians), "gflops", "cpu_ms_per_step".
  * score: a step is the score of one random subnet by the pipeline's plugin. "score".
  * augment: a step is a batch of the loader, which is one thread. "images".
  * gemm: a step is one product of each shape below. "products": on one thread, for each 1x1
