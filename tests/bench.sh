@@ -36,6 +36,14 @@ if result["bench"] == "train":
     parts = sum(layer["ms"] for layer in result["layers"]) + result["other_ms"]
     if not result["ms_min"] * 0.99 <= parts <= result["ms_max"] * 1.01:
         print("parts do not add up to the step", end=" ")
+if result["bench"] == "search":
+    own = result["ms_cost"] + result["ms_strategy"]
+    if not result["ms_score"] + own >= result["ms_min"] * 0.99:
+        print("parts do not add up to an evaluation", end=" ")
+    if not 0 < result["ms_cost"] < own:
+        print("times of the parts", end=" ")
+    if abs(result["overhead"] - own / result["ms_score"]) > 1e-9:
+        print("overhead", end=" ")
 PYTHON
     )
     if [ -z "$missing" ]; then echo "ok - bench $kind"; else echo "not ok - bench $kind: $missing"; fi
@@ -46,6 +54,7 @@ check eval images ms_calibrate ms_evaluate gflops cpu_ms_per_step
 check score score
 check augment images
 check gemm products limits
+check search search score hardware costs ms_score ms_cost ms_strategy overhead
 
 "$NASHOST" bench trian >"$work/out" 2>"$work/err"
 if [ $? = 2 ] && grep -q 'did you mean "nashost bench train"' "$work/err"; then

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: nashost bench train|eval|score|gemm|augment [PIPELINE] [options]\n"
+    "usage: nashost bench train|eval|score|gemm|augment|search [PIPELINE] [options]\n"
     "\n"
     "Times the work of a run on this machine. Without a PIPELINE it is that of\n"
     "pipelines/bench.json beside plugins.json, which makes its own images. Nothing is written.\n"
@@ -17,8 +17,9 @@ static const char help[] =
     "  score     scores of random subnets\n"
     "  gemm      the matrix products of the largest subnet, one by one\n"
     "  augment   making batches, which is one thread\n"
+    "  search    the first platform's search, and its own share in that\n"
     "\n"
-    "  --rounds N           steps to time (train 20, augment 200, else 5)\n"
+    "  --rounds N           steps to time (train 20, augment 200, search 100, else 5)\n"
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --threads N          threads (2)\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
@@ -94,10 +95,12 @@ static int run_bench(nas_bench kind, const nas_args *args, nas_session *session,
                                      .threads = args->threads ? args->threads : 2,
                                      .quiet = true,
                                      .log = &session->log};
-    const size_t usual = kind == NAS_BENCH_TRAIN ? 20 : kind == NAS_BENCH_AUGMENT ? 200 : 5;
+    static const size_t usual[NAS_BENCHES] = {
+        [NAS_BENCH_TRAIN] = 20, [NAS_BENCH_EVAL] = 5,      [NAS_BENCH_SCORE] = 5,
+        [NAS_BENCH_GEMM] = 5,   [NAS_BENCH_AUGMENT] = 200, [NAS_BENCH_SEARCH] = 100};
     json_t *result;
-    int rc =
-        nas_bench_run(kind, &request, args->rounds ? (size_t)args->rounds : usual, &result, err);
+    size_t rounds = args->rounds ? (size_t)args->rounds : usual[kind];
+    int rc = nas_bench_run(kind, &request, rounds, &result, err);
     if (rc) return rc;
     if (args->json)
         return nas_cli_print_json(result) ? nas_fail(err, NAS_ERR_MEMORY, "out of memory") : NAS_OK;

@@ -8,6 +8,7 @@
 #include "stages/bench_machine.h"
 #include "stages/learner.h"
 #include "stages/scorer.h"
+#include "stages/search.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -26,7 +27,8 @@ typedef struct bench {
 } bench;
 
 const char *nas_bench_name(nas_bench kind) {
-    static const char *const names[NAS_BENCHES] = {"train", "eval", "score", "gemm", "augment"};
+    static const char *const names[NAS_BENCHES] = {"train", "eval",    "score",
+                                                   "gemm",  "augment", "search"};
     return names[kind];
 }
 
@@ -236,6 +238,33 @@ static int bench_score(bench *b, nas_error *err) {
     return NAS_OK;
 }
 
+/* ---- search ---- */
+
+static int bench_search(bench *b, nas_error *err) {
+    const nas_pipeline *pipeline = b->context.pipeline;
+    nas_search_times times = {.ms = b->ms};
+    nas_evaluator evaluator;
+    int rc = nas_evaluator_open(&b->context, &evaluator, err);
+    if (rc) return rc;
+    rc = nas_search_time(&b->context, &evaluator, b->rounds, &times, err);
+    nas_evaluator_close(&evaluator);
+    if (rc) return rc;
+    b->rounds = (size_t)times.scored;
+    put_count(b->result, "rounds", times.scored);
+    json_object_set_new(b->result, "search", json_string(pipeline->search.id));
+    json_object_set_new(b->result, "score", json_string(pipeline->score.id));
+    json_object_set_new(b->result, "hardware", json_string(pipeline->platforms[0].hardware.id));
+    put_count(b->result, "costs", times.costs);
+    put_times(b, 0);
+    double each = 1e3 / (double)times.scored;
+    put(b->result, "ms_score", times.score_seconds * each);
+    put(b->result, "ms_cost", times.cost_seconds * each);
+    put(b->result, "ms_strategy",
+        (times.seconds - times.score_seconds - times.cost_seconds) * each);
+    put(b->result, "overhead", (times.seconds - times.score_seconds) / times.score_seconds);
+    return NAS_OK;
+}
+
 /* ---- augment ---- */
 
 static int bench_augment(bench *b, nas_error *err) {
@@ -311,7 +340,7 @@ static int bench_gemm(bench *b, nas_error *err) {
 
 static int run_kind(nas_bench kind, bench *b, nas_error *err) {
     static int (*const runs[NAS_BENCHES])(bench *, nas_error *) = {
-        bench_train, bench_eval, bench_score, bench_gemm, bench_augment};
+        bench_train, bench_eval, bench_score, bench_gemm, bench_augment, bench_search};
     const nas_context *context = &b->context;
     b->ms = nas_alloc(b->rounds, sizeof *b->ms);
     b->result = json_pack("{s:s, s:s, s:i, s:I}", "bench", nas_bench_name(kind), "space",

@@ -22,6 +22,11 @@
  * eval: a step is calibrating and evaluating the largest subnet on at most 10,000 training images.
  *   "images", "ms_calibrate" and "ms_evaluate" (medians), "gflops", "cpu_ms_per_step".
  * score: a step is the score of one random subnet by the pipeline's plugin. "score".
+ * search: a step is an evaluation of the first platform's search, with the search's own work since
+ *   the one before it; rounds is how many were found to evaluate. "search", "score", "hardware",
+ *   "costs" (subnets whose cost was computed), "ms_score", "ms_cost", "ms_strategy" (means for an
+ *   evaluation: the score, all costs, the rest), "overhead" (time outside of scores as a share of
+ *   theirs).
  * augment: a step is a batch of the loader, which is one thread. "images".
  * gemm: a step is one product of each shape below. "products": on one thread, for each 1x1
  *   convolution of the largest subnet "rows", "in", "out" and GFLOP/s of "forward",
@@ -35,6 +40,7 @@ typedef enum nas_bench {
     NAS_BENCH_SCORE,
     NAS_BENCH_GEMM,
     NAS_BENCH_AUGMENT,
+    NAS_BENCH_SEARCH,
     NAS_BENCHES
 } nas_bench;
 

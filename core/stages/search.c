@@ -37,8 +37,11 @@ typedef struct search {
     double best;       /* score of a feasible one; NaN: none yet */
     nas_error refusal; /* the device's first reason for not running a subnet */
     nas_error failure; /* the first failure of the hardware plugin */
+    uint64_t budget;   /* evaluations */
     nas_progress progress;
-    nas_events events;
+    nas_events events;       /* closed: none are written */
+    nas_search_times *times; /* NULL: not asked for */
+    double last;             /* end of the last evaluation, on nas_seconds' clock */
 } search;
 
 /* ---- The problem as search plugins see it ---- */
@@ -60,8 +63,10 @@ static bool look(search *s, const nas_genome *genome, bool keep, nas_candidate *
         return true;
     }
     nas_error err = {0};
+    double start = nas_seconds();
     int rc = nas_candidate_cost(&s->context->space, genome, s->hardware->plugin->vtable,
                                 s->hardware->self, &s->platform->constraints, candidate, &err);
+    if (s->times) s->times->cost_seconds += nas_seconds() - start;
     if (rc == NAS_ERR_INFEASIBLE) {
         if (!s->refusal.code) s->refusal = err;
         rc = NAS_OK;
@@ -113,7 +118,7 @@ static void describe(search *s, bool latency) {
         .gene_names = s->gene_names,
         .n_objectives = latency ? 2 : 1,
         .objective_names = s->objectives,
-        .budget = (uint64_t)s->context->pipeline->search_config.evaluations,
+        .budget = s->budget,
         .impl = s,
         .canonical = canonical,
         .violation = violation,
@@ -135,11 +140,23 @@ static void show(search *s) {
 }
 
 static int log_score(search *s, double score, nas_error *err) {
+    if (!s->events.file) return NAS_OK;
     json_t *values = json_pack("{s:o, s:o}", "best_score", nas_number_json(s->best), "score",
                                nas_number_json(score));
     int rc = nas_events_write(&s->events, s->scored, values, err);
     json_decref(values);
     return rc;
+}
+
+static int score(search *s, nas_candidate *candidate, nas_error *err) {
+    double start = nas_seconds();
+    int rc = nas_scorer_score(s->scorer, candidate, err);
+    if (!s->times || rc) return rc;
+    double now = nas_seconds();
+    s->times->score_seconds += now - start;
+    s->times->ms[s->times->scored++] = (now - s->last) * 1e3;
+    s->last = now;
+    return NAS_OK;
 }
 
 /* Judges a genome: its costs, and its score if it is feasible. counts: as an evaluation. */
@@ -152,7 +169,7 @@ static int consider(search *s, const nas_genome *genome, bool counts, nas_candid
     if (!look(s, genome, true, candidate)) return failed(s, err);
     if (candidate->asked) return NAS_OK;
     if (candidate->violation <= 0) {
-        rc = nas_scorer_score(s->scorer, candidate, err);
+        rc = score(s, candidate, err);
         if (rc) return rc;
         s->scored += counts;
         if (!(candidate->score <= s->best)) s->best = candidate->score;
@@ -255,17 +272,23 @@ static int infeasible(const search *s, nas_error *err) {
         s->platform->name, (ull)s->looked_at, why);
 }
 
-static int search_platform(search *s, const nas_instance *plugin, nas_error *err) {
+static int judge_extremes(search *s, nas_error *err) {
     const nas_space *space = &s->context->space;
     nas_genome extremes[2] = {nas_genome_smallest(space), nas_genome_largest(space)};
     nas_candidate candidate;
-    char run[64];
-    snprintf(run, sizeof run, NAS_EVENTS_SEARCH, s->platform->name);
-    int rc = nas_events_open(s->context->request->out, run, 0, &s->events, err);
+    int rc = NAS_OK;
     for (int i = 0; i < 2 && !rc; i++) {
         rc = consider(s, &extremes[i], false, &candidate, err);
         if (!rc && i == 0) describe(s, isfinite(candidate.cost.latency_ms));
     }
+    return rc;
+}
+
+static int search_platform(search *s, const nas_instance *plugin, nas_error *err) {
+    char run[64];
+    snprintf(run, sizeof run, NAS_EVENTS_SEARCH, s->platform->name);
+    int rc = nas_events_open(s->context->request->out, run, 0, &s->events, err);
+    if (!rc) rc = judge_extremes(s, err);
     return rc ? rc : run_plugin(s, plugin, err);
 }
 
@@ -293,20 +316,25 @@ static int reuse(search *s, const char *path, nas_error *err) {
     return rc;
 }
 
+static search search_of(const nas_context *context, nas_scorer *scorer, size_t index,
+                        uint64_t budget) {
+    return (search){.scorer = scorer,
+                    .context = context,
+                    .platform = &context->pipeline->platforms[index],
+                    .hardware = &context->hardware[index],
+                    .seen = {.space = &context->space},
+                    .budget = budget,
+                    .best = NAN};
+}
+
 static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_candidate *chosen,
                     nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     char path[NAS_RUNDIR_PATH], stage[64];
-    search s = {.scorer = scorer,
-                .context = context,
-                .platform = &pipeline->platforms[index],
-                .hardware = &context->hardware[index],
-                .seen = {.space = &context->space},
-                .best = NAN};
+    search s = search_of(context, scorer, index, (uint64_t)pipeline->search_config.evaluations);
     snprintf(stage, sizeof stage, "search %s", s.platform->name);
     s.progress =
-        nas_progress_open(context->request->log, stage, 0,
-                          (uint64_t)pipeline->search_config.evaluations, context->request->quiet);
+        nas_progress_open(context->request->log, stage, 0, s.budget, context->request->quiet);
     int rc = nas_rundir_search(context->request->out, s.platform->name, path, err);
     bool there = !rc && nas_file_exists(path);
     if (there) rc = reuse(&s, path, err);
@@ -342,6 +370,27 @@ int nas_search(nas_context *context, nas_evaluator *evaluator, nas_candidate *ch
     }
     nas_scorer_close(&scorer);
     return found.code ? nas_fail(err, found.code, "%s", found.message) : NAS_OK;
+}
+
+int nas_search_time(nas_context *context, nas_evaluator *evaluator, size_t evaluations,
+                    nas_search_times *times, nas_error *err) {
+    nas_scorer scorer = nas_scorer_open(evaluator);
+    search s = search_of(context, &scorer, 0, evaluations);
+    s.progress = nas_progress_open(context->request->log, "search", 0, evaluations, true);
+    int rc = judge_extremes(&s, err); /* the first score warms up, too */
+    uint64_t before = s.looked_at;
+    double start = nas_seconds();
+    *times = (nas_search_times){.ms = times->ms};
+    s.times = times;
+    s.last = start;
+    if (!rc) rc = run_plugin(&s, &context->search[0], err);
+    times->seconds = nas_seconds() - start;
+    times->costs = s.looked_at - before;
+    if (!rc && !times->scored) rc = infeasible(&s, err);
+    nas_instance_destroy(&context->search[0]); /* as in find_for() */
+    nas_scorer_close(&scorer);
+    nas_memo_free(&s.seen);
+    return rc;
 }
 
 int nas_search_check(const nas_context *context, nas_error *err) {

@@ -28,4 +28,18 @@ int nas_search_check(const nas_context *context, nas_error *err);
 int nas_search(nas_context *context, nas_evaluator *evaluator, nas_candidate *chosen,
                nas_error *err);
 
+/* Where the time of a search goes. */
+typedef struct nas_search_times {
+    double *ms;      /* [evaluations] of each, with the search's own work since the one before it */
+    uint64_t scored; /* evaluations that took place */
+    uint64_t costs;  /* of subnets, by the hardware plugin */
+    double seconds, score_seconds, cost_seconds; /* all; in scores; in costs */
+} nas_search_times;
+
+/* Searches for the first platform as nas_search does, at most `evaluations` subnets, but writes
+ * nothing; fills times, whose ms the caller owns. The context's search plugin is used up. At least
+ * one subnet must fit, else NAS_ERR_INFEASIBLE. [main] */
+int nas_search_time(nas_context *context, nas_evaluator *evaluator, size_t evaluations,
+                    nas_search_times *times, nas_error *err);
+
 #endif
