@@ -1,6 +1,7 @@
 /* Writes a subnet as one C99 file that needs nothing: no library, no allocation, one static arena;
  * in single precision or in 8 bits. */
 #include <nashost/arena.h>
+#include <nashost/c_layers.h>
 #include <nashost/c_text.h>
 #include <nashost/deploy.h>
 #include <nashost/int8.h>
@@ -34,87 +35,6 @@ typedef struct output {
     const char *prefix;
     const nas_int8_layer *int8; /* [n_layers]; NULL: float32 */
 } output;
-
-/* What every network needs, and what only some do; "@" stands for the prefix. */
-static const char activation_code[] =
-    "static void @_activate(float *x, int n, int activation) {\n"
-    "    int i;\n"
-    "    for (i = 0; i < n && activation; i++) {\n"
-    "        float gate = x[i] + 3 < 0 ? 0 : x[i] + 3 > 6 ? 1 : (x[i] + 3) / 6;\n"
-    "        if (activation == 1) x[i] = x[i] > 0 ? x[i] : 0;\n"
-    "        if (activation == 2) x[i] *= gate; /* h-swish */\n"
-    "        if (activation == 3) x[i] = gate;  /* h-sigmoid */\n"
-    "    }\n"
-    "}\n";
-
-static const char conv_code[] =
-    "/* [h][w][c] by weight [k][k][c][oc] to [oh][ow][oc], zeros outside. */\n"
-    "static void @_conv(const float *in, int h, int w, int c, const float *weight,\n"
-    "                   const float *bias, int k, int stride, int activation, float *restrict "
-    "out,\n"
-    "                   int oh, int ow, int oc) {\n"
-    "    int y, x, ky, kx, i, o;\n"
-    "    for (y = 0; y < oh; y++)\n"
-    "        for (x = 0; x < ow; x++, out += oc) {\n"
-    "            for (o = 0; o < oc; o++) out[o] = bias[o];\n"
-    "            for (ky = 0; ky < k; ky++)\n"
-    "                for (kx = 0; kx < k; kx++) {\n"
-    "                    int iy = y * stride + ky - k / 2, ix = x * stride + kx - k / 2;\n"
-    "                    const float *pixel = in + (iy * w + ix) * c;\n"
-    "                    const float *row = weight + (ky * k + kx) * c * oc;\n"
-    "                    if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;\n"
-    "                    for (i = 0; i < c; i++, row += oc)\n"
-    "                        for (o = 0; o < oc; o++) out[o] += pixel[i] * row[o];\n"
-    "                }\n"
-    "            @_activate(out, oc, activation);\n"
-    "        }\n"
-    "}\n";
-
-static const char depthwise_code[] =
-    "/* The same with one filter a channel: weight [k][k][c]. */\n"
-    "static void @_depthwise(const float *in, int h, int w, int c, const float *weight,\n"
-    "                        const float *bias, int k, int stride, int activation,\n"
-    "                        float *restrict out, int oh, int ow) {\n"
-    "    int y, x, ky, kx, i;\n"
-    "    for (y = 0; y < oh; y++)\n"
-    "        for (x = 0; x < ow; x++, out += c) {\n"
-    "            for (i = 0; i < c; i++) out[i] = bias[i];\n"
-    "            for (ky = 0; ky < k; ky++)\n"
-    "                for (kx = 0; kx < k; kx++) {\n"
-    "                    int iy = y * stride + ky - k / 2, ix = x * stride + kx - k / 2;\n"
-    "                    const float *pixel = in + (iy * w + ix) * c;\n"
-    "                    const float *row = weight + (ky * k + kx) * c;\n"
-    "                    if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;\n"
-    "                    for (i = 0; i < c; i++) out[i] += pixel[i] * row[i];\n"
-    "                }\n"
-    "            @_activate(out, c, activation);\n"
-    "        }\n"
-    "}\n";
-
-static const char pool_code[] = "/* The average over n pixels. */\n"
-                                "static void @_pool(const float *in, int n, int c, float *out) {\n"
-                                "    int i, p;\n"
-                                "    for (i = 0; i < c; i++) {\n"
-                                "        float sum = 0;\n"
-                                "        for (p = 0; p < n; p++) sum += in[p * c + i];\n"
-                                "        out[i] = sum / (float)n;\n"
-                                "    }\n"
-                                "}\n";
-
-static const char scale_code[] =
-    "/* Each of n pixels times by [c]; out may be in. */\n"
-    "static void @_scale(const float *in, const float *by, int n, int c, float *out) {\n"
-    "    int i, p;\n"
-    "    for (p = 0; p < n; p++)\n"
-    "        for (i = 0; i < c; i++) out[p * c + i] = in[p * c + i] * by[i];\n"
-    "}\n";
-
-static const char add_code[] =
-    "/* out may be in. */\n"
-    "static void @_add(const float *in, const float *more, int n, float *out) {\n"
-    "    int i;\n"
-    "    for (i = 0; i < n; i++) out[i] = in[i] + more[i];\n"
-    "}\n";
 
 static void print_code(const output *o, const char *code) {
     nas_c_template(o->file, code, o->prefix);
@@ -207,21 +127,13 @@ static void print_weights(const output *o) {
 /* ---- Code ---- */
 
 /* The code of each operation of the first n layers, once. */
-static void print_used(const output *o, const char *const *code, uint32_t n) {
+static void print_used(const output *o, const char *(*code)(uint32_t op), uint32_t n) {
     bool done[NAS_OP_ADD + 1] = {false};
     for (uint32_t i = 0; i < n; i++) {
         uint32_t op = nas_network_layer(o->net, i)->op;
-        if (!done[op]) print_code(o, code[op]);
-        for (uint32_t k = 1; k <= NAS_OP_ADD; k++) done[k] = done[k] || code[k] == code[op];
+        if (!done[op]) print_code(o, code(op));
+        for (uint32_t k = 1; k <= NAS_OP_ADD; k++) done[k] = done[k] || code(k) == code(op);
     }
-}
-
-static void print_functions(const output *o) {
-    static const char *const code[] = {
-        [NAS_OP_CONV] = conv_code, [NAS_OP_DEPTHWISE] = depthwise_code, [NAS_OP_LINEAR] = conv_code,
-        [NAS_OP_POOL] = pool_code, [NAS_OP_SCALE] = scale_code,         [NAS_OP_ADD] = add_code};
-    print_code(o, activation_code);
-    print_used(o, code, o->net->n_layers);
 }
 
 /* The place of a tensor (0: the image); the last result is the caller's. */
@@ -306,98 +218,10 @@ static void print_run(const output *o) {
 
 /* ---- 8 bits ---- */
 
-/* A factor is 31 bits wide and its product is rounded in 64: exact on any machine, and on a
- * Cortex-M as fast as single precision, without an FPU too. */
-static const char int8_code[] =
-    "typedef struct @_layer {\n"
-    "    int h, w, c, oh, ow, oc, k, stride;\n"
-    "    int depth;                  /* channels that a filter reads: c, or depthwise 1 */\n"
-    "    int zero, other_zero;       /* of the inputs: q stands for scale * (q - zero) */\n"
-    "    int shift, sum_zero;        /* sum * factor / 2^shift + sum_zero is q of the sum */\n"
-    "    const signed char *weight;  /* [oc][k][k][depth] */\n"
-    "    const int *bias, *factor;   /* [oc]; a factor for all, or two of an addition */\n"
-    "    const signed char *table;   /* of the activation, [256]; 0: none, or relu */\n"
-    "} @_layer;\n";
-
-static const char narrow_code[] =
-    "static signed char @_narrow(const @_layer *l, long long product) {\n"
-    "    long long q = ((product + (1LL << (l->shift - 1))) >> l->shift) + l->sum_zero;\n"
-    "    q = q < -128 ? -128 : q > 127 ? 127 : q;\n"
-    "    return l->table ? l->table[q + 128] : (signed char)q;\n"
-    "}\n";
-
-static const char int8_conv_code[] =
-    "static void @_conv(const @_layer *l, const signed char *in, signed char *out) {\n"
-    "    int y, x, ky, kx, i, o;\n"
-    "    for (y = 0; y < l->oh; y++)\n"
-    "        for (x = 0; x < l->ow; x++)\n"
-    "            for (o = 0; o < l->oc; o++) {\n"
-    "                const signed char *weight = l->weight + o * l->k * l->k * l->depth;\n"
-    "                int sum = l->bias[o], first = l->depth < l->c ? o : 0;\n"
-    "                for (ky = 0; ky < l->k; ky++)\n"
-    "                    for (kx = 0; kx < l->k; kx++, weight += l->depth) {\n"
-    "                        int iy = y * l->stride + ky - l->k / 2;\n"
-    "                        int ix = x * l->stride + kx - l->k / 2;\n"
-    "                        const signed char *pixel = in + (iy * l->w + ix) * l->c + first;\n"
-    "                        if (iy < 0 || iy >= l->h || ix < 0 || ix >= l->w) continue;\n"
-    "                        for (i = 0; i < l->depth; i++)\n"
-    "                            sum += (pixel[i] - l->zero) * weight[i];\n"
-    "                    }\n"
-    "                *out++ = @_narrow(l, (long long)sum * l->factor[o]);\n"
-    "            }\n"
-    "}\n";
-
-static const char int8_pool_code[] =
-    "static void @_pool(const @_layer *l, const signed char *in, signed char *out) {\n"
-    "    int i, p;\n"
-    "    for (i = 0; i < l->c; i++) {\n"
-    "        int sum = 0;\n"
-    "        for (p = 0; p < l->h * l->w; p++) sum += in[p * l->c + i] - l->zero;\n"
-    "        out[i] = @_narrow(l, (long long)sum * *l->factor);\n"
-    "    }\n"
-    "}\n";
-
-static const char int8_scale_code[] =
-    "/* Each pixel times by [c]; out may be in. */\n"
-    "static void @_scale(const @_layer *l, const signed char *in, const signed char *by,\n"
-    "                    signed char *out) {\n"
-    "    int i, p;\n"
-    "    for (p = 0; p < l->h * l->w; p++)\n"
-    "        for (i = 0; i < l->c; i++) {\n"
-    "            int product = (*in++ - l->zero) * (by[i] - l->other_zero);\n"
-    "            *out++ = @_narrow(l, (long long)product * *l->factor);\n"
-    "        }\n"
-    "}\n";
-
-static const char int8_add_code[] =
-    "/* out may be in. */\n"
-    "static void @_add(const @_layer *l, const signed char *in, const signed char *more,\n"
-    "                  signed char *out) {\n"
-    "    int i;\n"
-    "    for (i = 0; i < l->h * l->w * l->c; i++)\n"
-    "        out[i] = @_narrow(l, (long long)l->factor[0] * (in[i] - l->zero) +\n"
-    "                                 (long long)l->factor[1] * (more[i] - l->other_zero));\n"
-    "}\n";
-
-static const char int8_last_code[] =
-    "static void @_last(const @_layer *l, const signed char *in, const float *scale,\n"
-    "                   float *logits) {\n"
-    "    int i, o;\n"
-    "    for (o = 0; o < l->oc; o++) {\n"
-    "        int sum = l->bias[o];\n"
-    "        for (i = 0; i < l->c; i++) sum += (in[i] - l->zero) * l->weight[o * l->c + i];\n"
-    "        logits[o] = (float)sum * scale[o];\n"
-    "    }\n"
-    "}\n";
-
 static void print_int8_functions(const output *o) {
-    static const char *const code[] = {
-        [NAS_OP_CONV] = int8_conv_code,   [NAS_OP_DEPTHWISE] = int8_conv_code,
-        [NAS_OP_LINEAR] = int8_conv_code, [NAS_OP_POOL] = int8_pool_code,
-        [NAS_OP_SCALE] = int8_scale_code, [NAS_OP_ADD] = int8_add_code};
-    if (o->net->n_layers > 1) print_code(o, narrow_code);
-    print_used(o, code, o->net->n_layers - 1);
-    print_code(o, int8_last_code);
+    if (o->net->n_layers > 1) print_code(o, nas_c_int8_narrow);
+    print_used(o, nas_c_int8_code, o->net->n_layers - 1);
+    print_code(o, nas_c_int8_last);
 }
 
 static void print_whole(const output *o, const nas_layer *layer, const char *part, nas_c_at_fn at,
@@ -497,7 +321,7 @@ static void print_int8_run(const output *o) {
 }
 
 static bool print_int8(const output *o) {
-    print_code(o, int8_code);
+    print_code(o, nas_c_int8_layer);
     bool good = print_int8_constants(o);
     print_int8_functions(o);
     print_int8_run(o);
@@ -514,7 +338,8 @@ static bool print(void *context, FILE *file) {
         good = print_int8(o);
     } else {
         print_weights(o);
-        print_functions(o);
+        print_code(o, nas_c_float_activation);
+        print_used(o, nas_c_float_code, o->net->n_layers);
         print_run(o);
     }
     return good && !ferror(file);
