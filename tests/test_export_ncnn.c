@@ -144,6 +144,9 @@ static void test_errors(void **state) {
     contains(err.message, "No space left");
     assert_int_equal(api.write(NULL, net, "/dev/null", &err), NAS_ERR_PLUGIN);
     contains(err.message, "use a newer nashost");
+    lowered->network.n_layers = 0;
+    assert_int_equal(api.write_two(NULL, net, "/dev/null", "/dev/null", &err), NAS_ERR_PLUGIN);
+    contains(err.message, "ncnn: expected a network with layers");
     lowered->network.genome = NULL;
     assert_int_equal(api.write_two(NULL, net, "/dev/null", "/dev/null", &err), NAS_ERR_PLUGIN);
     free(weights);

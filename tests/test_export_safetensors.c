@@ -162,6 +162,9 @@ static void test_errors(void **state) {
     assert_non_null(strstr(err.message, "expected 32 weights, found 31"));
     lowered->layers[0].op = 9;
     assert_int_equal(api.write(NULL, &lowered->network, path, &err), NAS_ERR_PLUGIN);
+    lowered->network.n_layers = 0;
+    assert_int_equal(api.write(NULL, &lowered->network, path, &err), NAS_ERR_PLUGIN);
+    assert_non_null(strstr(err.message, "expected a network with layers"));
     lowered->network.mean = NULL;
     assert_int_equal(api.write(NULL, &lowered->network, path, &err), NAS_ERR_PLUGIN);
     assert_non_null(strstr(err.message, "mean"));

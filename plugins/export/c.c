@@ -352,8 +352,6 @@ static int write_network(void *self, const nas_network *network, const char *pat
     nas_int8_layer *int8 = NULL;
     nas_arena plan = {0};
     int rc = nas_deploy_check("c", network, err);
-    if (!rc && !network->n_layers)
-        rc = nas_fail(err, NAS_ERR_PLUGIN, "c: expected a network with layers, found none");
     if (!rc) rc = nas_deploy_check_finite("c", network, err);
     if (!rc && config->dtype) rc = nas_int8_make_all("c", network, &int8, err);
     if (!rc) rc = nas_arena_make(network, &plan, err);

@@ -163,7 +163,7 @@ static bool print_graph(void *context, FILE *file) {
 
 typedef struct content {
     const nas_network *net;
-    float *scratch; /* room for the largest weight and for the image's channels */
+    float *scratch; /* room for the largest weight, and for the image's channels */
 } content;
 
 static bool put(FILE *file, const float *values, size_t n) {
@@ -206,14 +206,10 @@ static int write_one(void *self, const nas_network *network, const char *path, n
 
 static int write_files(const nas_network *network, graph *g, content *c, const char *param,
                        const char *bin, nas_error *err) {
-    uint64_t most = network->image.c;
-    for (uint32_t i = 0; i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
-        if (layer->weights > most) most = layer->weights;
-    }
+    uint64_t most = nas_deploy_most_weights(network);
     g->readers = calloc(network->n_layers + 1u, sizeof *g->readers);
     g->served = calloc(network->n_layers + 1u, sizeof *g->served);
-    c->scratch = calloc(most, sizeof *c->scratch);
+    c->scratch = calloc(most + network->image.c, sizeof *c->scratch);
     if (!g->readers || !g->served || !c->scratch)
         return nas_fail(err, NAS_ERR_MEMORY, "ncnn: out of memory for %s", param);
     count_readers(g);
@@ -227,8 +223,6 @@ static int write_two(void *self, const nas_network *network, const char *path, c
     graph g = {.net = network};
     content c = {.net = network};
     int rc = nas_deploy_check("ncnn", network, err);
-    if (!rc && !network->n_layers)
-        rc = nas_fail(err, NAS_ERR_PLUGIN, "ncnn: expected a network with layers, found none");
     if (!rc) rc = write_files(network, &g, &c, path, second, err);
     free(g.readers);
     free(g.served);

@@ -79,6 +79,11 @@ static char *text(builder *b, const char *first, const char *second) {
     return copy;
 }
 
+/* A text that outlives the model; protobuf-c asks for no const, but does not write. */
+static char *as_is(const char *lasting) {
+    return (char *)(uintptr_t)lasting;
+}
+
 /* ---- Parts of a graph ---- */
 
 static Onnx__NodeProto *add_node(builder *b, const char *op, char *name, char *output, char *first,
@@ -86,14 +91,13 @@ static Onnx__NodeProto *add_node(builder *b, const char *op, char *name, char *o
     Onnx__NodeProto *node = take(b, 1, sizeof *node);
     char **inputs = take_list(b, 3), **outputs = take_list(b, 1);
     Onnx__AttributeProto **attributes = take_list(b, 4);
-    char *type = text(b, op, "");
     if (b->failed) return NULL;
     inputs[0] = first;
     inputs[1] = second;
     inputs[2] = third;
     outputs[0] = output;
     onnx__node_proto__init(node);
-    node->op_type = type;
+    node->op_type = as_is(op);
     node->name = name;
     node->input = inputs;
     node->n_input = third ? 3 : second ? 2 : 1;
@@ -107,10 +111,9 @@ static Onnx__NodeProto *add_node(builder *b, const char *op, char *name, char *o
 static Onnx__AttributeProto *add_attribute(builder *b, Onnx__NodeProto *node, const char *name,
                                            Onnx__AttributeProto__AttributeType type) {
     Onnx__AttributeProto *a = take(b, 1, sizeof *a);
-    char *copy = text(b, name, "");
     if (b->failed) return NULL;
     onnx__attribute_proto__init(a);
-    a->name = copy;
+    a->name = as_is(name);
     a->has_type = 1;
     a->type = type;
     node->attribute[node->n_attribute++] = a;
@@ -171,14 +174,6 @@ static float *add_tensor(builder *b, char *name, size_t n_dims, const int64_t *s
                         sizes);
 }
 
-static int8_t *add_bytes(builder *b, char *name, size_t n_dims, const int64_t *sizes) {
-    return add_constant(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT8, 1, n_dims, sizes);
-}
-
-static int32_t *add_whole(builder *b, char *name, int64_t size) {
-    return add_constant(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT32, sizeof(int32_t), 1, &size);
-}
-
 /* A tensor [batch][sizes...] that goes in or comes out. */
 static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
                                          const int64_t *sizes) {
@@ -188,7 +183,6 @@ static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
     Onnx__TensorShapeProto *shape = take(b, 1, sizeof *shape);
     Onnx__TensorShapeProto__Dimension **dims = take_list(b, n + 1),
                                       *each = take(b, n + 1, sizeof *each);
-    char *copy = text(b, name, ""), *batch = text(b, "batch", "");
     if (b->failed) return NULL;
     for (size_t i = 0; i <= n; i++) {
         dims[i] = &each[i];
@@ -198,7 +192,7 @@ static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
         if (i)
             dims[i]->dim_value = sizes[i - 1];
         else
-            dims[i]->dim_param = batch;
+            dims[i]->dim_param = as_is("batch");
     }
     onnx__tensor_shape_proto__init(shape);
     shape->n_dim = n + 1;
@@ -211,7 +205,7 @@ static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
     type->value_case = ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
     type->tensor_type = tensor;
     onnx__value_info_proto__init(value);
-    value->name = copy;
+    value->name = as_is(name);
     value->type = type;
     list[0] = value;
     return list;
@@ -219,9 +213,9 @@ static Onnx__ValueInfoProto **make_value(builder *b, const char *name, size_t n,
 
 /* ---- 8 bits ---- */
 
-/* input, rounded to a format, under a name by which give_back finds it; as unsigned bytes, 128
- * above ours, which onnxruntime wants of activations on x86-64. */
-static void round_to(builder *b, char *name, nas_int8_format format, char *input) {
+/* Rounds a tensor to a format, for give_back; as unsigned bytes, 128 above ours, which onnxruntime
+ * wants of activations on x86-64. */
+static void round_to(builder *b, char *name, nas_int8_format format) {
     char *scale = text(b, name, ".scale"), *zero = text(b, name, ".zero");
     float *scales = add_tensor(b, scale, 0, NULL);
     uint8_t *zeros =
@@ -229,7 +223,7 @@ static void round_to(builder *b, char *name, nas_int8_format format, char *input
     if (b->failed) return;
     *scales = format.scale;
     *zeros = (uint8_t)(format.zero + 128);
-    add_node(b, "QuantizeLinear", text(b, name, ".quantize"), text(b, name, ".q"), input, scale,
+    add_node(b, "QuantizeLinear", text(b, name, ".quantize"), text(b, name, ".q"), name, scale,
              zero);
 }
 
@@ -243,37 +237,41 @@ static char *give_back(builder *b, const nas_layer *reader, const char *which, c
     return output;
 }
 
-/* Weights [out][in][k][k] with a scale for each output channel, as `name`. */
+/* A constant of whole numbers as `name`, with a scale for each of its first size, both to be filled
+ * in. type, bytes: of a number. */
+static void *add_rounded(builder *b, char *name, int32_t type, size_t bytes, size_t n_dims,
+                         const int64_t *sizes, float **scales) {
+    char *rounded = text(b, name, ".q"), *scale = text(b, name, ".scale");
+    char *zero = text(b, name, ".zero");
+    void *data = add_constant(b, rounded, type, bytes, n_dims, sizes);
+    *scales = add_tensor(b, scale, 1, sizes);
+    add_constant(b, zero, type, bytes, 1, sizes);
+    Onnx__NodeProto *node =
+        add_node(b, "DequantizeLinear", text(b, name, ".dequantize"), name, rounded, scale, zero);
+    if (node) add_int(b, node, "axis", 0);
+    return b->failed ? NULL : data;
+}
+
+/* Weights [out][in][k][k] with a scale for each output channel. */
 static void add_int8_weight(builder *b, const nas_layer *layer, const nas_int8_layer *q, char *name,
                             size_t dims, const int64_t *sizes) {
     size_t out = layer->out.c, in = nas_deploy_depth(layer);
     size_t taps = (size_t)layer->kernel * layer->kernel;
-    char *rounded = text(b, name, ".q"), *scale = text(b, name, ".scale");
-    char *zero = text(b, name, ".zero");
-    int8_t *to = add_bytes(b, rounded, dims, sizes);
-    float *scales = add_tensor(b, scale, 1, sizes);
-    add_bytes(b, zero, 1, sizes);
-    Onnx__NodeProto *node =
-        add_node(b, "DequantizeLinear", text(b, name, ".dequantize"), name, rounded, scale, zero);
-    if (!node) return;
-    add_int(b, node, "axis", 0);
+    float *scales;
+    int8_t *to = add_rounded(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, sizes, &scales);
+    if (!to) return;
     memcpy(scales, q->scale, out * sizeof *scales);
     for (size_t o = 0; o < out; o++)
         for (size_t i = 0; i < in; i++)
             for (size_t t = 0; t < taps; t++) *to++ = q->weight[(t * in + i) * out + o];
 }
 
-/* Biases in units of their sums, as `name`. */
+/* Biases in units of their sums. */
 static void add_int8_bias(builder *b, const nas_int8_layer *q, char *name, int64_t out) {
-    char *rounded = text(b, name, ".q"), *scale = text(b, name, ".scale");
-    char *zero = text(b, name, ".zero");
-    int32_t *to = add_whole(b, rounded, out);
-    float *scales = add_tensor(b, scale, 1, &out);
-    add_whole(b, zero, out);
-    Onnx__NodeProto *node =
-        add_node(b, "DequantizeLinear", text(b, name, ".dequantize"), name, rounded, scale, zero);
-    if (!node) return;
-    add_int(b, node, "axis", 0);
+    float *scales;
+    int32_t *to =
+        add_rounded(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT32, sizeof *to, 1, &out, &scales);
+    if (!to) return;
     for (int64_t o = 0; o < out; o++) {
         to[o] = q->bias[o];
         scales[o] = q->in[0].scale * q->scale[o];
@@ -286,15 +284,15 @@ static void add_int8_bias(builder *b, const nas_int8_layer *q, char *name, int64
 static char *add_normalisation(builder *b) {
     const nas_network *net = b->network;
     const int64_t sizes[] = {1, net->image.c, 1, 1};
-    char *mean = text(b, "mean", ""), *std = text(b, "std", "");
-    char *centred = text(b, "centred", ""), *normalised = text(b, "normalised", "");
+    char *mean = as_is("mean"), *std = as_is("std");
+    char *centred = as_is("centred"), *normalised = as_is("normalised");
     float *means = add_tensor(b, mean, 4, sizes), *stds = add_tensor(b, std, 4, sizes);
     if (b->failed) return NULL;
     memcpy(means, net->mean, net->image.c * sizeof *means);
     memcpy(stds, net->std, net->image.c * sizeof *stds);
-    add_node(b, "Sub", text(b, "centre", ""), centred, text(b, "image", ""), mean, NULL);
-    add_node(b, "Div", text(b, "normalise", ""), normalised, centred, std, NULL);
-    if (b->int8) round_to(b, normalised, nas_int8_image(net), normalised);
+    add_node(b, "Sub", as_is("centre"), centred, as_is("image"), mean, NULL);
+    add_node(b, "Div", as_is("normalise"), normalised, centred, std, NULL);
+    if (b->int8) round_to(b, normalised, nas_int8_image(net));
     return normalised;
 }
 
@@ -306,7 +304,7 @@ static char *input_of(builder *b, const nas_layer *layer, int which, char *norma
     return b->int8 ? give_back(b, layer, which ? ".in1" : ".in0", name) : name;
 }
 
-/* Layer i's constants; dims: of the weight, 2 or 4. */
+/* Layer i's weights and biases; dims: of the weight, 2 or 4. */
 static void add_weights(builder *b, uint32_t i, char *weight, char *bias, size_t dims) {
     const nas_layer *layer = nas_network_layer(b->network, i);
     const int64_t k = layer->kernel, out = layer->out.c;
@@ -322,12 +320,18 @@ static void add_weights(builder *b, uint32_t i, char *weight, char *bias, size_t
     memcpy(biases, layer->bias, layer->biases * sizeof *biases);
 }
 
-static void add_conv(builder *b, uint32_t i, char *input, char *output) {
+/* The operator of a layer with weights, after them. */
+static Onnx__NodeProto *add_weighted(builder *b, uint32_t i, const char *op, size_t dims,
+                                     char *input, char *output) {
     const nas_layer *layer = nas_network_layer(b->network, i);
     char *weight = text(b, layer->name, ".weight"), *bias = text(b, layer->name, ".bias");
-    add_weights(b, i, weight, bias, 4);
-    Onnx__NodeProto *node =
-        add_node(b, "Conv", text(b, layer->name, ""), output, input, weight, bias);
+    add_weights(b, i, weight, bias, dims);
+    return add_node(b, op, as_is(layer->name), output, input, weight, bias);
+}
+
+static void add_conv(builder *b, uint32_t i, char *input, char *output) {
+    const nas_layer *layer = nas_network_layer(b->network, i);
+    Onnx__NodeProto *node = add_weighted(b, i, "Conv", 4, input, output);
     if (!node) return;
     add_ints(b, node, "kernel_shape", layer->kernel, 2);
     add_ints(b, node, "pads", layer->kernel / 2, 4);
@@ -341,17 +345,13 @@ static char *flatten(builder *b, uint32_t i, char *input) {
     char *output = text(b, layer->name, ".flat");
     add_node(b, "Flatten", text(b, layer->name, ".flatten"), output, input, NULL, NULL);
     if (!b->int8) return output;
-    round_to(b, output, b->int8[i].in[0], output);
+    round_to(b, output, b->int8[i].in[0]);
     return give_back(b, layer, ".flat.in", output);
 }
 
 static void add_gemm(builder *b, uint32_t i, char *input, bool flat, char *output) {
-    const nas_layer *layer = nas_network_layer(b->network, i);
     if (!flat) input = flatten(b, i, input);
-    char *weight = text(b, layer->name, ".weight"), *bias = text(b, layer->name, ".bias");
-    add_weights(b, i, weight, bias, 2);
-    Onnx__NodeProto *node =
-        add_node(b, "Gemm", text(b, layer->name, ""), output, input, weight, bias);
+    Onnx__NodeProto *node = add_weighted(b, i, "Gemm", 2, input, output);
     if (node) add_int(b, node, "transB", 1);
 }
 
@@ -371,7 +371,7 @@ static void add_operation(builder *b, uint32_t i, char *normalised, char *result
     bool flat = layer->input[0] >= 0 && b->flat[layer->input[0]];
     char *first = input_of(b, layer, 0, normalised);
     char *second = input_of(b, layer, 1, normalised);
-    char *name = text(b, layer->name, "");
+    char *name = as_is(layer->name);
     b->flat[i] = flat;
     if (layer->op == NAS_OP_LINEAR && !layer->expand) {
         b->flat[i] = true;
@@ -394,11 +394,11 @@ static void add_layer(builder *b, uint32_t i, char *normalised, char *output) {
     add_operation(b, i, normalised, sum);
     if (b->failed) return;
     if (q && q->has_table) {
-        round_to(b, sum, q->sum, sum);
+        round_to(b, sum, q->sum);
         sum = give_back(b, layer, ".sum.in", sum);
     }
     if (layer->activation) add_activation(b, layer, sum, output);
-    if (q && !b->failed) round_to(b, output, q->result, output);
+    if (q && !b->failed) round_to(b, output, q->result);
     b->outputs[i] = output;
 }
 
@@ -411,11 +411,10 @@ static void add_layers(builder *b) {
         const nas_layer *layer = nas_network_layer(net, i);
         bool last = i + 1 == net->n_layers;
         bool gemm = layer->op == NAS_OP_LINEAR && !layer->expand;
-        char *output = last && gemm ? text(b, "logits", "") : text(b, layer->name, ".out");
+        char *output = last && gemm ? as_is("logits") : text(b, layer->name, ".out");
         if (!b->failed) add_layer(b, i, normalised, output);
         if (last && !gemm) /* a network that is cut off before its classifier */
-            add_node(b, "Flatten", text(b, "flatten", ""), text(b, "logits", ""), output, NULL,
-                     NULL);
+            add_node(b, "Flatten", as_is("flatten"), as_is("logits"), output, NULL, NULL);
     }
 }
 
@@ -430,12 +429,11 @@ static void make_graph(builder *b) {
     Onnx__TensorProto **tensors = take_list(b, 12 * n);
     Onnx__ValueInfoProto **in = make_value(b, "image", 3, image),
                          **out = make_value(b, "logits", 1, &logits);
-    char *name = text(b, "subnet", "");
     b->outputs = take_list(b, n);
     b->flat = take(b, n, sizeof *b->flat);
     if (b->failed || !graph) return;
     onnx__graph_proto__init(graph);
-    graph->name = name;
+    graph->name = as_is("subnet");
     graph->node = nodes;
     graph->initializer = tensors;
     graph->input = in;
@@ -446,10 +444,10 @@ static void make_graph(builder *b) {
 
 static void add_metadata(builder *b, Onnx__ModelProto *model, const char *key, const char *value) {
     Onnx__StringStringEntryProto *entry = take(b, 1, sizeof *entry);
-    char *name = text(b, key, ""), *copy = text(b, value, "");
+    char *copy = text(b, value, "");
     if (b->failed) return;
     onnx__string_string_entry_proto__init(entry);
-    entry->key = name;
+    entry->key = as_is(key);
     entry->value = copy;
     model->metadata_props[model->n_metadata_props++] = entry;
 }
@@ -470,11 +468,10 @@ static Onnx__ModelProto *make_model(builder *b) {
     Onnx__ModelProto *model = take(b, 1, sizeof *model);
     Onnx__OperatorSetIdProto **list = take_list(b, 1), *opset = take(b, 1, sizeof *opset);
     Onnx__StringStringEntryProto **metadata = take_list(b, 4);
-    char *producer = text(b, "nashost", ""), *domain = text(b, "", "");
     make_graph(b);
     if (b->failed) return NULL;
     onnx__operator_set_id_proto__init(opset);
-    opset->domain = domain;
+    opset->domain = as_is("");
     opset->has_version = 1;
     opset->version = OPSET;
     list[0] = opset;
@@ -483,7 +480,7 @@ static Onnx__ModelProto *make_model(builder *b) {
     model->ir_version = IR_VERSION;
     model->opset_import = list;
     model->n_opset_import = 1;
-    model->producer_name = producer;
+    model->producer_name = as_is("nashost");
     model->graph = b->graph;
     model->metadata_props = metadata;
     add_metadata(b, model, "genome", b->network->genome);
@@ -493,41 +490,31 @@ static Onnx__ModelProto *make_model(builder *b) {
 
 /* ---- The plugin ---- */
 
-typedef struct packed {
-    uint8_t *data;
-    size_t bytes;
-} packed;
+typedef struct sink {
+    ProtobufCBuffer buffer; /* first: what protobuf-c appends to */
+    FILE *file;
+    bool good;
+} sink;
 
-static bool print(void *context, FILE *file) {
-    const packed *p = context;
-    return fwrite(p->data, 1, p->bytes, file) == p->bytes;
+static void append(ProtobufCBuffer *buffer, size_t bytes, const uint8_t *data) {
+    sink *s = (sink *)(void *)buffer;
+    s->good = s->good && fwrite(data, 1, bytes, s->file) == bytes;
 }
 
-static int write_model(builder *b, const char *path, nas_error *err) {
-    packed p = {0};
-    int rc = NAS_OK;
-    const Onnx__ModelProto *model = make_model(b);
-    if (model) p.bytes = onnx__model_proto__get_packed_size(model);
-    if (model) p.data = malloc(p.bytes);
-    if (p.data) {
-        onnx__model_proto__pack(model, p.data);
-        rc = nas_deploy_write("onnx", path, print, &p, err);
-    } else {
-        rc = nas_fail(err, NAS_ERR_MEMORY, "onnx: out of memory for %s", path);
-    }
-    free(p.data);
-    return rc;
+static bool print(void *model, FILE *file) {
+    sink s = {.buffer = {append}, .file = file, .good = true};
+    onnx__model_proto__pack_to_buffer(model, &s.buffer);
+    return s.good;
 }
 
 static int write_network(void *self, const nas_network *network, const char *path, nas_error *err) {
     const onnx_config *config = self;
     builder b = {.network = network};
     int rc = nas_deploy_check("onnx", network, err);
-    if (rc) return rc;
-    if (!network->n_layers)
-        return nas_fail(err, NAS_ERR_PLUGIN, "onnx: expected a network with layers, found none");
-    if (config->dtype) rc = nas_int8_make_all("onnx", network, &b.int8, err);
-    if (!rc) rc = write_model(&b, path, err);
+    if (!rc && config->dtype) rc = nas_int8_make_all("onnx", network, &b.int8, err);
+    Onnx__ModelProto *model = rc ? NULL : make_model(&b);
+    if (model) rc = nas_deploy_write("onnx", path, print, model, err);
+    if (!rc && !model) rc = nas_fail(err, NAS_ERR_MEMORY, "onnx: out of memory for %s", path);
     nas_int8_free_all(network, b.int8);
     release(&b);
     return rc;

@@ -135,12 +135,8 @@ static int write_network(void *self, const nas_network *network, const char *pat
     (void)self;
     int rc = nas_deploy_check("safetensors", network, err);
     if (rc) return rc;
-    uint64_t most = 1;
-    for (uint32_t i = 0; i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
-        if (layer->weights > most) most = layer->weights;
-    }
-    content c = {.network = network, .scratch = malloc(most * sizeof(float))};
+    uint64_t most = nas_deploy_most_weights(network);
+    content c = {.network = network, .scratch = malloc((most + 1) * sizeof(float))};
     char *header = make_header(network, &c.length);
     c.header = header;
     rc = header && c.scratch

@@ -41,12 +41,14 @@ static inline int nas_deploy_check_layer(const char *who, const nas_layer *layer
 }
 
 /* Fails unless the host has filled in what it takes to run the network: genome, mean, deviation,
- * weights, and operations and activations of this header's time. who: the plugin's id, for
+ * layers, weights, and operations and activations of this header's time. who: the plugin's id, for
  * messages. [any] */
 static inline int nas_deploy_check(const char *who, const nas_network *network, nas_error *err) {
     if (!NAS_HAS(network, std) || !network->mean || !network->std || !network->genome)
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "%s: expected a network with genome, mean and std, found none", who);
+    if (!network->n_layers)
+        return nas_fail(err, NAS_ERR_PLUGIN, "%s: expected a network with layers, found none", who);
     for (uint32_t i = 0; i < network->n_layers; i++) {
         int rc = nas_deploy_check_layer(who, nas_network_layer(network, i), err);
         if (rc) return rc;
@@ -76,6 +78,17 @@ static inline void nas_deploy_transpose(const nas_layer *layer, float *to) {
     for (size_t o = 0; o < out; o++)
         for (size_t i = 0; i < in; i++)
             for (size_t t = 0; t < taps; t++) *to++ = layer->weight[(t * in + i) * out + o];
+}
+
+/* The weights of the layer that has most, which is the room that nas_deploy_transpose takes. [any]
+ */
+static inline uint64_t nas_deploy_most_weights(const nas_network *network) {
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < network->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(network, i);
+        if (layer->weights > most) most = layer->weights;
+    }
+    return most;
 }
 
 /* The class names as a JSON array; NULL: there are none, or out of memory. The caller owns it.
