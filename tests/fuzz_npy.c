@@ -4,21 +4,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
-/* Opens the input as open_stream does a file. False: libzip refuses it. */
-static bool open_input(array *a, const uint8_t *data, size_t bytes, nas_error *err) {
-    a->option = "train_images";
-    a->name = strdup("input");
-    a->path = strdup("input");
-    if (!a->name || !a->path) return false;
+/* Opens the input as nas_npy_file_open does a file, up to its header. False: libzip refuses it. */
+static bool open_input(nas_npy_file *f, const uint8_t *data, size_t bytes, nas_error *err) {
+    f->option = "train_images";
+    f->name = strdup("input");
+    f->path = strdup("input");
+    if (!f->name || !f->path) return false;
     if (bytes < 2 || memcmp(data, "PK", 2) != 0) {
-        a->size = bytes;
-        a->file = fmemopen((void *)(uintptr_t)data, bytes, "rb");
-        return a->file != NULL;
+        f->size = bytes;
+        f->file = fmemopen((void *)(uintptr_t)data, bytes, "rb");
+        return f->file != NULL;
     }
     zip_source_t *source = zip_source_buffer_create(data, bytes, 0, NULL);
-    a->zip = source ? zip_open_from_source(source, ZIP_RDONLY, NULL) : NULL;
-    if (source && !a->zip) zip_source_free(source);
-    return a->zip && !pick_member(a, NULL, bytes, err);
+    f->zip = source ? zip_open_from_source(source, ZIP_RDONLY, NULL) : NULL;
+    if (source && !f->zip) zip_source_free(source);
+    return f->zip && !nas_npy_file_pick(f, NULL, bytes, err);
 }
 
 static int read_images(npy *self, array *a, nas_error *err) {
@@ -39,16 +39,17 @@ static void try_as(bool images, int layout, const uint8_t *data, size_t bytes) {
     if (!self) return;
     self->config = &config;
     array *a = &self->arrays[images ? TRAIN_IMAGES : TRAIN_LABELS];
-    int rc = open_input(a, data, bytes, &err) ? NAS_OK : NAS_ERR_INPUT;
-    if (!rc) rc = read_header(a, &err);
+    int rc = open_input(&a->in, data, bytes, &err) ? NAS_OK : NAS_ERR_INPUT;
+    if (!rc) rc = nas_npy_file_header(&a->in, &err);
     if (!rc) rc = check_type(a, images, &err);
     if (!rc) rc = check_shape(a, images, layout, &err);
     if (!rc) rc = check_size(a, &err);
-    if (!rc && a->n * item_bytes(a) > MAX_RATIO * (uint64_t)bytes + MAX_RATIO) abort();
+    if (!rc && a->n * item_bytes(a) > NAS_DEFLATE_RATIO * (uint64_t)bytes + NAS_DEFLATE_RATIO)
+        abort();
     if (!rc) rc = images ? read_images(self, a, &err) : read_labels(self, 0, MAX_CLASSES, &err);
     if (!rc && !images) rc = count_classes(self, &err);
     if (!rc && !images)
-        rc = nas_class_names(config.class_names, self->classes, a->name, &self->text,
+        rc = nas_class_names(config.class_names, self->classes, a->in.name, &self->text,
                              &self->class_names, &err);
     if (strchr(err.message, '\n')) abort();
     npy_destroy(self);

@@ -2,17 +2,13 @@
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html). Headers and training
  * labels are read at create, images when they are asked for: nothing is held twice. Images asked
  * for in ascending order are one pass over a compressed array; going back starts it anew. */
-#include <errno.h>
 #include <nashost/dataset_files.h>
-#include <nashost/npy.h>
+#include <nashost/npy_file.h>
 #include <stdlib.h>
-#include <string.h>
-#include <zip.h>
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, EXTRA_IMAGES, ARRAYS };
 enum { NHWC, NCHW }; /* indices of layouts */
-enum { MAX_SIDE = 4096, MAX_CLASSES = 65536, CHUNK = 8192 };
-#define MAX_RATIO 1100u /* deflate makes bytes at most 1032 times fewer */
+enum { MAX_SIDE = 4096, MAX_CLASSES = 65536 };
 
 typedef unsigned long long ull;
 
@@ -45,19 +41,9 @@ static const nas_option options[] = {
     {0},
 };
 
-/* One open array: a file, or a member of an archive. */
 typedef struct array {
-    const char *option; /* that names it */
-    char *path, *name;  /* the file; for messages, with the member */
-    FILE *file;         /* of a .npy, or else: */
-    zip_t *zip;
-    zip_file_t *entry;
-    zip_uint64_t index; /* of the member */
-    uint64_t size;      /* bytes of the array, header included, as the file or archive has it */
-    uint64_t at;        /* where the stream stands */
-    nas_npy header;
+    nas_npy_file in;
     uint32_t width;      /* bytes of a number */
-    uint64_t begin;      /* of the data */
     uint32_t n, h, w, c; /* as images; h = w = c = 1 for labels */
 } array;
 
@@ -71,193 +57,29 @@ typedef struct npy {
     const char **class_names;
 } npy;
 
-/* ---- Streams ---- */
-
-static int open_member(array *a, nas_error *err) {
-    a->entry = zip_fopen_index(a->zip, a->index, 0);
-    a->at = 0;
-    if (a->entry) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: cannot read it: %s", a->name, zip_strerror(a->zip));
-}
-
-/* Writes "a, b, c" of the archive's members. */
-static const char *list_members(zip_t *zip, char *text, size_t size) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (zip_int64_t i = 0; i < zip_get_num_entries(zip, 0) && used < size; i++) {
-        const char *name = zip_get_name(zip, (zip_uint64_t)i, 0);
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", name ? name : "");
-    }
-    return used ? text : "nothing";
-}
-
-/* The index of a member, named without its .npy (NULL: the only one); -1: there is none. */
-static zip_int64_t find_member(zip_t *zip, const char *member) {
-    char name[512];
-    if (!member) return zip_get_num_entries(zip, 0) == 1 ? 0 : -1;
-    snprintf(name, sizeof name, "%s.npy", member);
-    return zip_name_locate(zip, name, 0);
-}
-
-static int bad_archive(const array *a, int code, nas_error *err) {
-    zip_error_t why;
-    zip_error_init_with_code(&why, code);
-    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: not a sound .npz archive: %s", a->path,
-                      zip_error_strerror(&why));
-    zip_error_fini(&why);
-    return rc;
-}
-
-/* Opens a member of the open archive. */
-static int pick_member(array *a, const char *member, uint64_t file_size, nas_error *err) {
-    char members[400];
-    zip_stat_t status;
-    zip_int64_t index = find_member(a->zip, member);
-    if (index < 0)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: %s%s%s; name one of its arrays in the option \"%s\", as in "
-                        "\"FILE.npz:NAME\"; it holds %s",
-                        a->path, member ? "it has no array \"" : "which array of it is meant",
-                        member ? member : "", member ? "\"" : "", a->option,
-                        list_members(a->zip, members, sizeof members));
-    a->index = (zip_uint64_t)index;
-    if (zip_stat_index(a->zip, a->index, 0, &status))
-        return nas_fail(err, NAS_ERR_INPUT, "%s: %s", a->name, zip_strerror(a->zip));
-    a->size = status.size;
-    if (a->size / MAX_RATIO > file_size) /* so that no length can claim what is not there */
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: the archive of %llu bytes claims %llu bytes for it, more than "
-                        "deflate can hold; fetch the file again",
-                        a->name, (ull)file_size, (ull)a->size);
-    return open_member(a, err);
-}
-
-/* Splits "FILE.npz:NAME" into a->path and *member (NULL: not given). */
-static int split_name(array *a, const char *text, const char **member, nas_error *err) {
-    a->name = strdup(text);
-    a->path = strdup(text);
-    if (!a->name || !a->path) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    char *mark = strstr(a->path, ".npz:");
-    *member = mark ? text + (mark - a->path) + 5 : NULL;
-    if (mark) mark[4] = '\0';
-    return NAS_OK;
-}
-
-static int open_stream(array *a, const char *text, nas_error *err) {
-    const char *member = NULL;
-    char missing[64];
-    int code, rc = split_name(a, text, &member, err);
-    snprintf(missing, sizeof missing, "check the option \"%s\"", a->option);
-    if (!rc) rc = nas_data_open(a->path, missing, &a->file, &a->size, err);
-    size_t length = rc ? 0 : strlen(a->path);
-    if (length < 5 || strcmp(a->path + length - 4, ".npz") != 0) return rc;
-    fclose(a->file);
-    a->file = NULL;
-    a->zip = zip_open(a->path, ZIP_RDONLY, &code);
-    return a->zip ? pick_member(a, member, a->size, err) : bad_archive(a, code, err);
-}
-
-static void close_array(array *a) {
-    if (a->file) fclose(a->file);
-    if (a->entry) zip_fclose(a->entry);
-    if (a->zip) zip_discard(a->zip);
-    free(a->path);
-    free(a->name);
-    *a = (array){0};
-}
-
-/* Has libzip compare the checksum of a member that was read to its end. */
-static int check_end(const array *a, nas_error *err) {
-    uint8_t more;
-    zip_int64_t got = a->entry && a->at == a->size ? zip_fread(a->entry, &more, 1) : 0;
-    if (!got) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: %s; fetch the file again", a->name,
-                    (ull)a->at, got < 0 ? zip_file_strerror(a->entry) : "expected the end");
-}
-
-/* Reads n bytes. */
-static int take(array *a, void *out, uint64_t n, nas_error *err) {
-    uint64_t got = 0;
-    errno = 0;
-    if (a->file) got = fread(out, 1, n, a->file);
-    while (a->entry && got < n) {
-        zip_int64_t more = zip_fread(a->entry, (char *)out + got, n - got);
-        if (more < 0)
-            return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: %s; fetch the file again",
-                            a->name, (ull)(a->at + got), zip_file_strerror(a->entry));
-        if (!more) break;
-        got += (uint64_t)more;
-    }
-    a->at += got;
-    if (got == n) return check_end(a, err);
-    if (a->file && ferror(a->file))
-        return nas_fail(err, NAS_ERR_IO, "%s: offset %llu: %s", a->name, (ull)a->at,
-                        strerror(errno));
-    return nas_fail(err, NAS_ERR_INPUT,
-                    "%s: truncated: expected %llu bytes more at offset %llu; fetch the file again",
-                    a->name, (ull)(n - got), (ull)a->at);
-}
-
-/* Moves the stream to an offset. */
-static int seek(array *a, uint64_t offset, nas_error *err) {
-    uint8_t skipped[CHUNK];
-    int rc = NAS_OK;
-    if (a->at == offset) return NAS_OK;
-    if (a->file) {
-        a->at = offset;
-        if (!fseeko(a->file, (off_t)offset, SEEK_SET)) return NAS_OK;
-        return nas_fail(err, NAS_ERR_IO, "%s: offset %llu: %s", a->name, (ull)offset,
-                        strerror(errno));
-    }
-    if (!a->entry || offset < a->at) {
-        if (a->entry) zip_fclose(a->entry);
-        rc = open_member(a, err);
-    }
-    while (!rc && a->at < offset)
-        rc = take(a, skipped, offset - a->at < CHUNK ? offset - a->at : CHUNK, err);
-    return rc;
-}
-
-/* ---- The header ---- */
-
-static int read_header(array *a, nas_error *err) {
-    uint8_t bytes[NAS_NPY_PREFIX + 2];
-    uint32_t begin = 0, length = 0;
-    int rc = take(a, bytes, NAS_NPY_PREFIX, err);
-    if (!rc) rc = nas_npy_begin(bytes, a->name, &begin, err);
-    if (!rc) rc = take(a, bytes + NAS_NPY_PREFIX, begin - NAS_NPY_PREFIX, err);
-    if (!rc) rc = nas_npy_length(bytes, a->name, &length, err);
-    if (rc) return rc;
-    char *text = malloc(length + 1u);
-    if (!text) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    rc = take(a, text, length, err);
-    a->begin = a->at;
-    if (!rc) rc = nas_npy_parse(text, length, begin, a->name, &a->header, err);
-    free(text);
-    return rc;
-}
-
 /* ---- What the header must say ---- */
 
 static int check_type(array *a, bool images, nas_error *err) {
-    a->width = nas_integer_width(a->header.type);
-    if (images ? a->width == 1 && a->header.type[1] == 'u' : a->width > 0) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->name,
+    const char *type = a->in.header.type;
+    a->width = nas_integer_width(type);
+    if (images ? a->width == 1 && type[1] == 'u' : a->width > 0) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->in.name,
                     images ? "images of unsigned bytes ('|u1')" : "integer labels such as '<i8'",
-                    a->header.type,
+                    type,
                     images ? "them as a.astype(numpy.uint8), scaled to 0..255"
                            : "them as a.astype(numpy.int64)");
 }
 
 static int check_image_shape(array *a, int layout, nas_error *err) {
-    bool planes = layout == NCHW && a->header.ndim == 4;
-    uint64_t h = a->header.shape[planes ? 2 : 1], w = a->header.shape[planes ? 3 : 2];
-    uint64_t c = a->header.ndim == 4 ? a->header.shape[planes ? 1 : 3] : 1;
-    if ((a->header.ndim != 3 && a->header.ndim != 4) || (c != 1 && c != 3))
+    const nas_npy *header = &a->in.header;
+    bool planes = layout == NCHW && header->ndim == 4;
+    uint64_t h = header->shape[planes ? 2 : 1], w = header->shape[planes ? 3 : 2];
+    uint64_t c = header->ndim == 4 ? header->shape[planes ? 1 : 3] : 1;
+    if ((header->ndim != 3 && header->ndim != 4) || (c != 1 && c != 3))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: shape %s; expected [n, h, w] or %s with 1 or 3 channels; see the "
                         "option \"layout\", now \"%s\"",
-                        a->name, a->header.shape_text,
+                        a->in.name, header->shape_text,
                         layout == NCHW ? "[n, c, h, w]" : "[n, h, w, c]", layouts[layout]);
     a->h = h > MAX_SIDE ? 0 : (uint32_t)h;
     a->w = w > MAX_SIDE ? 0 : (uint32_t)w;
@@ -266,20 +88,21 @@ static int check_image_shape(array *a, int layout, nas_error *err) {
 }
 
 static int check_label_shape(array *a, nas_error *err) {
+    const nas_npy *header = &a->in.header;
     a->h = a->w = a->c = 1;
-    if (a->header.ndim == 1 || (a->header.ndim == 2 && a->header.shape[1] == 1)) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected labels of shape [n]%s", a->name,
-                    a->header.shape_text,
-                    a->header.ndim == 2 ? "; if a row is a one-hot label, save a.argmax(axis=1)"
-                                        : "");
+    if (header->ndim == 1 || (header->ndim == 2 && header->shape[1] == 1)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected labels of shape [n]%s", a->in.name,
+                    header->shape_text,
+                    header->ndim == 2 ? "; if a row is a one-hot label, save a.argmax(axis=1)"
+                                      : "");
 }
 
 static int check_shape(array *a, bool images, int layout, nas_error *err) {
     int rc = images ? check_image_shape(a, layout, err) : check_label_shape(a, err);
-    a->n = a->header.shape[0] > INT32_MAX ? 0 : (uint32_t)a->header.shape[0];
+    a->n = a->in.header.shape[0] > INT32_MAX ? 0 : (uint32_t)a->in.header.shape[0];
     if (rc || (a->n && a->h && a->w)) return rc;
     return nas_fail(err, NAS_ERR_INPUT, "%s: shape %s; expected 1 to %d items of sides 1 to %d",
-                    a->name, a->header.shape_text, INT32_MAX, MAX_SIDE);
+                    a->in.name, a->in.header.shape_text, INT32_MAX, MAX_SIDE);
 }
 
 static uint64_t item_bytes(const array *a) {
@@ -287,15 +110,15 @@ static uint64_t item_bytes(const array *a) {
 }
 
 static int check_size(const array *a, nas_error *err) {
-    uint64_t expected = a->begin + a->n * item_bytes(a);
-    if (a->size < expected)
+    uint64_t expected = a->in.begin + a->n * item_bytes(a);
+    if (a->in.size < expected)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: truncated: expected %llu bytes, found %llu; fetch the file again",
-                        a->name, (ull)expected, (ull)a->size);
-    if (a->size > expected)
+                        a->in.name, (ull)expected, (ull)a->in.size);
+    if (a->in.size > expected)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: offset %llu: expected the end of the array, found %llu more bytes",
-                        a->name, (ull)expected, (ull)(a->size - expected));
+                        a->in.name, (ull)expected, (ull)(a->in.size - expected));
     return NAS_OK;
 }
 
@@ -303,10 +126,8 @@ static int open_array(npy *self, int which, nas_error *err) {
     array *a = &self->arrays[which];
     bool images = which != TRAIN_LABELS && which != TEST_LABELS;
     const char *text = self->config->arrays[which];
-    a->option = options[which].name;
     if (!text) return NAS_OK; /* extra_images alone may be left out */
-    int rc = open_stream(a, text, err);
-    if (!rc) rc = read_header(a, err);
+    int rc = nas_npy_file_open(&a->in, text, options[which].name, err);
     if (!rc) rc = check_type(a, images, err);
     if (!rc) rc = check_shape(a, images, self->config->layout, err);
     return rc ? rc : check_size(a, err);
@@ -319,15 +140,16 @@ static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     array *a = &self->arrays[split ? TEST_LABELS : TRAIN_LABELS];
     uint8_t bytes[8];
     int32_t *labels = malloc(a->n * sizeof *labels);
-    if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", a->name);
-    int rc = seek(a, a->begin, err);
+    if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", a->in.name);
+    int rc = nas_npy_file_seek(&a->in, a->in.begin, err);
     for (uint32_t i = 0; i < a->n && !rc; i++) {
-        rc = take(a, bytes, a->width, err);
-        int64_t label = rc ? 0 : nas_decode_integer(bytes, a->header.type, a->width);
+        rc = nas_npy_file_take(&a->in, bytes, a->width, err);
+        int64_t label = rc ? 0 : nas_decode_integer(bytes, a->in.header.type, a->width);
         if (label < 0 || label >= classes)
             rc = nas_fail(
                 err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",
-                a->name, (ull)(a->begin + (uint64_t)i * a->width), i, classes - 1, (long long)label,
+                a->in.name, (ull)(a->in.begin + (uint64_t)i * a->width), i, classes - 1,
+                (long long)label,
                 label < 0 && !split ? "; images without a label go into extra_images" : "");
         if (!rc) labels[i] = (int32_t)label;
     }
@@ -349,14 +171,14 @@ static int count_classes(npy *self, nas_error *err) {
     }
     if (self->classes < 2)
         return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: offset %llu: every label is 0; expected at least two classes", a->name,
-                        (ull)a->begin);
+                        "%s: offset %llu: every label is 0; expected at least two classes",
+                        a->in.name, (ull)a->in.begin);
     for (uint32_t c = 0; c < self->classes; c++)
         if (!seen[c])
             return nas_fail(err, NAS_ERR_INPUT,
                             "%s: no label is %u, but the largest is %u; number the classes from 0 "
                             "without gaps",
-                            a->name, c, self->classes - 1);
+                            a->in.name, c, self->classes - 1);
     return NAS_OK;
 }
 
@@ -367,15 +189,16 @@ static int compare(const npy *self, nas_error *err) {
     for (int i = 0; i < ARRAYS; i++) {
         const array *a = &self->arrays[i];
         bool labels = i == TRAIN_LABELS || i == TEST_LABELS;
-        if (!a->name) continue;
+        if (!a->in.name) continue;
         if (labels && a->n != self->arrays[i - 1].n)
             return nas_fail(err, NAS_ERR_INPUT,
-                            "%s: expected as many labels as %s has images, %u; found %u", a->name,
-                            self->arrays[i - 1].name, self->arrays[i - 1].n, a->n);
+                            "%s: expected as many labels as %s has images, %u; found %u",
+                            a->in.name, self->arrays[i - 1].in.name, self->arrays[i - 1].n, a->n);
         if (!labels && (a->h != first->h || a->w != first->w || a->c != first->c))
             return nas_fail(err, NAS_ERR_INPUT,
                             "%s: expected images of %u x %u x %u, as in %s; found %u x %u x %u",
-                            a->name, first->h, first->w, first->c, first->name, a->h, a->w, a->c);
+                            a->in.name, first->h, first->w, first->c, first->in.name, a->h, a->w,
+                            a->c);
     }
     return NAS_OK;
 }
@@ -383,7 +206,7 @@ static int compare(const npy *self, nas_error *err) {
 static void npy_destroy(void *instance) {
     npy *self = instance;
     if (!self) return;
-    for (int i = 0; i < ARRAYS; i++) close_array(&self->arrays[i]);
+    for (int i = 0; i < ARRAYS; i++) nas_npy_file_close(&self->arrays[i].in);
     free(self->labels[0]);
     free(self->labels[1]);
     free(self->scratch);
@@ -404,7 +227,8 @@ static int npy_create(const nas_host *host, const void *config, void **instance,
     if (!rc) rc = count_classes(self, err);
     if (!rc)
         rc = nas_class_names(self->config->class_names, self->classes,
-                             self->arrays[TRAIN_LABELS].name, &self->text, &self->class_names, err);
+                             self->arrays[TRAIN_LABELS].in.name, &self->text, &self->class_names,
+                             err);
     if (!rc && !(self->scratch = malloc(item_bytes(&self->arrays[TRAIN_IMAGES]))))
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     if (rc)
@@ -433,8 +257,8 @@ static int npy_info(void *instance, nas_dataset_info *info, nas_error *err) {
 static int read_image(npy *self, array *a, uint64_t index, uint8_t *out, nas_error *err) {
     uint64_t bytes = item_bytes(a), area = (uint64_t)a->h * a->w;
     bool planes = self->config->layout == NCHW && a->c > 1;
-    int rc = seek(a, a->begin + index * bytes, err);
-    if (!rc) rc = take(a, planes ? self->scratch : out, bytes, err);
+    int rc = nas_npy_file_seek(&a->in, a->in.begin + index * bytes, err);
+    if (!rc) rc = nas_npy_file_take(&a->in, planes ? self->scratch : out, bytes, err);
     for (uint64_t i = 0; i < area && planes && !rc; i++)
         for (uint32_t c = 0; c < a->c; c++) out[i * a->c + c] = self->scratch[c * area + i];
     return rc;
