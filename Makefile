@@ -52,6 +52,7 @@ LIBS_plugins/score/jacob_cov = -llapacke
 LIBS_tests/test_score_jacob_cov = $(LIBS_plugins/score/jacob_cov)
 LIBS_plugins/datasets/npy = -lzip
 LIBS_tests/test_npy = $(LIBS_plugins/datasets/npy)
+LIBS_tests/test_npz = $(LIBS_plugins/datasets/npy)
 LIBS_tests/fuzz_npy = $(LIBS_plugins/datasets/npy)
 LIBS_plugins/datasets/image_folder = -lpng -ljpeg
 LIBS_tests/test_image_folder = $(LIBS_plugins/datasets/image_folder)

@@ -1,124 +1,8 @@
-/* Plugin npy: what it reads, and what it says of arrays and archives that are wrong. */
+/* Plugin npy: what it reads, and what it says of arrays that are wrong; archives are in
+ * test_npz.c. */
 #include "../plugins/datasets/npy.c"
 
-#include "dataset_harness.h"
-#include "recognise.h"
-
-#include <unistd.h>
-
-enum { N = 9, N_TEST = 5, H = 4, W = 6, C = 3, IMAGE = H * W * C };
-
-static uint8_t pixel(int set, int image, int y, int x, int c) {
-    return (uint8_t)(set * 100 + image * 11 + y * 40 + x * 5 + c);
-}
-
-/* Pixels of n images as the array holds them. */
-static void fill(uint8_t *out, int set, int n, int channels, bool planes) {
-    for (int i = 0; i < n; i++)
-        for (int y = 0; y < H; y++)
-            for (int x = 0; x < W; x++)
-                for (int c = 0; c < channels; c++)
-                    out[planes ? ((i * channels + c) * H + y) * W + x
-                               : ((i * H + y) * W + x) * channels + c] = pixel(set, i, y, x, c);
-}
-
-/* Writes a header as numpy does (64-byte steps, a newline at the end); returns its length. */
-static size_t header(uint8_t *out, int version, const char *type, const char *shape) {
-    char text[200];
-    size_t before = version == 1 ? 10 : 12;
-    int length = snprintf(text, sizeof text,
-                          "{'descr': '%s', 'fortran_order': False, 'shape': %s, }", type, shape);
-    size_t padded = ((before + (size_t)length + 1 + 63) / 64) * 64 - before;
-    memset(out, ' ', before + padded);
-    memcpy(out, "\x93NUMPY", 6);
-    out[6] = (uint8_t)version;
-    out[7] = 0;
-    for (size_t i = 8; i < before; i++) out[i] = (uint8_t)(padded >> (8 * (i - 8)));
-    memcpy(out + before, text, (size_t)length);
-    out[before + padded - 1] = '\n';
-    return before + padded;
-}
-
-typedef struct content {
-    uint8_t bytes[4096];
-    size_t n;
-} content;
-
-static content images(int set, int n, const char *shape, int channels, bool planes) {
-    content a;
-    size_t begin = header(a.bytes, 1, "|u1", shape);
-    fill(a.bytes + begin, set, n, channels, planes);
-    a.n = begin + (size_t)(n * H * W * channels);
-    return a;
-}
-
-/* Labels i % 3 of a type of any width and byte order. */
-static content labels_of(int n, const char *type, const char *shape) {
-    content a;
-    size_t width = (size_t)(type[2] - '0'), begin = header(a.bytes, 1, type, shape);
-    memset(a.bytes + begin, 0, (size_t)n * width);
-    for (int i = 0; i < n; i++)
-        a.bytes[begin + (size_t)i * width + (type[0] == '>' ? width - 1 : 0)] = (uint8_t)(i % 3);
-    a.n = begin + (size_t)n * width;
-    return a;
-}
-
-static void store(const char *name, content a) {
-    assert_int_equal(fixture_write(folder_path, name, a.bytes, a.n, false), 0);
-}
-
-/* The path of a file of the folder; the last two given stay. */
-static const char *in_folder(const char *name) {
-    static char paths[2][2 * FIXTURE_PATH];
-    static int turn;
-    turn = !turn;
-    snprintf(paths[turn], sizeof paths[turn], "%s/%s", folder_path, name);
-    return paths[turn];
-}
-
-static void move(const char *from, const char *to) {
-    assert_int_equal(rename(in_folder(from), in_folder(to)), 0);
-}
-
-static int make_arrays(void **state) {
-    if (make_folder(state)) return -1;
-    store("x.npy", images(0, N, "(9, 4, 6, 3)", C, false));
-    store("y.npy", labels_of(N, "<i8", "(9,)"));
-    store("tx.npy", images(1, N_TEST, "(5, 4, 6, 3)", C, false));
-    store("ty.npy", labels_of(N_TEST, "|u1", "(5,)"));
-    store("extra.npy", images(2, 2, "(2, 4, 6, 3)", C, false));
-    return 0;
-}
-
-#define REST "'train_labels': 'y.npy', 'test_images': 'tx.npy', 'test_labels': 'ty.npy'"
-#define PLAIN "{'train_images': 'x.npy', " REST "}"
-
-static void check_image(const uint8_t *image, int set, int index, int channels) {
-    for (int y = 0; y < H; y++)
-        for (int x = 0; x < W; x++)
-            for (int c = 0; c < channels; c++)
-                assert_int_equal(image[(y * W + x) * channels + c], pixel(set, index, y, x, c));
-}
-
-/* Reads forwards, backwards and an image twice. */
-static void check_content(const instance *in, int channels) {
-    static const struct {
-        nas_split split;
-        uint64_t n;
-    } sets[] = {{NAS_SPLIT_TRAIN, N}, {NAS_SPLIT_TEST, N_TEST}};
-    for (int s = 0; s < 2; s++) {
-        const uint64_t order[5] = {1, 2, sets[s].n - 1, sets[s].n - 1, 0};
-        uint8_t out[5 * IMAGE];
-        int32_t labels[5];
-        nas_error err = {0};
-        if (api.read(in->self, sets[s].split, order, 5, out, labels, &err))
-            fail_msg("%s", err.message);
-        for (int i = 0; i < 5; i++) {
-            check_image(out + i * H * W * channels, s, (int)order[i], channels);
-            assert_int_equal(labels[i], (int)order[i] % 3);
-        }
-    }
-}
+#include "npy_arrays.h"
 
 static void test_plain_arrays(void **state) {
     (void)state;
@@ -212,50 +96,6 @@ static void test_headers_may_vary(void **state) {
         check_content(&in, C);
         close_instance(&in);
     }
-}
-
-/* Makes an archive of x, y, tx and ty. */
-static void make_archive(const char *name, bool deflate) {
-    static const char *const members[] = {"x.npy", "y.npy", "tx.npy", "ty.npy"};
-    zip_t *zip = zip_open(in_folder(name), ZIP_CREATE | ZIP_TRUNCATE, NULL);
-    assert_non_null(zip);
-    for (zip_uint64_t i = 0; i < 4; i++) {
-        zip_source_t *source = zip_source_file(zip, in_folder(members[i]), 0, -1);
-        assert_int_equal(zip_file_add(zip, members[i], source, 0), i);
-        zip_set_file_compression(zip, i, deflate ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 9);
-    }
-    assert_int_equal(zip_close(zip), 0);
-}
-
-#define PACKED                                                                                     \
-    "{'train_images': 'd.npz:x', 'train_labels': 'd.npz:y', 'test_images': 'd.npz:tx', "           \
-    "'test_labels': 'd.npz:ty'}"
-
-static void test_archives(void **state) {
-    (void)state;
-    for (int deflate = 0; deflate < 2; deflate++) {
-        make_archive("d.npz", deflate);
-        instance in;
-        open_good(&in, PACKED);
-        check_content(&in, C);
-        close_instance(&in);
-    }
-    assert_refused("{'train_images': 'd.npz:z', " REST "}", "d.npz: it has no array \"z\"",
-                   "\"train_images\", as in \"FILE.npz:NAME\"; it holds x.npy, y.npy, tx.npy, ty");
-    assert_refused("{'train_images': 'd.npz', " REST "}", "which array of it is meant",
-                   "it holds x.npy");
-}
-
-static void test_an_archive_of_one(void **state) {
-    (void)state;
-    zip_t *zip = zip_open(in_folder("one.npz"), ZIP_CREATE, NULL);
-    zip_source_t *source = zip_source_file(zip, in_folder("x.npy"), 0, -1);
-    assert_int_equal(zip_file_add(zip, "arr_0.npy", source, 0), 0);
-    assert_int_equal(zip_close(zip), 0);
-    instance in;
-    open_good(&in, "{'train_images': 'one.npz', " REST "}");
-    check_content(&in, C);
-    close_instance(&in);
 }
 
 /* ---- What is refused ---- */
@@ -391,79 +231,6 @@ static void test_names_and_files(void **state) {
     assert_refused("{'train_images': 'x.npy', 'class_names': 'a,b,c,d', " REST "}", "found 4", "");
     mkfifo(in_folder("fifo.npy"), 0600); /* opening it would wait for ever */
     assert_refused("{'train_images': 'fifo.npy', " REST "}", "fifo.npy: expected a file", "");
-    make_archive("d.npz", true);
-    move("d.npz", "wrong.npy");
-    assert_refused("{'train_images': 'wrong.npy', " REST "}",
-                   "wrong.npy: offset 0: ", "an archive (.npz)");
-}
-
-/* Changes a byte of the archive, or changes it back. */
-static void flip(long at) {
-    FILE *file = fopen(in_folder("d.npz"), "r+b");
-    assert_non_null(file);
-    fseek(file, at, SEEK_SET);
-    int byte = getc(file);
-    fseek(file, at, SEEK_SET);
-    fputc(byte ^ 0x21, file);
-    fclose(file);
-}
-
-/* Every kind of damage to an archive, a byte at a time: an error or the right content, never other
- * content. */
-static void test_damaged_archives(void **state) {
-    (void)state;
-    int refused = 0, unread = 0;
-    make_archive("d.npz", true);
-    struct stat status;
-    assert_int_equal(stat(in_folder("d.npz"), &status), 0);
-    for (long at = 0; at < status.st_size; at += 3) {
-        flip(at);
-        instance in;
-        uint64_t all[N] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
-        uint8_t out[N * IMAGE];
-        int32_t labels[N];
-        if (open_with(&in, PACKED)) {
-            assert_non_null(strstr(in.err.message, "d.npz"));
-            refused++;
-        } else {
-            int rc = api.read(in.self, NAS_SPLIT_TRAIN, all, N, out, labels, &in.err);
-            for (int i = 0; i < N && !rc; i++) {
-                check_image(out + i * IMAGE, 0, i, C);
-                assert_int_equal(labels[i], i % 3);
-            }
-            unread += rc != 0;
-            close_instance(&in);
-        }
-        flip(at);
-    }
-    assert_true(refused > 10);
-    assert_true(unread > 10);
-}
-
-static void test_truncated_archives(void **state) {
-    (void)state;
-    make_archive("d.npz", true);
-    assert_int_equal(truncate(in_folder("d.npz"), 300), 0);
-    assert_refused(PACKED, "d.npz: not a sound .npz archive", "");
-    assert_int_equal(truncate(in_folder("d.npz"), 0), 0);
-    assert_refused(PACKED, "d.npz: not a sound .npz archive", "");
-}
-
-/* An archive whose directory claims a terabyte must not make the plugin ask for memory. */
-static void test_an_archive_that_lies(void **state) {
-    (void)state;
-    make_archive("d.npz", true);
-    FILE *file = fopen(in_folder("d.npz"), "r+b");
-    assert_non_null(file);
-    uint8_t bytes[8192];
-    size_t n = fread(bytes, 1, sizeof bytes, file);
-    uint8_t *entry = memmem(bytes, n, "PK\1\2", 4); /* the directory's first entry: x.npy */
-    assert_non_null(entry);
-    memset(entry + 24, 0xfe, 4); /* its size */
-    rewind(file);
-    fwrite(bytes, 1, n, file);
-    fclose(file);
-    assert_refused(PACKED, "d.npz:x: the archive of ", "claims 4278124286 bytes for it");
 }
 
 static void test_read_checks_what_is_asked(void **state) {
@@ -497,44 +264,18 @@ static void test_recognises(void **state) {
     assert_null(recognise(folder_path)); /* which one? */
 }
 
-static void test_recognises_archives(void **state) {
-    (void)state;
-    static const char *const members[] = {"val_images.npy", "train_images.npy", "train_labels.npy",
-                                          "test_images.npy", "test_labels.npy"};
-    zip_t *zip = zip_open(in_folder("medical.npz"), ZIP_CREATE, NULL);
-    assert_non_null(zip);
-    for (zip_uint64_t i = 0; i < 5; i++)
-        assert_int_equal(zip_file_add(zip, members[i], zip_source_buffer(zip, "x", 1, 0), 0), i);
-    assert_int_equal(zip_close(zip), 0);
-    assert_int_equal(unlink(in_folder("extra.npy")), 0);
-    recognised(folder_path,
-               "{'train_images': '@/medical.npz:train_images', 'train_labels': "
-               "'@/medical.npz:train_labels', 'test_images': '@/medical.npz:test_images', "
-               "'test_labels': '@/medical.npz:test_labels'}");
-    store("medical.npz", (content){{0}, 9}); /* no archive: no data set, and no error either */
-    assert_null(recognise(folder_path));
-}
-
-#define WITH_ARRAYS(test) cmocka_unit_test_setup_teardown(test, make_arrays, remove_folder)
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table_is_sound),
         WITH_ARRAYS(test_recognises),
-        WITH_ARRAYS(test_recognises_archives),
         WITH_ARRAYS(test_plain_arrays),
         WITH_ARRAYS(test_shapes_and_layouts),
         WITH_ARRAYS(test_labels_of_any_integer),
         WITH_ARRAYS(test_headers_may_vary),
-        WITH_ARRAYS(test_archives),
-        WITH_ARRAYS(test_an_archive_of_one),
         WITH_ARRAYS(test_faults_are_named),
         WITH_ARRAYS(test_wrong_labels),
         WITH_ARRAYS(test_wrong_test_label),
         WITH_ARRAYS(test_names_and_files),
-        WITH_ARRAYS(test_damaged_archives),
-        WITH_ARRAYS(test_truncated_archives),
-        WITH_ARRAYS(test_an_archive_that_lies),
         WITH_ARRAYS(test_read_checks_what_is_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
