@@ -2,12 +2,13 @@
 """Runs `nashost bench` and peers on the same work, in alternation, and prints ratios.
 
     bench/compare.py [--what train eval] [--rounds 5] [--steps N] [--threads 2]
-                     [--python PYTHON]... [--json]
+                     [--python PYTHON]... [--compile PYTHON]... [--jax PYTHON]... [--json]
 
 train is a training step, eval calibrates and evaluates a subnet. Before anything is timed a peer
 computes from the golden weights and images what nashost's own tests compute as well; one that finds
-something else is an error. A PYTHON is an interpreter with another PyTorch. Debian's
-(/usr/bin/python3, python3-torch) is always there.
+something else is an error. A PYTHON is an interpreter with another PyTorch, one whose torch.compile
+is to be used (train alone), or one with JAX (train alone). Debian's PyTorch (/usr/bin/python3,
+python3-torch) is always there.
 The machine must be idle otherwise; cpu_ms_per_step suffers less than ms_per_step if it is not.
 """
 import argparse
@@ -30,16 +31,26 @@ def run(words):
     return json.loads(done.stdout)
 
 
+def peers(what, script, options):
+    for python in ["/usr/bin/python3", *options.python]:
+        yield "PyTorch of " + python, python, ROOT / "bench" / script
+    if what != "train":
+        return
+    for python in options.compile:
+        yield "torch.compile of " + python, python, ROOT / "bench" / script, "--compile"
+    for python in options.jax:
+        yield "JAX of " + python, python, ROOT / "bench" / "jax_step.py"
+
+
 def contestants(what, options):
     script, steps = WORK[what]
     steps = options.steps or steps
     common = ["--threads", options.threads]
     ours = [options.nashost, "bench", what, "--json", "--rounds", steps, *common]
     yield "nashost", ours
-    for python in ["/usr/bin/python3", *options.python]:
-        peer = [python, ROOT / "bench" / script]
+    for name, *peer in peers(what, script, options):
         run([*peer, "--check"])
-        yield "PyTorch of " + python, [*peer, "--steps", steps, *common]
+        yield name, [*peer, "--steps", steps, *common]
 
 
 def table(what, results):
@@ -62,15 +73,16 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="in a round: train 20, eval 5")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--python", action="append", default=[])
+    for other in ["--python", "--compile", "--jax"]:
+        parser.add_argument(other, action="append", default=[], metavar="PYTHON")
     parser.add_argument("--nashost", default=ROOT / "nashost")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    peers = {what: dict(contestants(what, options)) for what in options.what}
-    results = {what: {name: [] for name in words} for what, words in peers.items()}
+    commands = {what: dict(contestants(what, options)) for what in options.what}
+    results = {what: {name: [] for name in all_of_them} for what, all_of_them in commands.items()}
     for _ in range(options.rounds):
-        for what, words in peers.items():
-            for name, command in words.items():
+        for what, all_of_them in commands.items():
+            for name, command in all_of_them.items():
                 results[what][name].append(run(command))
     if options.json:
         print(json.dumps(results))

@@ -11,6 +11,11 @@ are last, big blocks stay in the allocator. Tried without gain: 1x1 convolutions
 contiguous copies of sliced weights, the optimiser's foreach.
 The machine must be idle otherwise: on cores that others use, OpenMP's waiting threads take ten
 times as long.
+
+--compile: the network by torch.compile, forward and backward, a program for each subnet and batch
+size. Compiling takes many steps' time and a real run's subnets are nearly always new, so all steps
+have the same four subnets, and the compiler's time is not counted. What it cannot compile
+whole is an error (fullgraph), never run eagerly.
 """
 import itertools
 import json
@@ -26,6 +31,38 @@ import torch.nn.functional as F
 from torch_net import Supernet, golden, images, random_images
 
 THRESHOLD, WEIGHT_DECAY, EMA, RATE = 0.95, 5e-4, 0.999, 0.03
+
+
+class CompiledSupernet(Supernet):
+    """Compiles the network for each subnet when it first sees it."""
+
+    def __init__(self):
+        super().__init__()
+        self.programs = {}
+        torch._dynamo.config.cache_size_limit = 64  # programs: for each subnet, size, with gradient
+
+    def forward(self, x, subnet):
+        key = repr(subnet)
+        if key not in self.programs:
+            eager = super().forward
+            self.programs[key] = torch.compile(
+                lambda images: eager(images, subnet), fullgraph=True, dynamic=False
+            )
+        return self.programs[key](x)
+
+
+def supernet(options):
+    return CompiledSupernet() if options.compile else Supernet()
+
+
+def compiled(options):
+    """What the compiler has made: graphs of Python's bytecode, and those with a backward program."""
+    if not options.compile:
+        return {}
+    counters = torch._dynamo.utils.counters
+    graphs, whole = counters["stats"]["unique_graphs"], counters["aot_autograd"]["ok"]
+    assert graphs and graphs == whole and not counters["graph_break"], counters
+    return {"compiled_graphs": graphs}
 
 
 class Trainer:
@@ -80,24 +117,24 @@ def batches(options, count):
 def bench(options):
     at_start = peer.resident_bytes()
     torch.manual_seed(options.seed)
-    subnets = peer.sandwiches(golden, options.seed, options.fixed)
+    subnets = peer.sandwiches(golden, options.seed, options.fixed or options.compile)
     data = itertools.cycle(batches(options, 4))
-    trainer = Trainer(Supernet(), options.statistics)
+    trainer = Trainer(supernet(options), options.statistics)
     inputs = lambda: (next(subnets), *next(data))
     result = peer.measure(trainer.step, inputs, options.warmup, options.steps)
     assert all(bool(p.isfinite().all()) for p in trainer.parameters)
     return {
         **result,
+        **compiled(options),
         "threads": torch.get_num_threads(),
         "rss_after_import_bytes": at_start,
         "torch": torch.__version__,
     }
 
 
-@torch.no_grad()
-def loss(x, y, subnet):
-    logits = Supernet().forward(images(x), subnet)
-    return {"loss": F.cross_entropy(logits, torch.tensor(y).long()).numpy()}
+def loss(x, y, subnet, options):
+    logits = supernet(options).forward(images(x), subnet)
+    return {"loss": F.cross_entropy(logits, torch.tensor(y).long()).detach().numpy()}
 
 
 def main():
@@ -107,12 +144,17 @@ def main():
     parser.add_argument("--statistics", choices=["separate", "joint"], default="separate")
     parser.add_argument("--data", choices=["random", "fashion"], default="random")
     parser.add_argument("--fixed", action="store_true", help="the same subnets in every step")
+    parser.add_argument("--compile", action="store_true", help="by torch.compile; implies --fixed")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.compile and not hasattr(torch, "compile"):
+        sys.exit(f"PyTorch {torch.__version__} has no torch.compile; it came with 2.0")
     if not options.check:
         print(json.dumps(bench(options)))
         return 0
-    result, agree = peer.check(golden, options.check, loss)
+    result, agree = peer.check(
+        golden, options.check, lambda x, y, subnet: loss(x, y, subnet, options)
+    )
     print(json.dumps(result))
     return 0 if agree else 1
 
