@@ -27,7 +27,7 @@ static bool needed_after(const nas_network *net, uint32_t index, uint32_t layer)
 static void check_layer(const nas_network *net, const nas_arena *p, uint32_t i) {
     const nas_layer *layer = nas_network_layer(net, i);
     const nas_tensor *out = place_of(p, i + 1);
-    uint64_t n = nas_arena_elements(layer->out);
+    uint64_t n = nas_shape_elements(layer->out);
     bool pair = layer->op == NAS_OP_ADD || layer->op == NAS_OP_SCALE;
     assert_true(out->offset + n <= p->elements);
     for (uint32_t t = 0; t <= i; t++) {
@@ -35,7 +35,7 @@ static void check_layer(const nas_network *net, const nas_arena *p, uint32_t i) 
         bool later = needed_after(net, t, i);
         if (!read && !later) continue;
         const nas_tensor *other = place_of(p, t);
-        uint64_t m = nas_arena_elements(t ? nas_network_layer(net, t - 1)->out : net->image);
+        uint64_t m = nas_shape_elements(t ? nas_network_layer(net, t - 1)->out : net->image);
         bool apart = out->offset + n <= other->offset || other->offset + m <= out->offset;
         bool in_place = pair && !later && layer->input[0] + 1 == (int32_t)t && out == other;
         if (!apart && !in_place)

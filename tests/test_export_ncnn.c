@@ -115,8 +115,8 @@ static void test_weights(void **state) {
         uint32_t flag;
         memcpy(&flag, at++, sizeof flag);
         assert_int_equal(flag, 0);
-        uint64_t taps = layer->weights / layer->out.c / nas_deploy_depth(layer);
-        uint64_t in = nas_deploy_depth(layer), out = layer->out.c;
+        uint64_t taps = layer->weights / layer->out.c / nas_layer_depth(layer);
+        uint64_t in = nas_layer_depth(layer), out = layer->out.c;
         for (uint64_t k = 0; k < layer->weights; k++) {
             uint64_t t = k % taps, c = k / taps % in, o = k / taps / in;
             assert_true(at[k] == layer->weight[(t * in + c) * out + o]);

@@ -11,10 +11,6 @@ typedef struct builder {
     char prefix[24];                 /* "stage1.block0." or "" */
 } builder;
 
-static uint64_t elements(nas_shape shape) {
-    return (uint64_t)shape.h * shape.w * shape.c;
-}
-
 /* Appends a layer that reads the last tensor; its counts are filled in by finish_layer. */
 static nas_layer *add_layer(builder *b, nas_op op, const char *name, nas_activation activation) {
     nas_network *net = &b->lowered->network;
@@ -181,19 +177,19 @@ static bool read_from(const nas_network *network, uint32_t first, int32_t tensor
 }
 
 static uint64_t tensor_elements(const nas_network *network, int32_t tensor) {
-    return elements(tensor < 0 ? network->image
-                               : nas_network_layer(network, (uint32_t)tensor)->out);
+    return nas_shape_elements(tensor < 0 ? network->image
+                                         : nas_network_layer(network, (uint32_t)tensor)->out);
 }
 
 uint64_t nas_peak_elements(const nas_network *network) {
     uint64_t peak = 0, alive = 0;
-    if (read_from(network, 0, NAS_INPUT_IMAGE)) alive = elements(network->image);
+    if (read_from(network, 0, NAS_INPUT_IMAGE)) alive = nas_shape_elements(network->image);
     for (uint32_t i = 0; i < network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(network, i);
         int32_t first = layer->input[0], second = layer->input[1];
         bool in_place = (layer->op == NAS_OP_ADD || layer->op == NAS_OP_SCALE) && first >= 0 &&
                         !read_from(network, i + 1, first);
-        if (!in_place) alive += elements(layer->out);
+        if (!in_place) alive += nas_shape_elements(layer->out);
         if (alive > peak) peak = alive;
         if (!in_place && first != NAS_INPUT_NONE && !read_from(network, i + 1, first)) {
             alive -= tensor_elements(network, first);
@@ -201,7 +197,7 @@ uint64_t nas_peak_elements(const nas_network *network) {
         if (second != NAS_INPUT_NONE && second != first && !read_from(network, i + 1, second)) {
             alive -= tensor_elements(network, second);
         }
-        if (!read_from(network, i + 1, (int32_t)i)) alive -= elements(layer->out);
+        if (!read_from(network, i + 1, (int32_t)i)) alive -= nas_shape_elements(layer->out);
     }
     return peak;
 }

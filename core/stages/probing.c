@@ -100,10 +100,6 @@ typedef struct making {
     float *read, *resized; /* room for an image */
 } making;
 
-static size_t area(nas_shape shape) {
-    return (size_t)shape.h * shape.w * shape.c;
-}
-
 static void read_image(making *m, uint64_t index, double *to) {
     const nas_source *source = &m->context->source;
     const nas_dataset_info *info = &source->info;
@@ -115,7 +111,7 @@ static void read_image(making *m, uint64_t index, double *to) {
                           info->channels);
         from = m->resized;
     }
-    for (size_t i = 0; i < area(m->shape); i++) to[i] = (double)from[i];
+    for (size_t i = 0; i < nas_shape_elements(m->shape); i++) to[i] = (double)from[i];
 }
 
 /* The batch's images, number `first` and on of the order [n]. */
@@ -123,16 +119,18 @@ static void fill_batch(making *m, const uint64_t *order, uint64_t n, uint64_t fi
                        uint32_t count) {
     const nas_probe *probe = m->probe;
     for (uint64_t i = 0; i < count; i++) {
-        double *to = m->images + i * area(m->shape);
+        double *to = m->images + i * nas_shape_elements(m->shape);
         uint64_t index = n ? order[(first + i) % n] : 0;
         if (n) read_image(m, index, to);
         if (labelled(probe)) m->labels[i] = m->context->source.train.labels[index];
-        for (size_t j = 0; probe->images == NAS_PROBE_ONES && j < area(m->shape); j++) to[j] = 1;
+        for (size_t j = 0; probe->images == NAS_PROBE_ONES && j < nas_shape_elements(m->shape); j++)
+            to[j] = 1;
         nas_rng rng = open_stream(m->context, probe, NAS_PROBE_STREAM_IMAGES, first + i);
-        for (size_t j = 0; probe->images == NAS_PROBE_NORMAL && j < area(m->shape); j++)
+        for (size_t j = 0; probe->images == NAS_PROBE_NORMAL && j < nas_shape_elements(m->shape);
+             j++)
             to[j] = nas_rng_normal(&rng);
         rng = open_stream(m->context, probe, NAS_PROBE_STREAM_NOISE, first + i);
-        for (size_t j = 0; probe->noise != 0 && j < area(m->shape); j++)
+        for (size_t j = 0; probe->noise != 0 && j < nas_shape_elements(m->shape); j++)
             to[j] += probe->noise * nas_rng_normal(&rng);
     }
 }
@@ -143,10 +141,10 @@ static int make_batch(making *m, nas_probe_batch *batch, nas_error *err) {
     int rc = nas_probing_order(m->context, m->probe, &order, &n, err);
     if (rc) return rc;
     uint32_t count = n && n < m->probe->count ? (uint32_t)n : m->probe->count;
-    m->images = nas_alloc(count, area(m->shape) * sizeof *m->images);
+    m->images = nas_alloc(count, nas_shape_elements(m->shape) * sizeof *m->images);
     m->labels = nas_alloc(count, sizeof *m->labels);
     m->read = nas_alloc((size_t)info->height * info->width * info->channels, sizeof *m->read);
-    m->resized = nas_alloc(area(m->shape), sizeof *m->resized);
+    m->resized = nas_alloc(nas_shape_elements(m->shape), sizeof *m->resized);
     if (m->images && m->labels && m->read && m->resized)
         fill_batch(m, order, n, (uint64_t)m->probe->batch * count, count);
     else

@@ -4,15 +4,11 @@
 
 #include <string.h>
 
-static size_t shape_values(nas_shape shape) {
-    return (size_t)shape.h * shape.w * shape.c;
-}
-
 /* What input `which` of a layer holds, from an image on. */
 static const double *input_values(const probing *p, const nas_layer *layer, int which,
                                   uint32_t image) {
     int32_t from = layer->input[which];
-    if (from < 0) return p->batch->images + image * shape_values(p->network->image);
+    if (from < 0) return p->batch->images + image * nas_shape_elements(p->network->image);
     return p->layers[from].output + image * p->layers[from].values;
 }
 
@@ -20,7 +16,7 @@ static const double *input_values(const probing *p, const nas_layer *layer, int 
 static double *input_grad(const probing *p, const nas_layer *layer, int which, uint32_t image) {
     int32_t from = layer->input[which];
     if (from >= 0) return p->layers[from].grad + image * p->layers[from].values;
-    return p->image_grad ? p->image_grad + image * shape_values(p->network->image) : NULL;
+    return p->image_grad ? p->image_grad + image * nas_shape_elements(p->network->image) : NULL;
 }
 
 /* ---- Convolutions as products ---- */

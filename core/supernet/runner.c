@@ -33,8 +33,8 @@ static uint32_t assign(const nas_network *net, uint32_t *slot, uint32_t *until, 
         if (at == slots) slots++;
         slot[i] = at;
         until[at] = last_reader(net, i);
-        if (padded(nas_runner_values(shape)) > size[at])
-            size[at] = padded(nas_runner_values(shape));
+        if (padded(nas_shape_elements(shape)) > size[at])
+            size[at] = padded(nas_shape_elements(shape));
     }
     return slots;
 }
@@ -77,7 +77,7 @@ static void add_needs(const nas_layer *layer, needs *all) {
         grow(&all->columns,
              (size_t)layer->out.h * layer->out.w * layer->kernel * layer->kernel * layer->in.c);
     if (layer->op == NAS_OP_DEPTHWISE) grow(&all->scratch, nas_depthwise_scratch(&shape));
-    grow(&all->sums, nas_runner_values(layer->out));
+    grow(&all->sums, nas_shape_elements(layer->out));
     grow(&all->widest, layer->out.c);
     grow(&all->widest, layer->in.c);
     all->weights += padded(layer->weights);
@@ -171,7 +171,7 @@ void nas_runner_destroy(nas_runner *r) {
 /* ---- Running ---- */
 
 static void load_image(const nas_runner *r, const uint8_t *pixels, nas_real *to) {
-    size_t n = nas_runner_values(r->network->image), channels = r->network->image.c;
+    size_t n = nas_shape_elements(r->network->image), channels = r->network->image.c;
     for (size_t c = 0; c < channels; c++)
         for (size_t j = c; j < n; j += channels) to[j] = r->pixel[c * 256 + pixels[j]];
 }
@@ -180,7 +180,7 @@ static void run_chunk(void *context, int chunk, int thread) {
     const nas_runner *r = context;
     const lane *l = &r->lanes[thread];
     const nas_network *net = r->network;
-    size_t area = nas_runner_values(net->image), layers = net->n_layers;
+    size_t area = nas_shape_elements(net->image), layers = net->n_layers;
     uint64_t first = r->n * (uint64_t)chunk / NAS_CHUNKS;
     uint64_t end = r->n * (uint64_t)(chunk + 1) / NAS_CHUNKS;
     for (uint64_t image = first; image < end; image++) {

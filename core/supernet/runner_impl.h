@@ -43,10 +43,6 @@ struct nas_runner {
     nas_range *ranges; /* [n][2 * n_layers]: sums, then results; NULL: none */
 };
 
-static inline size_t nas_runner_values(nas_shape shape) {
-    return (size_t)shape.h * shape.w * shape.c;
-}
-
 /* A product that needs no patches. */
 static inline bool nas_runner_direct(const nas_layer *layer) {
     return layer->kernel == 1 && layer->stride == 1;

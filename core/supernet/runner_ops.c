@@ -176,7 +176,7 @@ void nas_runner_layer(const nas_runner *r, uint32_t i, const lane *l, nas_range 
               .layer = layer,
               .q = r->int8 ? &r->layers[i] : NULL,
               .pixels = (size_t)layer->out.h * layer->out.w,
-              .values = nas_runner_values(layer->out)};
+              .values = nas_shape_elements(layer->out)};
     for (int k = 0; k < 2; k++)
         if (layer->input[k] != NAS_INPUT_NONE) s.in[k] = tensor(&s, layer->input[k]);
     s.out = tensor(&s, (int32_t)i);

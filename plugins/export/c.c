@@ -171,7 +171,7 @@ static void print_other_call(const output *o, const nas_layer *layer, uint32_t i
         print_place(o, layer->input[1] + 1);
     }
     if (layer->op == NAS_OP_ADD)
-        fprintf(o->file, ", %llu, ", (ull)nas_arena_elements(layer->out));
+        fprintf(o->file, ", %llu, ", (ull)nas_shape_elements(layer->out));
     else
         fprintf(o->file, ", %u, %u, ", pixels, layer->in.c);
     print_place(o, (int32_t)i + 1);
@@ -179,7 +179,7 @@ static void print_other_call(const output *o, const nas_layer *layer, uint32_t i
     if (!layer->activation) return;
     fprintf(o->file, "    %s_activate(", o->prefix);
     print_place(o, (int32_t)i + 1);
-    fprintf(o->file, ", %llu, %u);\n", (ull)nas_arena_elements(layer->out), layer->activation);
+    fprintf(o->file, ", %llu, %u);\n", (ull)nas_shape_elements(layer->out), layer->activation);
 }
 
 /* Pixels to (pixel / 255 - mean) / std in the image's place. */
@@ -199,7 +199,7 @@ static void print_normalisation(const output *o) {
     fprintf(o->file,
             "};\n    int i;\n    for (i = 0; i < %llu; i++)\n"
             "        %s_arena[%llu + i] = (float)image[i] * scale[i %% %u] + shift[i %% %u];\n",
-            (ull)nas_arena_elements(net->image), o->prefix, (ull)nas_arena_place(o->plan, 0), c, c);
+            (ull)nas_shape_elements(net->image), o->prefix, (ull)nas_arena_place(o->plan, 0), c, c);
 }
 
 static void print_run(const output *o) {
@@ -208,7 +208,7 @@ static void print_run(const output *o) {
     print_normalisation(o);
     for (uint32_t i = 0; i < o->net->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(o->net, i);
-        if (nas_deploy_weighs(layer))
+        if (nas_layer_weighs(layer))
             print_filter_call(o, layer, i);
         else
             print_other_call(o, layer, i);
@@ -255,9 +255,9 @@ static void print_part(const output *o, const nas_layer *layer, const char *part
 static void print_int8_layer(const output *o, const nas_layer *layer, const nas_int8_layer *q) {
     fprintf(o->file, "\nstatic const %s_layer ", o->prefix);
     print_name(o, layer, "layer");
-    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %zu, %d, %d, %d, %d", layer->in.h,
+    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d, %d, %d", layer->in.h,
             layer->in.w, layer->in.c, layer->out.h, layer->out.w, layer->out.c, layer->kernel,
-            layer->stride, nas_deploy_depth(layer), q->in[0].zero, q->in[1].zero, q->shift,
+            layer->stride, nas_layer_depth(layer), q->in[0].zero, q->in[1].zero, q->shift,
             q->sum.zero);
     print_part(o, layer, "weight", layer->weights > 0);
     print_part(o, layer, "bias", layer->weights > 0);
@@ -315,7 +315,7 @@ static void print_int8_run(const output *o) {
     fprintf(o->file,
             "};\n    int i;\n    for (i = 0; i < %llu; i++)\n"
             "        %s_arena[%llu + i] = pixel[i %% %u * 256 + image[i]];\n",
-            (ull)nas_arena_elements(net->image), p, (ull)nas_arena_place(o->plan, 0), net->image.c);
+            (ull)nas_shape_elements(net->image), p, (ull)nas_arena_place(o->plan, 0), net->image.c);
     for (uint32_t i = 0; i < net->n_layers; i++) print_int8_call(o, nas_network_layer(net, i), i);
     fputs("}\n\n#endif\n", o->file);
 }

@@ -76,7 +76,7 @@ static void add_input(graph *g) {
 
 /* Relu and h-swish are part of ncnn's convolutions and products. */
 static bool is_fused(const nas_layer *layer) {
-    return nas_deploy_weighs(layer) &&
+    return nas_layer_weighs(layer) &&
            (layer->activation == NAS_ACT_RELU || layer->activation == NAS_ACT_HSWISH);
 }
 
@@ -107,7 +107,7 @@ static void add_operation(graph *g, const nas_layer *layer, const char *result,
     unsigned long long weights = layer->weights;
     if (layer->op == NAS_OP_LINEAR)
         fprintf(g->file, " 0=%u 1=1 2=%llu", layer->out.c, weights);
-    else if (nas_deploy_weighs(layer))
+    else if (nas_layer_weighs(layer))
         fprintf(g->file, " 0=%u 1=%u 3=%u 4=%u 5=1 6=%llu", layer->out.c, layer->kernel,
                 layer->stride, layer->kernel / 2, weights);
     if (layer->op == NAS_OP_DEPTHWISE) fprintf(g->file, " 7=%u", layer->out.c);

@@ -255,7 +255,7 @@ static void *add_rounded(builder *b, char *name, int32_t type, size_t bytes, siz
 /* Weights [out][in][k][k] with a scale for each output channel. */
 static void add_int8_weight(builder *b, const nas_layer *layer, const nas_int8_layer *q, char *name,
                             size_t dims, const int64_t *sizes) {
-    size_t out = layer->out.c, in = nas_deploy_depth(layer);
+    size_t out = layer->out.c, in = nas_layer_depth(layer);
     size_t taps = (size_t)layer->kernel * layer->kernel;
     float *scales;
     int8_t *to = add_rounded(b, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT8, 1, dims, sizes, &scales);
@@ -308,7 +308,7 @@ static char *input_of(builder *b, const nas_layer *layer, int which, char *norma
 static void add_weights(builder *b, uint32_t i, char *weight, char *bias, size_t dims) {
     const nas_layer *layer = nas_network_layer(b->network, i);
     const int64_t k = layer->kernel, out = layer->out.c;
-    const int64_t sizes[] = {out, (int64_t)nas_deploy_depth(layer), k, k};
+    const int64_t sizes[] = {out, (int64_t)nas_layer_depth(layer), k, k};
     if (b->int8) {
         add_int8_weight(b, layer, &b->int8[i], weight, dims, sizes);
         add_int8_bias(b, &b->int8[i], bias, out);
@@ -376,7 +376,7 @@ static void add_operation(builder *b, uint32_t i, char *normalised, char *result
     if (layer->op == NAS_OP_LINEAR && !layer->expand) {
         b->flat[i] = true;
         add_gemm(b, i, first, flat, result);
-    } else if (nas_deploy_weighs(layer)) {
+    } else if (nas_layer_weighs(layer)) {
         add_conv(b, i, first, result);
     } else if (layer->op == NAS_OP_POOL) {
         add_node(b, "GlobalAveragePool", name, result, first, NULL, NULL);

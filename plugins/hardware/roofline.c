@@ -139,10 +139,6 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     return rc;
 }
 
-static double elements(nas_shape shape) {
-    return (double)shape.h * shape.w * shape.c;
-}
-
 /* What a layer asks of a device. */
 typedef struct load {
     int kind;
@@ -164,11 +160,11 @@ static bool count_operations(const nas_layer *layer, load *l) {
         l->kind = LINEAR;
         return true;
     case NAS_OP_POOL:
-        l->operations = elements(layer->in);
+        l->operations = (double)nas_shape_elements(layer->in);
         return true;
     case NAS_OP_SCALE:
     case NAS_OP_ADD:
-        l->operations = elements(layer->out);
+        l->operations = (double)nas_shape_elements(layer->out);
         return true;
     default:
         return false;
@@ -183,10 +179,10 @@ static double stored_bytes(const profile *device, const nas_layer *layer) {
 /* What a layer moves: its inputs, its output and its weights, each once. */
 static double moved_bytes(const profile *device, const nas_network *network,
                           const nas_layer *layer) {
-    double count = elements(layer->in) + elements(layer->out);
+    uint64_t count = nas_shape_elements(layer->in) + nas_shape_elements(layer->out);
     if (layer->input[1] >= 0)
-        count += elements(nas_network_layer(network, (uint32_t)layer->input[1])->out);
-    return count * device->element_bytes + stored_bytes(device, layer);
+        count += nas_shape_elements(nas_network_layer(network, (uint32_t)layer->input[1])->out);
+    return (double)count * device->element_bytes + stored_bytes(device, layer);
 }
 
 /* 1e9 a second is 1e3 a microsecond. */

@@ -69,10 +69,6 @@ static int failed(enum xnn_status status, const char *what, nas_error *err) {
     return nas_fail(err, code, "xnnpack: %.60s: XNNPACK says: %s", what, word);
 }
 
-static size_t elements(nas_shape shape) {
-    return (size_t)shape.h * shape.w * shape.c;
-}
-
 /* ---- Building ---- */
 
 /* Memory that lives as long as the graph; NULL: none left. XNNPACK may read beyond a tensor. */
@@ -134,9 +130,9 @@ static enum xnn_status add_activations(graph *g, nas_shape shape, uint32_t *id) 
 
 /* An external tensor filled with noise. */
 static enum xnn_status add_external(graph *g, nas_shape shape, uint32_t id) {
-    float *memory = own(g, elements(shape));
+    float *memory = own(g, nas_shape_elements(shape));
     if (!memory) return xnn_status_out_of_memory;
-    for (size_t i = 0; i < elements(shape); i++) memory[i] = noise(g);
+    for (size_t i = 0; i < nas_shape_elements(shape); i++) memory[i] = noise(g);
     g->external[g->n_external++] = (struct xnn_external_value){id, memory};
     return add_activations(g, shape, &id);
 }
@@ -200,16 +196,16 @@ static enum xnn_status add_layer(graph *g, const nas_layer *l, const uint32_t in
 
 /* Refuses what XNNPACK would take for something else. */
 static int check_layer(const nas_layer *l, nas_error *err) {
-    uint64_t inner = l->op == NAS_OP_DEPTHWISE ? 1 : l->in.c;
-    bool weighted = l->op == NAS_OP_CONV || l->op == NAS_OP_DEPTHWISE || l->op == NAS_OP_LINEAR;
-    uint64_t weights = weighted ? inner * l->out.c * l->kernel * l->kernel : 0;
+    bool weighted = nas_layer_weighs(l);
+    uint64_t filter = (uint64_t)nas_layer_depth(l) * l->kernel * l->kernel;
+    uint64_t weights = weighted ? filter * l->out.c : 0;
     if (l->op < NAS_OP_CONV || l->op > NAS_OP_ADD || l->activation > NAS_ACT_HSIGMOID ||
         (!weighted && l->activation == NAS_ACT_HSIGMOID))
         return nas_fail(err, NAS_ERR_INPUT,
                         "xnnpack: layer %.39s: expected a known operation and activation, found "
                         "numbers %u and %u",
                         l->name, l->op, l->activation);
-    if (l->weights != weights || !elements(l->out) ||
+    if (l->weights != weights || !nas_shape_elements(l->out) ||
         (l->op == NAS_OP_LINEAR && l->in.h * l->in.w != 1))
         return nas_fail(err, NAS_ERR_INPUT,
                         "xnnpack: layer %.39s: its shapes do not fit: expected %llu weights, found "
@@ -391,7 +387,8 @@ static int check_executable(const nas_network *network, nas_error *err) {
                             "xnnpack: layer %.39s: expected weights, found none", layer->name);
     }
     if (network->n_layers &&
-        elements(nas_network_layer(network, network->n_layers - 1)->out) == network->classes)
+        nas_shape_elements(nas_network_layer(network, network->n_layers - 1)->out) ==
+            network->classes)
         return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "xnnpack: expected a last layer of %u values",
                     network->classes);
@@ -403,7 +400,7 @@ static int execute(void *self, const nas_network *network, const float *images, 
     int rc = check_executable(network, err);
     if (!rc) rc = build(self, network, NULL, &g, err);
     if (rc) return rc;
-    size_t image = elements(network->image), classes = network->classes;
+    size_t image = nas_shape_elements(network->image), classes = network->classes;
     double us;
     for (uint32_t i = 0; i < n && !rc; i++) {
         memcpy(g.external[ID_INPUT].data, images + i * image, image * sizeof *images);

@@ -40,7 +40,7 @@ static double correlate(const double *a, const double *b, size_t values, double 
 static void take(void *context, uint32_t n, nas_shape image, const double *images,
                  const double *gradient) {
     jacobian *j = context;
-    size_t values = (size_t)image.h * image.w * image.c;
+    size_t values = nas_shape_elements(image);
     double *rows = calloc(n, values * sizeof *rows), *length = calloc(n, sizeof *length);
     (void)images;
     j->n = n;

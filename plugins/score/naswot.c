@@ -36,7 +36,7 @@ static size_t differing(const uint64_t *a, const uint64_t *b, size_t words) {
 static void add(void *context, const nas_probe_layer *at) {
     kernel *k = context;
     nas_shape out = at->layer->out;
-    size_t values = (size_t)out.h * out.w * out.c, words = (values + 63) / 64, n = at->images;
+    size_t values = nas_shape_elements(out), words = (values + 63) / 64, n = at->images;
     if (at->layer->activation == NAS_ACT_NONE || k->failed) return;
     if (!k->n) k->agree = calloc(n, n * sizeof *k->agree);
     k->n = at->images;

@@ -25,18 +25,14 @@ typedef struct nas_arena {
     uint64_t elements; /* of the whole */
 } nas_arena;
 
-static inline uint64_t nas_arena_elements(nas_shape shape) {
-    return (uint64_t)shape.h * shape.w * shape.c;
-}
-
 /* Fills sizes and lives. The image is made before layer 0, which counts as by it; the last result
  * is the caller's, and takes no place. */
 static inline void nas_arena_fill(nas_arena *p, const nas_network *net) {
-    p->tensors[0] = (nas_tensor){.elements = nas_arena_elements(net->image)};
+    p->tensors[0] = (nas_tensor){.elements = nas_shape_elements(net->image)};
     for (uint32_t i = 0; i < net->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(net, i);
         p->tensors[i + 1] = (nas_tensor){
-            .elements = nas_arena_elements(layer->out), .from = i, .to = i, .placed_as = i + 1};
+            .elements = nas_shape_elements(layer->out), .from = i, .to = i, .placed_as = i + 1};
         for (int k = 0; k < 2; k++)
             if (layer->input[k] >= NAS_INPUT_IMAGE) p->tensors[layer->input[k] + 1].to = i;
     }

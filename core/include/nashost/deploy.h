@@ -9,20 +9,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Whether a layer has weights: a convolution, depthwise or linear. [any] */
-static inline bool nas_deploy_weighs(const nas_layer *layer) {
-    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE || layer->op == NAS_OP_LINEAR;
-}
-
-/* Input channels of each filter of a layer that has weights. [any] */
-static inline size_t nas_deploy_depth(const nas_layer *layer) {
-    return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
-}
-
 static inline int nas_deploy_check_layer(const char *who, const nas_layer *layer, nas_error *err) {
-    bool weighs = nas_deploy_weighs(layer), known = layer->op >= 1 && layer->op <= NAS_OP_ADD;
+    bool weighs = nas_layer_weighs(layer), known = layer->op >= 1 && layer->op <= NAS_OP_ADD;
     uint64_t taps = (uint64_t)layer->kernel * layer->kernel;
-    uint64_t count = weighs ? taps * nas_deploy_depth(layer) * layer->out.c : 0;
+    uint64_t count = weighs ? taps * nas_layer_depth(layer) * layer->out.c : 0;
     if (!known || layer->weights != count || layer->biases != (weighs ? layer->out.c : 0))
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "%s: layer %.39s: expected %llu weights, found %llu of an operation "
@@ -74,7 +64,7 @@ static inline int nas_deploy_check_finite(const char *who, const nas_network *ne
  * depthwise filter has in = 1, a linear layer k = 1. [any] */
 static inline void nas_deploy_transpose(const nas_layer *layer, float *to) {
     size_t taps = (size_t)layer->kernel * layer->kernel, out = layer->out.c;
-    size_t in = nas_deploy_depth(layer);
+    size_t in = nas_layer_depth(layer);
     for (size_t o = 0; o < out; o++)
         for (size_t i = 0; i < in; i++)
             for (size_t t = 0; t < taps; t++) *to++ = layer->weight[(t * in + i) * out + o];

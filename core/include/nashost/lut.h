@@ -68,16 +68,14 @@ static inline bool nas_layer_from_key(const char *key, nas_layer *l) {
  * [any] */
 static inline double nas_layer_weights(const nas_layer *layer) {
     double taps = (double)layer->kernel * layer->kernel;
-    if (layer->op == NAS_OP_CONV || layer->op == NAS_OP_LINEAR)
-        return taps * layer->in.c * layer->out.c;
-    return layer->op == NAS_OP_DEPTHWISE ? taps * layer->out.c : 0;
+    return nas_layer_weighs(layer) ? taps * nas_layer_depth(layer) * layer->out.c : 0;
 }
 
 /* What a layer computes and moves: multiply-accumulates, and elements read and written. Counted
  * likewise. [any] */
 static inline void nas_layer_work(const nas_layer *layer, double *macs, double *elements) {
-    double out = (double)layer->out.h * layer->out.w * layer->out.c;
-    double in = (double)layer->in.h * layer->in.w * layer->in.c, weights = nas_layer_weights(layer);
+    double in = (double)nas_shape_elements(layer->in), out = (double)nas_shape_elements(layer->out);
+    double weights = nas_layer_weights(layer);
     double second = layer->op == NAS_OP_ADD ? out : layer->op == NAS_OP_SCALE ? layer->in.c : 0;
     *macs = weights * layer->out.h * layer->out.w;
     *elements = in + second + out + weights + (weights > 0 ? layer->out.c : 0);

@@ -2,6 +2,7 @@
 #ifndef NASHOST_NETWORK_H
 #define NASHOST_NETWORK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -83,6 +84,21 @@ static inline const char *nas_op_name(uint32_t op) {
 static inline const char *nas_activation_name(uint32_t activation) {
     static const char *const names[] = {"none", "relu", "h-swish", "h-sigmoid"};
     return activation < sizeof names / sizeof *names ? names[activation] : "unknown";
+}
+
+/* The numbers that a tensor of a shape holds. [any] */
+static inline uint64_t nas_shape_elements(nas_shape shape) {
+    return (uint64_t)shape.h * shape.w * shape.c;
+}
+
+/* Whether a layer has weights: a convolution, depthwise or linear. [any] */
+static inline bool nas_layer_weighs(const nas_layer *layer) {
+    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE || layer->op == NAS_OP_LINEAR;
+}
+
+/* Input channels of each filter of a layer that has weights. [any] */
+static inline uint32_t nas_layer_depth(const nas_layer *layer) {
+    return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
 }
 
 /* Layer i of a network. [any] */
