@@ -60,7 +60,7 @@ static int read_lines(bench *b, gzFile file, const char *path, const char *cost,
             rc = nas_fail(err, NAS_ERR_INPUT, "%s: expected columns agreement and %s", path, cost);
         json_decref(row);
     }
-    if (!rc && (double)b->table.n < nas_space_size(&b->space))
+    if (!rc && (double)b->table.n != nas_space_size(&b->space))
         rc = nas_fail(err, NAS_ERR_INPUT, "%s: expected %.0f subnets, found %zu", path,
                       nas_space_size(&b->space), b->table.n);
     return rc;
