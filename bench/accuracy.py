@@ -27,6 +27,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+BEGIN, END = "<!-- begin: bench/accuracy.py -->", "<!-- end: bench/accuracy.py -->"
 METHODS = {"matchnas": "MatchNAS", "labels": "labels only", "alone": "smallest alone"}
 
 
@@ -45,7 +46,7 @@ def arguments():
     p.add_argument("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE",
                    help="changes of the pipeline, for every method")
     p.add_argument("--threads", type=int, help="of nashost; its default if not given")
-    p.add_argument("--out", type=pathlib.Path, help="Markdown file to write")
+    p.add_argument("--out", type=pathlib.Path, help="Markdown file in which the tables are replaced")
     return p.parse_args()
 
 
@@ -157,12 +158,10 @@ def facts(args):
     command += ["--set"] + args.set if args.set else []
     pipeline = json.loads(call(command, stdout=subprocess.PIPE))  # with every default
     t, ssl, data = pipeline["train"], pipeline["train"]["ssl"], pipeline["dataset"]
-    options = ", ".join(f"{k} {v}" for k, v in ssl["options"].items())
+    options = ", ".join(f"{k} {json.dumps(v)}" for k, v in ssl["options"].items())
     folder = pathlib.Path(str(data["options"].get("folder", ""))).name
     seeds = f"seed{'s' if len(args.seeds) > 1 else ''} {', '.join(map(str, args.seeds))}"
-    return f"""# Accuracy
-
-Test top-1 in per cent, mean ± standard deviation over {seeds}.
+    return f"""Test top-1 in per cent, mean ± standard deviation over {seeds}.
 Data set `{data['plugin']}`{f' ({folder})' if folder else ''}, space `{pipeline['space']['name']}`. A seed sets the labelled images, the first
 weights and the order of everything, and is the same for each method.
 
@@ -182,6 +181,15 @@ views of magnitude {pipeline['augment']['strong_magnitude']:g}. Batch norm is ca
 """
 
 
+def put(path, text):
+    """Replaces what stands between the marks of a file."""
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{path}: expected the lines {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     args = arguments()
@@ -190,7 +198,7 @@ def main():
     found = run_all(args, genomes)
     text = "\n".join([facts(args), *(table(args, found, n, genomes) for n in args.labels)])
     if args.out:
-        args.out.write_text(text)
+        put(args.out, text)
     print(text)
 
 
