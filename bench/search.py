@@ -16,7 +16,7 @@ Two tasks on bench/search-table.jsonl.gz (made by build/bench/search_table):
 
 An evaluation is a subnet that meets the limit and was not asked for before. What else is proposed
 costs nothing, for peers as well: they are told at once what the table says of it. A peer that has
-proposed 10 times the evaluations without filling them keeps the best it has. Peers work on the same
+proposed 4 times the evaluations without filling them keeps the best it has. Peers work on the same
 genes, one integer each, and what they propose counts as its canonical form. Optuna's GP is left out of
 `front`, where each of its proposals takes seconds of processor time.
 """
@@ -36,7 +36,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 COST = "latency_ms phone-little"
 LIMIT = 0.3
 BEGIN, END = "<!-- begin: bench/search.py -->\n", "<!-- end: bench/search.py -->\n"
-MARKS = [25, 50, 100, 200]
+MARKS = [10, 25, 50, 100]
+PATIENCE = 4
 OURS = {"random": {}, "local_search": {}, "evolution": {}, "nsga2": {}, "bayesian": {}}
 TASKS = {"one": "regret, points of agreement", "front": "hypervolume missing, %"}
 
@@ -111,7 +112,7 @@ class Ledger:
         self.rows, self.seen, self.proposed = [], set(), 0
 
     def done(self):
-        return len(self.rows) >= self.most or self.proposed >= 10 * self.most
+        return len(self.rows) >= self.most or self.proposed >= PATIENCE * self.most
 
     def look(self, genes):
         row = self.task.table.row[self.task.table.canonical(genes)]
@@ -206,8 +207,9 @@ def optuna_gp(task, evaluations, seed):
 
 
 PEERS = {
+    "pymoo NSGA-II, population 10": functools.partial(pymoo_nsga2, population=10),
     "pymoo NSGA-II, population 20": functools.partial(pymoo_nsga2, population=20),
-    "pymoo NSGA-II, population 100": functools.partial(pymoo_nsga2, population=100),
+    "pymoo NSGA-II, population 40": functools.partial(pymoo_nsga2, population=40),
     "Optuna TPE": optuna_tpe,
     "Optuna TPE, multivariate": functools.partial(optuna_tpe, multivariate=True, group=True),
     "Optuna GP": optuna_gp,
@@ -288,7 +290,7 @@ def arguments():
     p.add_argument("--space", type=pathlib.Path, default=HERE / "search-space.json")
     p.add_argument("--program", type=pathlib.Path, default=HERE.parent / "build/bench/search")
     p.add_argument("--seeds", type=int, default=20)
-    p.add_argument("--evaluations", type=int, default=200)
+    p.add_argument("--evaluations", type=int, default=100)
     p.add_argument("--batches", type=int, nargs="+", default=[1, 16],
                    help="subnets that ours are asked for at once (1 and the host's default, 16)")
     p.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))

@@ -275,7 +275,7 @@ static const uint16_t *tournament(nsga2 *me) {
     return nas_genomes_at(&me->base.known, (before(b, a) ? b : a)->number);
 }
 
-/* Genes from either parent; one that is inactive in the chosen parent comes from the other. */
+/* Genes from either parent; one that is inactive there is 0. */
 static void mix(nsga2 *me, const uint16_t *a, const uint16_t *b, uint16_t *genes) {
     uint32_t n = me->base.known.n_genes, from = 0, to = 0;
     if (me->config.points == TWO_POINT) {
@@ -285,8 +285,7 @@ static void mix(nsga2 *me, const uint16_t *a, const uint16_t *b, uint16_t *genes
     for (uint32_t g = 0; g < n; g++) {
         bool second = me->config.points == TWO_POINT ? (g >= from && g <= to) || g + n <= to
                                                      : nas_draw_below(&me->base, 2);
-        const uint16_t *chosen = second ? b : a, *other = second ? a : b;
-        genes[g] = nas_gene_matters(&me->base, chosen, g) ? chosen[g] : other[g];
+        genes[g] = second ? b[g] : a[g];
     }
 }
 
@@ -315,6 +314,9 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
     if (rc) return rc;
     rc = settle(me, err);
     if (rc) return rc;
+    /* No further than to the end of a generation, whose parents are all of the one before. */
+    size_t left = me->size - me->base.known.n % me->size;
+    if (n > left) n = left;
     return nas_strategy_fill(&me->base, me->n_members ? make_child : nas_draw_genome, me, n,
                              genomes, count, err);
 }

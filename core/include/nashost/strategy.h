@@ -111,15 +111,14 @@ static inline uint16_t nas_draw_other(nas_strategy *s, uint32_t g, uint16_t valu
 }
 
 /* Changes a canonical genome: each active gene with the given probability, or, if that is 0, one
- * active gene; each to another value, uniformly. Inactive genes get random values, so that a block
- * that is switched on is a random one. The result is not canonical. */
+ * active gene; each to another value, uniformly. Inactive genes stay 0, so that a block that is
+ * switched on is the smallest and the step a short one. The result is not canonical. */
 static inline void nas_mutate(nas_strategy *s, double probability, uint16_t *genes) {
     uint32_t n = s->problem->n_genes, matter = 0, chosen = n;
     memcpy(s->origin, genes, n * sizeof *genes);
     for (uint32_t g = 0; g < n; g++) {
-        if (!nas_gene_matters(s, s->origin, g)) {
-            genes[g] = (uint16_t)nas_draw_below(s, s->problem->arity[g]);
-        } else if (probability > 0) {
+        if (!nas_gene_matters(s, s->origin, g)) continue;
+        if (probability > 0) {
             if (nas_draw_unit(s) < probability) genes[g] = nas_draw_other(s, g, genes[g]);
         } else if (!nas_draw_below(s, ++matter)) {
             chosen = g; /* the k-th one replaces the earlier ones with probability 1 / k */
