@@ -222,7 +222,7 @@ TOO_SLOW = {("front", "Optuna GP")}
 def gather(args, task, kept):
     """The rows of every method, by name; kept: what was found before, by task and name."""
     found = {}
-    for plugin in OURS:
+    for plugin in args.strategies:
         for batch in args.batches:
             found[f"{plugin}, batch {batch}"] = ours(task, args, plugin, batch)
     for name in args.peers:
@@ -294,6 +294,7 @@ def arguments():
     p.add_argument("--batches", type=int, nargs="+", default=[1, 16],
                    help="subnets that ours are asked for at once (1 and the host's default, 16)")
     p.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
+    p.add_argument("--strategies", nargs="*", choices=OURS, default=list(OURS))
     p.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     p.add_argument("--keep", type=pathlib.Path,
                    help="JSON file that keeps what peers found, so that they run once")
