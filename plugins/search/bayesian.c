@@ -60,7 +60,7 @@ typedef struct bayesian {
 static const char *const lengths[] = {"kind", "gene", "one", NULL};
 
 static const nas_option options[] = {
-    {"initial", NAS_TYPE_INT, "20", offsetof(bayesian_config, initial), 2, 1e6, "subnets",
+    {"initial", NAS_TYPE_INT, "5", offsetof(bayesian_config, initial), 2, 1e6, "subnets",
      "random ones to begin with; at most a quarter of the evaluations, or 4", NULL},
     {"candidates", NAS_TYPE_INT, "500", offsetof(bayesian_config, candidates), 1, 1e5, "subnets",
      "random ones to choose from, besides neighbours of the best and of the most promising", NULL},
