@@ -276,10 +276,11 @@ def draw(args, curves):
             mine = name.split(",")[0] in OURS
             axis.plot(np.arange(1, args.evaluations + 1), values.mean(0), label=name,
                       linestyle="-" if mine else next(dashes), linewidth=1.8 if mine else 1.2)
-        axis.set(xlabel="evaluations", ylabel=TASKS[task], xscale="log", yscale="log",
-                 xlim=(5, args.evaluations))
+        # Regret ends near 0, missing hypervolume does not.
+        axis.set(xlabel="evaluations", ylabel=TASKS[task], xscale="log",
+                 yscale="log" if task == "one" else "linear", xlim=(5, args.evaluations))
         axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, loc="lower left" if task == "one" else "upper right")
     figure.savefig(args.picture, metadata={"Date": None} if args.picture.suffix == ".svg" else None)
 
 
