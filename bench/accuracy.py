@@ -26,8 +26,9 @@ import subprocess
 import sys
 import tempfile
 
+import section
+
 HERE = pathlib.Path(__file__).resolve().parent
-BEGIN, END = "<!-- begin: bench/accuracy.py -->", "<!-- end: bench/accuracy.py -->"
 METHODS = {"matchnas": "MatchNAS", "labels": "labels only", "alone": "smallest alone"}
 
 
@@ -181,15 +182,6 @@ views of magnitude {pipeline['augment']['strong_magnitude']:g}. Batch norm is ca
 """
 
 
-def put(path, text):
-    """Replaces what stands between the marks of a file."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        sys.exit(f"{path}: expected the lines {BEGIN} and {END}")
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-
-
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     args = arguments()
@@ -198,7 +190,7 @@ def main():
     found = run_all(args, genomes)
     text = "\n".join([facts(args), *(table(args, found, n, genomes) for n in args.labels)])
     if args.out:
-        put(args.out, text)
+        section.replace(args.out, "bench/accuracy.py", text + "\n")
     print(text)
 
 

@@ -24,6 +24,8 @@ import subprocess
 import sys
 import time
 
+import section
+
 def arguments():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -198,13 +200,6 @@ the machine (load {min(loads):.1f} to {max(loads):.1f}, on {os.cpu_count()} core
 """
 
 
-def replace_section(file, name, text):
-    old, begin, end = file.read_text(), f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->\n"
-    if begin not in old or end not in old:
-        sys.exit(f"{file}: expected the lines {begin.strip()} and {end.strip()}")
-    file.write_text(old[:old.index(begin)] + begin + text + old[old.index(end):])
-
-
 def main():
     args = arguments()
     os.sched_setaffinity(0, {args.cpu})
@@ -217,7 +212,7 @@ def main():
     text = report(args, table, [r["latency_ms"] for r in rounds], [r["load"] for r in rounds],
                   predictions)
     if args.out:
-        replace_section(args.out, args.work.name, text)
+        section.replace(args.out, args.work.name, text)
     print(text)
     print(f"{time.monotonic() - begin:.0f} s", file=sys.stderr)
 

@@ -26,7 +26,8 @@ import subprocess
 import sys
 import tempfile
 
-BEGIN, END = "<!-- table by bench/scores.py -->", "<!-- end of the table -->"
+import section
+
 PART = 20  # subnets at a time, so that little is lost when this is stopped
 BASELINES = ["params", "macs"]
 PROXIES = ["synflow", "naswot", "grad_norm", "snip", "fisher", "jacob_cov", "zen", "zico"]
@@ -230,12 +231,7 @@ def main():
     alone = [train_alone(args, i, g) for i, g in enumerate(genomes[:args.alone])]
     text = table(args, shared, alone, results)
     if args.out:
-        page = args.out.read_text()
-        head, found, rest = page.partition(BEGIN)
-        _, closed, tail = rest.partition(END)
-        if not found or not closed:
-            sys.exit(f"{args.out}: expected the lines {BEGIN} and {END}")
-        args.out.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+        section.replace(args.out, "bench/scores.py", text + "\n")
     print(text)
 
 

@@ -32,10 +32,11 @@ import warnings
 
 import numpy as np
 
+import section
+
 HERE = pathlib.Path(__file__).resolve().parent
 COST = "latency_ms phone-little"
 LIMIT = 0.3
-BEGIN, END = "<!-- begin: bench/search.py -->\n", "<!-- end: bench/search.py -->\n"
 MARKS = [10, 25, 50, 100]
 PATIENCE = 4
 OURS = {"random": {}, "local_search": {}, "evolution": {}, "nsga2": {}, "bayesian": {}}
@@ -258,12 +259,6 @@ def markdown(args, task, curves):
     return "\n".join(lines) + "\n"
 
 
-def put(path, text):
-    """Replaces what stands between the marks of a file."""
-    before, rest = path.read_text().split(BEGIN)
-    path.write_text(before + BEGIN + text + END + rest.split(END)[1])
-
-
 def draw(args, curves):
     import matplotlib
     matplotlib.use("Agg")
@@ -315,7 +310,7 @@ def main():
                         for method, runs in gather(args, task, kept).items()}
         text += "\n" + markdown(args, task, curves[name])
     text += f"\n![Means over the seeds]({args.picture.name})\n\n" if args.picture else "\n"
-    put(args.out, text) if args.out else print(text)
+    section.replace(args.out, "bench/search.py", text) if args.out else print(text)
     if args.picture:
         draw(args, curves)
 
