@@ -308,12 +308,80 @@ static void gradients_add_up(void **state) {
     close_trial(&t);
 }
 
+/* What all subnets have: the stem alone; a block more, to which the next one may add a residual;
+ * two blocks with a residual. Without squeeze-excite and with it. */
+#define TRUNK_SPACE(stage)                                                                         \
+    "{\"name\": \"trunk\", \"resolution\": [7],"                                                   \
+    " \"stem\": {\"kernel\": 3, \"stride\": 1, \"width\": 6, \"activation\": \"h-swish\"},"        \
+    " \"stages\": [" stage ", \"activation\": \"h-swish\"},"                                       \
+    "  {\"width\": [8, 9], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3, 5],"                  \
+    "   \"expand\": [1, 3], \"squeeze_excite\": true, \"activation\": \"relu\"}],"                 \
+    " \"head\": {\"width\": 11, \"activation\": \"h-swish\", \"hidden\": [],"                      \
+    "            \"hidden_activation\": \"h-swish\"}}"
+
+enum { TOGETHER = 4, ROWS = 5 };
+
+/* The gradient of some subnets on the same images, one by one or with the trunk run once. */
+static void run_subnets(const trial *t, nas_engine *engine, bool together, nas_real *logits,
+                        nas_real *gradient) {
+    nas_real grad[ROWS * SMALL_CLASSES];
+    nas_input input = {t->images, ROWS};
+    for (uint32_t i = 0; i < TOGETHER; i++, logits += ROWS * SMALL_CLASSES) {
+        nas_forward how = {.dropout = 0.3,
+                           .stream = i,
+                           .follows = together && i > 0,
+                           .followed = together && i + 1 < TOGETHER};
+        small_select(engine, &t->space, i);
+        nas_engine_forward(engine, t->net->weights, &input, 1, &how, logits);
+        small_fill(grad, ROWS * SMALL_CLASSES, 80 + i);
+        nas_engine_backward(engine, t->net->weights, grad, gradient);
+    }
+}
+
+static void check_together(const char *text, int trunk) {
+    trial t = open_trial_in(small_parse(text, SMALL_CHANNELS, SMALL_CLASSES), 0, ROWS, false, 0);
+    nas_engine *threads = small_engine(t.net, NAS_ENGINE_TRAIN, MAX_IMAGES, SMALL_SIDE, 3);
+    size_t n = t.net->size, bytes = n * sizeof(nas_real);
+    nas_real *together = calloc(2 * n, sizeof *together);
+    nas_real logits[3][TOGETHER * ROWS * SMALL_CLASSES];
+    assert_non_null(together);
+    assert_int_equal(t.engine->trunk, trunk);
+    run_subnets(&t, t.engine, false, logits[0], t.gradient);
+    run_subnets(&t, t.engine, true, logits[1], together);
+    run_subnets(&t, threads, true, logits[2], together + n);
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs(together[i] - t.gradient[i]) <= 1e-12 * (1 + fabs(t.gradient[i]))))
+            fail_msg("weight %zu: together %.17g, alone %.17g", i, together[i], t.gradient[i]);
+    assert_memory_equal(together, together + n, bytes);
+    assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+    assert_memory_equal(logits[0], logits[2], sizeof logits[0]);
+    free(together);
+    nas_engine_destroy(threads);
+    close_trial(&t);
+}
+
+#define TRUNK_STAGE(depth, kernel, expand, squeeze)                                                \
+    "{\"width\": [6], \"stride\": 1, \"depth\": [" depth "], \"kernel\": [" kernel                 \
+    "], \"expand\": [" expand "], \"squeeze_excite\": " squeeze
+
+static void trunk_is_run_once(void **state) {
+    (void)state;
+    check_together(TRUNK_SPACE(TRUNK_STAGE("1", "3, 5", "1", "false")), 1);
+    check_together(TRUNK_SPACE(TRUNK_STAGE("1, 2", "3", "1", "false")), 3);
+    check_together(TRUNK_SPACE(TRUNK_STAGE("2", "3", "2", "true")), 7);
+    check_together(WIDE_SPACE, 7);
+    char elastic[2048];
+    snprintf(elastic, sizeof elastic, SMALL_SPACE, "9");
+    check_together(elastic, 0); /* in resolution, too: nothing is shared */
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_slopes),
         cmocka_unit_test(gradients_of_stored_expansions),
         cmocka_unit_test(other_weights_play_no_part),
         cmocka_unit_test(gradients_add_up),
+        cmocka_unit_test(trunk_is_run_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,8 @@ static int setup(void **state) {
     assert_non_null(f);
     nas_context *context = &f->context;
     json_t *json = json_loads(TOY_SPACE, 0, NULL);
+    /* one resolution: the subnets begin alike, and may share that */
+    json_object_set_new(json, "resolution", json_pack("[i]", SIDE));
     assert_int_equal(nas_space_parse(json, "toy", 1, CLASSES, &context->space, NULL), NAS_OK);
     json_decref(json);
     assert_int_equal(nas_supernet_create(&context->space, 1, false, &context->supernet, NULL),
@@ -291,6 +293,10 @@ static void test_teacher_largest(void **state) {
     nas_genome largest = nas_genome_largest(&f->context.space);
     for (uint32_t i = 0; i < SUBNETS; i++)
         check_teacher(f, i, &largest, f->context.supernet->weights);
+    nas_input inputs[3];
+    student_inputs(f, inputs);
+    for (uint32_t i = 0; i < SUBNETS; i++) expect_subnet(f, i, inputs, 3, NULL);
+    check_gradient(f);
     assert_int_equal(metrics.images, SUBNETS * ROWS + TUTORED);
 }
 

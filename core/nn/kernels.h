@@ -63,7 +63,7 @@ static inline size_t nas_product_width(size_t n, size_t at) {
 typedef struct nas_kernels {
     const char *isa;
 
-    /* z = act(a y + b) + residual (NULL: none). z may be y. */
+    /* z = act(a y + b) + residual (NULL: none). z may be y, or residual. */
     void (*affine)(nas_real *z, const nas_affine *from, const nas_real *residual, size_t rows,
                    size_t c);
 

@@ -175,6 +175,7 @@ typedef struct turn {
     nas_step *step;
     const nas_batch *batch;
     uint32_t subnet;
+    bool follows, followed; /* by subnets on the same images, as in nas_forward */
     nas_ssl_batch given;
     nas_ssl_result result;
 } turn;
@@ -325,7 +326,9 @@ static void run_forward(nas_step *step, const nas_arch *arch, const nas_real *we
         nas_forward how = {.dropout = context->pipeline->train.dropout,
                            .seed = context->seed,
                            .step = t->batch->step,
-                           .stream = t->subnet + p * step->subnets};
+                           .stream = t->subnet + p * step->subnets,
+                           .follows = t->follows,
+                           .followed = t->followed};
         nas_engine_select(step->student[p], arch);
         nas_engine_forward(step->student[p], weights, inputs, step->n_parts > 1 ? 1 : n_inputs,
                            &how, logits);
@@ -371,11 +374,17 @@ int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights
         teach(step, &largest, weights, batch, metrics);
     if (step->tutor && step->teacher == NAS_TEACHER_EMA)
         teach(step, &first, average, batch, metrics);
+    /* Not if the loss mixes images anew for each, or if each has a teacher, in the same memory. */
+    bool together = !step->mixer && !(step->tutor && step->teacher == NAS_TEACHER_SELF);
     for (uint32_t i = 0; i < step->subnets; i++) {
         nas_genome genome = i ? nas_step_genome(context, batch->step, i) : first;
         if (step->tutor && step->teacher == NAS_TEACHER_SELF)
             teach(step, &genome, weights, batch, metrics);
-        turn t = {.step = step, .batch = batch, .subnet = i};
+        turn t = {.step = step,
+                  .batch = batch,
+                  .subnet = i,
+                  .follows = together && i > 0,
+                  .followed = together && i + 1 < step->subnets};
         int rc = train_subnet(&t, &genome, weights, gradient, metrics, err);
         if (rc) return rc;
     }

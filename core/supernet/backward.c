@@ -276,6 +276,33 @@ static void prepare(sweep *s) {
     }
 }
 
+static void add_trunk(void *context, int chunk, int thread) {
+    (void)thread;
+    nas_engine *e = context;
+    const unit *u = &e->units[e->trunk - 1];
+    uint32_t first = nas_engine_cut(e, chunk), end = nas_engine_cut(e, chunk + 1);
+    nas_real *sum = e->trunk_grad + first * u->values;
+    const nas_affine here = {u->g + first * u->values, e->ones, e->zeros, NAS_ACT_NONE};
+    size_t rows = (size_t)(end - first) * u->oh * u->ow;
+    e->kernels->affine(sum, &here, sum, rows, u->oc);
+    double *all = e->trunk_sums + (size_t)chunk * 2 * e->widest;
+    const double *own = chunk_sums(e, chunk);
+    for (size_t i = 0; i < 2 * (size_t)u->oc; i++) all[i] += own[i];
+}
+
+/* Where the sweeps have come down to the trunk: adds what this subnet passes to it to what the
+ * subnets before it did, or is the first to do so. The last one then has the sum of all. */
+static void gather_trunk(nas_engine *e) {
+    size_t bytes = NAS_CHUNKS * 2 * e->widest * sizeof *e->sums;
+    if (e->follows) {
+        nas_parallel(e->pool, NAS_CHUNKS, false, add_trunk, e);
+        e->units[e->trunk - 1].g = e->trunk_grad;
+        memcpy(e->sums, e->trunk_sums, bytes);
+    } else {
+        memcpy(e->trunk_sums, e->sums, bytes);
+    }
+}
+
 void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real *logits_grad,
                          nas_real *gradient) {
     e->weights = weights;
@@ -283,7 +310,10 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
     double start = nas_profile_start(e);
     nas_head_backward(e, logits_grad);
     nas_profile_head(e, true, start);
+    if (e->trunk && !e->follows) e->units[e->trunk - 1].g = e->trunk_grad;
     for (int i = e->n_units - 1; i >= 0; i--) {
+        if (i == e->trunk - 1) gather_trunk(e);
+        if (i == e->trunk - 1 && e->followed) break;
         start = nas_profile_start(e);
         sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}, NULL};
         prepare(&s);

@@ -38,6 +38,7 @@ static bool allocate(nas_engine *e, size_t arena) {
     e->zeros = nas_alloc(e->widest, sizeof *e->zeros);
     e->bn_k = nas_alloc(4 * e->widest, sizeof *e->bn_k);
     e->sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->sums);
+    e->trunk_sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->trunk_sums);
     e->scratch = nas_alloc((size_t)e->threads * e->scratch_size, sizeof *e->scratch);
     if (e->mode != NAS_ENGINE_TRAIN) e->partial_size = e->square_size / 2;
     e->partial = nas_alloc(NAS_CHUNKS * e->partial_size + 1, sizeof *e->partial);
@@ -45,7 +46,7 @@ static bool allocate(nas_engine *e, size_t arena) {
     e->square = nas_alloc(e->square_size + 1, sizeof *e->square);
     e->arena_size = e->lender ? 0 : arena;
     return e->arena && e->mean && e->var && e->a && e->b && e->ones && e->zeros && e->bn_k &&
-           e->sums && e->scratch && e->partial && e->turned && e->square;
+           e->sums && e->trunk_sums && e->scratch && e->partial && e->turned && e->square;
 }
 
 /* A new engine of what `like` says: supernet, mode, sizes, threads, lender. */
@@ -119,6 +120,7 @@ void nas_engine_destroy(nas_engine *e) {
     free(e->zeros);
     free(e->bn_k);
     free(e->sums);
+    free(e->trunk_sums);
     free(e->scratch);
     free(e->partial);
     free(e->turned);
@@ -130,7 +132,7 @@ size_t nas_engine_bytes(const nas_engine *e) {
     size_t reals =
         e->arena_size + 4 * e->channels + 6 * e->widest + (size_t)e->threads * e->scratch_size;
     reals += (NAS_CHUNKS + 1) * e->partial_size + e->square_size;
-    return sizeof *e + reals * sizeof(nas_real) + NAS_CHUNKS * 2 * e->widest * sizeof(double);
+    return sizeof *e + reals * sizeof(nas_real) + NAS_CHUNKS * 4 * e->widest * sizeof(double);
 }
 
 void nas_engine_select(nas_engine *e, const nas_arch *arch) {

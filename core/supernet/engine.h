@@ -31,12 +31,20 @@ typedef struct nas_bn_stats {
     nas_real *mean, *var;
 } nas_bn_stats;
 
-/* How to run a batch. */
+/* How to run a batch.
+ *
+ * Several subnets on the same images with the same weights, in turn (mode TRAIN, batch statistics),
+ * need their trunk only once: the layers at the start that every subnet of the space has. The first
+ * runs it forward, the last one backward, for the sum of what all of them pass down to it. Every
+ * subnet but the first `follows`, every one but the last is `followed`; between them the engine
+ * (and its memory, if lent) must do nothing else but these subnets' select, forward and backward.
+ */
 typedef struct nas_forward {
     const nas_bn_stats *stats; /* normalise with these (inference); NULL: with the batch's own */
     double dropout;            /* before the classifier; 0: none */
     uint64_t seed, step;       /* of dropout's random stream, with the row */
     uint64_t stream;           /* tells apart the subnets of one step */
+    bool follows, followed;    /* as above; neither: the subnet stands alone */
 } nas_forward;
 
 /* Allocates for up to max_images images of any subnet of the space; height and width are the data

@@ -7,6 +7,9 @@
  * are added up. Backward does the same in reverse: a sweep turns g, the gradient with respect to
  * batch norm's output, into the unit's weight gradient and into g of the unit below.
  *
+ * The trunk's units come first, and so does their memory, which selecting another subnet leaves as
+ * it is.
+ *
  * Of an expanding 1x1 convolution, the widest of all, g is never stored, and y only where it is
  * dear to compute again: expand.c. */
 #ifndef NAS_SUPERNET_ENGINE_IMPL_H
@@ -95,6 +98,7 @@ struct nas_engine {
 
     nas_arch arch;
     int n_units, n_nodes, n_linear;
+    int trunk; /* units at the start that all subnets share */
     unit units[MAX_UNITS];
     struct {
         nas_real *z; /* [images][values] */
@@ -108,12 +112,11 @@ struct nas_engine {
     const nas_engine *lender; /* whose arena it is; NULL: its own */
     size_t arena_size, arena_used;
     size_t y_room, z_room, spread_room; /* mode FORWARD: largest of a unit, a node, a spread */
-    nas_real *ping[2], *pong[2];
-    size_t channels;              /* of the largest subnet */
-    nas_real *mean, *var, *a, *b; /* [channels] */
-    nas_real *ones, *zeros;       /* [widest channel count] */
-    nas_real *bn_k;               /* [4][widest]: of bn_grad(), then the mean of g */
-    double *sums;                 /* [NAS_CHUNKS][2 * widest] */
+    size_t channels;                    /* of the largest subnet */
+    nas_real *mean, *var, *a, *b;       /* [channels] */
+    nas_real *ones, *zeros;             /* [widest channel count] */
+    nas_real *bn_k;                     /* [4][widest]: of bn_grad(), then the mean of g */
+    double *sums;                       /* [NAS_CHUNKS][2 * widest] */
     size_t widest;
     nas_real *partial; /* [NAS_CHUNKS][partial_size] weight gradients */
     size_t partial_size;
@@ -123,6 +126,8 @@ struct nas_engine {
     nas_real *square; /* [square_size] of an expanding unit: [c][c] twice, then [c] */
     size_t square_size;
     nas_real *dropout_mask; /* [images][last linear's in] */
+    nas_real *trunk_grad;   /* TRAIN: g of the trunk's last unit, summed over the subnets, */
+    double *trunk_sums;     /* and its sums, as in `sums` */
 
     /* The call under way. */
     const nas_real *weights;
@@ -130,6 +135,7 @@ struct nas_engine {
     uint32_t n_inputs, n_images;
     const nas_bn_stats *fixed; /* batch norm's statistics, or NULL */
     bool dropped;              /* dropout was applied */
+    bool follows, followed;    /* as in nas_forward */
     nas_real *gradient;
     nas_profile *profile; /* NULL: none */
 };

@@ -113,14 +113,27 @@ static void add_linears(nas_engine *e) {
     }
 }
 
+/* Blocks of a stage that all subnets have alike, given that all is alike before them. */
+static uint32_t fixed_blocks(const nas_stage *stage) {
+    bool fixed = stage->width.n == 1 && stage->kernel.n == 1 && stage->expand.n == 1;
+    return fixed ? stage->depth.value[0] : 0;
+}
+
 static void add_all(nas_engine *e) {
     const nas_space *space = &e->supernet->space;
+    bool alike = space->resolution.n == 1;
     e->n_units = e->n_nodes = e->n_linear = 0;
     add_unit(e, UNIT_STEM, "", "stem", space->stem.activation, space->stem.width,
              space->stem.kernel, space->stem.stride);
+    e->trunk = alike;
     int node = add_node(e), residual = -1;
-    for (uint32_t s = 0; s < space->n_stages; s++)
-        for (uint32_t b = 0; b < e->arch.depth[s]; b++) node = add_block(e, s, b, node, &residual);
+    for (uint32_t s = 0; s < space->n_stages; s++) {
+        for (uint32_t b = 0; b < e->arch.depth[s]; b++) {
+            node = add_block(e, s, b, node, &residual);
+            if (alike && b < fixed_blocks(&space->stages[s])) e->trunk = e->n_units;
+        }
+        alike = alike && fixed_blocks(&space->stages[s]) && space->stages[s].depth.n == 1;
+    }
     unit *head =
         add_unit(e, UNIT_POINTWISE, "", "head", space->head.activation, space->head.width, 1, 1);
     head->node = node;
@@ -140,6 +153,16 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
+/* What a unit needs of its own besides y and g. */
+static void take_small(nas_engine *e, unit *u, uint32_t images) {
+    u->packed = take(e, u->weight.rows * u->weight.columns);
+    if (u->expands) u->in_mean = take(e, u->c);
+    if (!u->se.c) return;
+    u->se.pool = take(e, images * u->se.c);
+    u->se.hidden = take(e, images * u->se.r);
+    u->se.gate = take(e, images * u->se.c);
+}
+
 /* Forward only: a unit needs the one below it, a node the one before it. */
 static void share_buffers(nas_engine *e, uint32_t images) {
     nas_real *y[2], *z[2], *spread = take(e, e->spread_room);
@@ -152,21 +175,31 @@ static void share_buffers(nas_engine *e, uint32_t images) {
             e->units[i].y = y[turn++ % 2];
     }
     for (int i = 0; i < e->n_nodes; i++) e->nodes[i].z = z[i % 2];
+    for (int i = 0; i < e->n_units; i++) take_small(e, &e->units[i], images);
 }
 
-/* Training: all of y and z stay; gradients take turns, those of nodes (which residuals need until
+/* Units first .. end - 1, with the nodes that their outputs become. */
+static void keep_units(nas_engine *e, int first, int end, uint32_t images) {
+    for (unit *u = e->units + first; u < e->units + end; u++) {
+        if (u->expands) u->spread = take(e, u->weight.rows * u->oc);
+        if (!u->expands || u->c > CHEAP_INPUTS) u->y = take(e, images * u->values);
+        take_small(e, u, images);
+    }
+    for (int i = 0; i < e->n_nodes; i++)
+        if (e->nodes[i].unit >= first && e->nodes[i].unit < end)
+            e->nodes[i].z = take(e, images * e->nodes[i].values);
+}
+
+/* Training: all of y and z stay, the trunk's at the same place for every subnet; gradients take
+ * turns, those of nodes (which residuals need until
  * the block's first unit) apart from those inside a block. */
 static void keep_buffers(nas_engine *e, uint32_t images) {
     size_t inner[2] = {0, 0}, outer = 0;
-    for (int i = 0; i < e->n_units; i++) {
-        unit *u = &e->units[i];
-        if (u->expands) u->spread = take(e, u->weight.rows * u->oc);
-        if (!u->expands || u->c > CHEAP_INPUTS) u->y = take(e, images * u->values);
-    }
-    for (int i = 0; i < e->n_nodes; i++) {
-        e->nodes[i].z = take(e, images * e->nodes[i].values);
-        outer = larger(outer, e->nodes[i].values); /* whose turn it is depends on the depths */
-    }
+    keep_units(e, 0, e->trunk, images);
+    if (e->trunk) e->trunk_grad = take(e, images * e->units[e->trunk - 1].values);
+    keep_units(e, e->trunk, e->n_units, images);
+    for (int i = 0; i < e->n_nodes; i++) /* whose turn it is depends on the depths */
+        outer = larger(outer, e->nodes[i].values);
     for (int i = 0; i < e->n_units; i++) {
         int turn = e->units[i].kind == UNIT_DEPTHWISE;
         if (!e->units[i].expands) inner[turn] = larger(inner[turn], e->units[i].values);
@@ -178,17 +211,7 @@ static void keep_buffers(nas_engine *e, uint32_t images) {
     for (int i = 0; i < e->n_nodes; i++) e->units[e->nodes[i].unit].g = out[i % 2];
 }
 
-static void take_rest(nas_engine *e, uint32_t images) {
-    for (int i = 0; i < e->n_units; i++) {
-        unit *u = &e->units[i];
-        u->packed = take(e, u->weight.rows * u->weight.columns);
-        if (u->expands) u->in_mean = take(e, u->c);
-        if (u->se.c) {
-            u->se.pool = take(e, images * u->se.c);
-            u->se.hidden = take(e, images * u->se.r);
-            u->se.gate = take(e, images * u->se.c);
-        }
-    }
+static void take_linears(nas_engine *e, uint32_t images) {
     for (int i = 0; i < e->n_linear; i++) {
         linear *l = &e->linears[i];
         l->x = take(e, images * l->in);
@@ -216,7 +239,7 @@ size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images) 
         keep_buffers(e, images);
     else
         share_buffers(e, images);
-    take_rest(e, images);
+    take_linears(e, images);
     return e->arena_used;
 }
 

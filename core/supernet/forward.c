@@ -240,10 +240,16 @@ typedef struct sweep {
     int unit;
 } sweep;
 
+/* The first unit to be run: what an earlier subnet left of the trunk is still there. */
+static int first_unit(const nas_engine *e) {
+    return e->follows ? e->trunk : 0;
+}
+
 static void pack_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
     (void)thread;
-    for (int i = chunk; i < s->e->n_units; i += NAS_CHUNKS) pack(s->e, &s->e->units[i]);
+    for (int i = first_unit(s->e) + chunk; i < s->e->n_units; i += NAS_CHUNKS)
+        pack(s->e, &s->e->units[i]);
 }
 
 static void sweep_chunk(void *context, int chunk, int thread) {
@@ -285,6 +291,8 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
     e->inputs = inputs;
     e->n_inputs = n_inputs;
     e->fixed = how->stats;
+    e->follows = how->follows;
+    e->followed = how->followed;
     e->n_images = 0;
     for (uint32_t i = 0; i < n_inputs; i++) e->n_images += inputs[i].n;
     /* The direction alternates: a sweep starts with what the one before left in cache. */
@@ -294,7 +302,7 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
         use_fixed_stats(e, how->stats);
         nas_parallel(e->pool, NAS_CHUNKS, false, infer_chunk, &s);
     } else {
-        for (; s.unit < e->n_units; s.unit++) {
+        for (s.unit = first_unit(e); s.unit < e->n_units; s.unit++) {
             double start = nas_profile_start(e);
             nas_parallel(e->pool, NAS_CHUNKS, s.unit % 2, sweep_chunk, &s);
             const unit *u = &e->units[s.unit];
