@@ -167,17 +167,20 @@ static void modes_give_the_same_logits(void **state) {
 static void dropout_is_named(void **state) {
     const bench *b = *state;
     nas_engine *engine = open_engine(b, NAS_ENGINE_TRAIN, IMAGES, 2);
-    static const nas_forward others[] = {
-        {NULL, 0.5, 2, 1, 1}, {NULL, 0.5, 1, 2, 1}, {NULL, 0.5, 1, 1, 2}, {NULL, 0, 1, 1, 1}};
+    static const nas_forward named = {.dropout = 0.5, .seed = 1, .step = 1, .stream = 1},
+                             others[] = {{.dropout = 0.5, .seed = 2, .step = 1, .stream = 1},
+                                         {.dropout = 0.5, .seed = 1, .step = 2, .stream = 1},
+                                         {.dropout = 0.5, .seed = 1, .step = 1, .stream = 2},
+                                         {.dropout = 0, .seed = 1, .step = 1, .stream = 1}};
     float plain[LOGITS], want[LOGITS], got[LOGITS];
     run(engine, b, &(nas_forward){0}, plain);
-    run(engine, b, &(nas_forward){NULL, 0.5, 1, 1, 1}, want);
+    run(engine, b, &named, want);
     for (size_t i = 0; i < 4; i++) {
         run(engine, b, &others[i], got);
         assert_memory_not_equal(want, got, sizeof got);
     }
     assert_same(plain, got, LOGITS);
-    run(engine, b, &(nas_forward){NULL, 0.5, 1, 1, 1}, got);
+    run(engine, b, &named, got);
     assert_same(want, got, LOGITS);
     nas_engine_destroy(engine);
 }

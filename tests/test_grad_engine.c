@@ -350,7 +350,8 @@ static void check_together(const char *text, int trunk) {
     run_subnets(&t, t.engine, true, logits[1], together);
     run_subnets(&t, threads, true, logits[2], together + n);
     for (size_t i = 0; i < n; i++)
-        if (!(fabs(together[i] - t.gradient[i]) <= 1e-12 * (1 + fabs(t.gradient[i]))))
+        if (!(fabs((double)together[i] - (double)t.gradient[i]) <=
+              1e-12 * (1 + fabs((double)t.gradient[i]))))
             fail_msg("weight %zu: together %.17g, alone %.17g", i, together[i], t.gradient[i]);
     assert_memory_equal(together, together + n, bytes);
     assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
