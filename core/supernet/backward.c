@@ -27,12 +27,9 @@ static double *chunk_sums(const nas_engine *e, int chunk) {
 /* From the sums of g and g y to batch norm's parameter gradients, and to k of bn_grad(). */
 static void finish_bn(nas_engine *e, const unit *u) {
     double rows = (double)e->n_images * u->oh * u->ow;
+    nas_engine_add_sums(e, 2 * (size_t)u->oc);
     for (size_t c = 0; c < u->oc; c++) {
-        double g = 0, gy = 0;
-        for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
-            g += chunk_sums(e, chunk)[c];
-            gy += chunk_sums(e, chunk)[u->oc + c];
-        }
+        double g = e->sums[c], gy = e->sums[u->oc + c];
         double mean = (double)e->mean[u->bn + c];
         double inverse = 1 / sqrt((double)e->var[u->bn + c] + NAS_BN_EPSILON);
         double gamma_grad = inverse * (gy - mean * g);
@@ -62,14 +59,15 @@ static const nas_real *residual_grad(const sweep *s, uint32_t image) {
 
 /* Squeeze-excite's part of the tile: its own gradients, then g of the depthwise unit. */
 static void backward_gated(const sweep *s, const group *at, uint32_t image, uint32_t count,
-                           const tile *t, nas_real *partial, double *sums) {
+                           const tile *t, double *sums) {
     nas_engine *e = s->e;
     const unit *u = &e->units[s->unit];
     size_t rows = (size_t)u->h * u->w, c = u->c;
     nas_affine from = nas_engine_affine(e, u->source, at, image);
     for (uint32_t i = 0; i < count; i++, from.y += rows * c)
-        e->kernels->column_dots(t->gate_grad + i * c, t->dx + i * rows * c, &from, rows, c);
-    nas_squeeze_backward(e, &u->se, image, count, t, partial);
+        e->kernels->column_dots(u->se.gate_grad + (image + i) * c, t->dx + i * rows * c, &from,
+                                rows, c);
+    nas_squeeze_backward(e, &u->se, image, count, e->turned + c * u->oc, t->pool_grad);
     nas_real share = (nas_real)1 / (nas_real)rows;
     for (size_t i = 0; i < count * c; i++) t->pool_grad[i] *= share;
     from = nas_engine_affine(e, u->source, at, image);
@@ -104,11 +102,11 @@ static void backward_product(const sweep *s, const group *at, nas_real *partial,
         const nas_real *x = nas_engine_input(e, u, at, i, count, false, &t);
         nas_ahead ahead = {.n = 0};
         look_ahead(s, at, i, count, most, &ahead);
-        nas_engine_multiply_turned(e, x, k, t.dy, rows, n, partial, &ahead);
+        nas_engine_multiply_turned(e, x, k, t.dy, rows, n, i > at->first, partial, &ahead);
         if (u->kind == UNIT_STEM) continue;
         nas_engine_multiply(e, t.dy, n, e->turned, rows, k, false, t.dx, &ahead);
         if (u->se.c) {
-            backward_gated(s, at, i, count, &t, partial + k * n, sums);
+            backward_gated(s, at, i, count, &t, sums);
             continue;
         }
         nas_affine from = nas_engine_affine(e, u->source, at, i);
@@ -188,13 +186,11 @@ static void sweep_chunk(void *context, int chunk, int thread) {
     const unit *u = &e->units[s->unit];
     nas_real *partial = e->partial + (size_t)chunk * e->partial_size;
     bool expanded = u->source >= 0 && e->units[u->source].expands;
-    size_t values =
-        u->weight.rows * u->weight.columns + (u->se.c ? nas_squeeze_partial(&u->se) : 0);
-    if (expanded) values += e->units[u->source].weight.rows * u->c;
-    if (u->expands) values = 0; /* its sums were made with those of the depthwise unit */
-    memset(partial, 0, values * sizeof *partial);
-    if (u->source >= 0) memset(chunk_sums(e, chunk), 0, 2 * (size_t)u->c * sizeof(double));
     group at = nas_engine_group(e, chunk, s->unit % 2, thread);
+    /* A product's first tile writes, its others add; taps are always added to. */
+    if (u->kind == UNIT_DEPTHWISE)
+        memset(partial, 0, u->weight.rows * u->weight.columns * sizeof *partial);
+    if (u->source >= 0) memset(chunk_sums(e, chunk), 0, 2 * (size_t)u->c * sizeof(double));
     if (u->expands)
         backward_expand(s, &at, chunk_sums(e, chunk));
     else if (expanded)
@@ -208,7 +204,7 @@ static void sweep_chunk(void *context, int chunk, int thread) {
 /* Adds the chunks' partial gradients of n values in chunk order to the gradient array. */
 static void add_partials(nas_engine *e, size_t from, size_t n, size_t to) {
     nas_real *gradient = e->gradient + to;
-    for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
+    for (int chunk = 0; chunk < e->chunks; chunk++) {
         const nas_real *partial = e->partial + (size_t)chunk * e->partial_size + from;
         for (size_t i = 0; i < n; i++) gradient[i] += partial[i];
     }
@@ -230,8 +226,8 @@ static void add_expansion(void *context, int part, int thread) {
     size_t n = u->oc;
     for (size_t row = (size_t)part; row < u->weight.rows; row += NAS_CHUNKS) {
         nas_real *sum = e->partial + depthwise->weight.rows * n + row * n;
-        for (size_t chunk = 1; chunk < NAS_CHUNKS; chunk++)
-            for (size_t i = 0; i < n; i++) sum[i] += sum[chunk * e->partial_size + i];
+        for (int chunk = 1; chunk < e->chunks; chunk++)
+            for (size_t i = 0; i < n; i++) sum[i] += sum[(size_t)chunk * e->partial_size + i];
         nas_expand_weight_row(e, u, row, sum);
     }
 }
@@ -243,22 +239,28 @@ static void add_chunk(void *context, int part, int thread) {
     size_t rows = u->weight.rows, n = u->weight.columns;
     for (size_t row = (size_t)part; row < rows; row += NAS_CHUNKS)
         add_partials(s->e, row * n, n, gradient_row(u, row));
-    if (!u->se.c) return;
-    size_t c = u->se.c, r = u->se.r, from = rows * n;
-    for (size_t row = (size_t)part; row < c; row += NAS_CHUNKS)
-        add_partials(s->e, from + row * r, r, u->se.reduce.offset + row * u->se.reduce.ld);
-    from += c * r;
-    if (part == 0) add_partials(s->e, from, r, u->se.reduce_bias);
-    from += r;
-    for (size_t row = (size_t)part; row < r; row += NAS_CHUNKS)
-        add_partials(s->e, from + row * c, c, u->se.excite.offset + row * u->se.excite.ld);
-    if (part == 1) add_partials(s->e, from + r * c, c, u->se.excite_bias);
+    if (u->se.c) nas_squeeze_add(s->e, &u->se, part);
 }
 
-/* The weights transposed to [oc][c], an expanding unit's times k0. */
-static void turn_weights(nas_engine *e, const unit *u) {
+/* One half of what a sweep needs of weights, transposed to [oc][c] and packed: unit u's, an
+ * expanding unit's times k0, or those of its squeeze-excite, which come behind them. */
+static void turn_weights(const nas_engine *e, const unit *u, int half) {
     nas_matrix weights = {e->weights + u->weight.offset, u->weight.ld, true};
-    nas_product_pack(e->kernels, e->turned, weights, u->expands ? e->a + u->bn : NULL, u->oc, u->c);
+    if (half == 0)
+        nas_product_pack(e->kernels, e->turned, weights, u->expands ? e->a + u->bn : NULL, u->oc,
+                         u->c);
+    else if (u->se.c)
+        nas_squeeze_turn(e, &u->se, e->turned + u->c * u->oc);
+}
+
+static void prepare_half(void *context, int half, int thread) {
+    (void)thread;
+    const sweep *s = context;
+    const unit *u = &s->e->units[s->unit];
+    if (u->kind == UNIT_POINTWISE && !u->expands)
+        turn_weights(s->e, u, half);
+    else if (u->kind == UNIT_DEPTHWISE && s->under.u->expands)
+        turn_weights(s->e, s->under.u, half);
 }
 
 /* What has to be ready before the sweep over a unit. */
@@ -266,14 +268,12 @@ static void prepare(sweep *s) {
     nas_engine *e = s->e;
     const unit *u = &e->units[s->unit];
     finish_bn(e, u);
-    if (u->expands) {
-        nas_parallel(e->pool, NAS_CHUNKS, false, add_expansion, s);
-        s->constant = nas_expand_finish_grad(e, u);
-    } else if (u->kind == UNIT_POINTWISE) {
-        turn_weights(e, u);
-    } else if (u->source >= 0 && e->units[u->source].expands) {
-        turn_weights(e, &e->units[u->source]);
+    if (!u->expands) {
+        nas_parallel(e->pool, 2, false, prepare_half, s);
+        return;
     }
+    nas_parallel(e->pool, NAS_CHUNKS, false, add_expansion, s);
+    s->constant = nas_expand_finish_grad(e, u);
 }
 
 static void add_trunk(void *context, int chunk, int thread) {
@@ -295,7 +295,7 @@ static void add_trunk(void *context, int chunk, int thread) {
 static void gather_trunk(nas_engine *e) {
     size_t bytes = NAS_CHUNKS * 2 * e->widest * sizeof *e->sums;
     if (e->follows) {
-        nas_parallel(e->pool, NAS_CHUNKS, false, add_trunk, e);
+        nas_parallel(e->pool, e->chunks, false, add_trunk, e);
         e->units[e->trunk - 1].g = e->trunk_grad;
         memcpy(e->sums, e->trunk_sums, bytes);
     } else {
@@ -317,7 +317,7 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
         start = nas_profile_start(e);
         sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}, NULL};
         prepare(&s);
-        nas_parallel(e->pool, NAS_CHUNKS, i % 2, sweep_chunk, &s);
+        nas_parallel(e->pool, e->chunks, i % 2, sweep_chunk, &s);
         if (!e->units[i].expands) nas_parallel(e->pool, NAS_CHUNKS, false, add_chunk, &s);
         nas_profile_unit(e, i, true, start);
     }

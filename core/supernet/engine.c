@@ -16,8 +16,9 @@ static void measure(nas_engine *e) {
         const unit *u = &e->units[i];
         e->channels += u->oc;
         e->widest = larger(e->widest, larger(larger(u->oc, u->c), u->se.r));
-        size_t partial = u->weight.rows * u->weight.columns + nas_squeeze_partial(&u->se);
-        e->partial_size = larger(e->partial_size, partial);
+        size_t weights = u->weight.rows * u->weight.columns;
+        e->partial_size = larger(e->partial_size, weights);
+        e->turned_size = larger(e->turned_size, weights + 2 * u->se.c * u->se.r);
         e->scratch_size = larger(e->scratch_size, nas_engine_tile_memory(u));
         if (!u->expands) continue;
         size_t square = 2 * (size_t)u->c * u->c, whole = e->units[i + 1].weight.rows * u->oc;
@@ -40,9 +41,12 @@ static bool allocate(nas_engine *e, size_t arena) {
     e->sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->sums);
     e->trunk_sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->trunk_sums);
     e->scratch = nas_alloc((size_t)e->threads * e->scratch_size, sizeof *e->scratch);
-    if (e->mode != NAS_ENGINE_TRAIN) e->partial_size = e->square_size / 2;
+    if (e->mode != NAS_ENGINE_TRAIN) {
+        e->partial_size = e->square_size / 2;
+        e->turned_size = 1;
+    }
     e->partial = nas_alloc(NAS_CHUNKS * e->partial_size + 1, sizeof *e->partial);
-    e->turned = nas_alloc(e->partial_size + 1, sizeof *e->turned);
+    e->turned = nas_alloc(e->turned_size, sizeof *e->turned);
     e->square = nas_alloc(e->square_size + 1, sizeof *e->square);
     e->arena_size = e->lender ? 0 : arena;
     return e->arena && e->mean && e->var && e->a && e->b && e->ones && e->zeros && e->bn_k &&
@@ -131,7 +135,7 @@ void nas_engine_destroy(nas_engine *e) {
 size_t nas_engine_bytes(const nas_engine *e) {
     size_t reals =
         e->arena_size + 4 * e->channels + 6 * e->widest + (size_t)e->threads * e->scratch_size;
-    reals += (NAS_CHUNKS + 1) * e->partial_size + e->square_size;
+    reals += NAS_CHUNKS * e->partial_size + e->turned_size + e->square_size;
     return sizeof *e + reals * sizeof(nas_real) + NAS_CHUNKS * 4 * e->widest * sizeof(double);
 }
 

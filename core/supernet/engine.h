@@ -1,7 +1,7 @@
 /* Runs one subnet at a time, forward and backward, on batches of images.
  *
- * Work is cut into NAS_CHUNKS fixed groups of images; every sum over images is taken in chunk
- * order, so results do not depend on the number of threads. */
+ * Work is cut into groups of images, at most NAS_CHUNKS, by the number of images alone; every sum
+ * over images is taken in their order, so results do not depend on the number of threads. */
 #ifndef NAS_SUPERNET_ENGINE_H
 #define NAS_SUPERNET_ENGINE_H
 

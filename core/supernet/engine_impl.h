@@ -33,11 +33,12 @@ typedef struct slice {
 
 /* Squeeze-excite between a depthwise unit and its projection. */
 typedef struct squeeze {
-    size_t c, r;                     /* inner and reduced width; 0: none */
-    slice reduce, excite;            /* [c][r], [r][c] */
-    size_t reduce_bias, excite_bias; /* offsets */
-    nas_real *pool, *hidden, *gate;  /* [images][c], [images][r] before relu, [images][c] before
-                                        h-sigmoid */
+    size_t c, r;                       /* inner and reduced width; 0: none */
+    slice reduce, excite;              /* [c][r], [r][c] */
+    size_t reduce_bias, excite_bias;   /* offsets */
+    nas_real *pool, *hidden, *gate;    /* [images][c], [images][r] after relu, [images][c] before
+                                          h-sigmoid */
+    nas_real *hidden_grad, *gate_grad; /* TRAIN: of the two layers' outputs, before activation */
 } squeeze;
 
 typedef struct unit {
@@ -82,10 +83,9 @@ typedef struct span {
 
 /* Work memory of a tile of a unit. */
 typedef struct tile {
-    nas_real *x, *dx, *dy; /* [count][in], [count][in], [count][out] */
-    nas_real *ring;        /* depthwise: its kernels' scratch; of the others only x */
-    nas_real *gate, *gate_grad, *pool_grad, *hidden,
-        *hidden_grad; /* squeeze-excite: [count][c or r] */
+    nas_real *x, *dx, *dy;      /* [count][in], [count][in], [count][out] */
+    nas_real *ring;             /* depthwise: its kernels' scratch; of the others only x */
+    nas_real *gate, *pool_grad; /* squeeze-excite: [count][c] */
 } tile;
 
 struct nas_engine {
@@ -122,7 +122,8 @@ struct nas_engine {
     size_t partial_size;
     nas_real *scratch; /* [threads][scratch_size] */
     size_t scratch_size;
-    nas_real *turned; /* [partial_size] the unit's weights, transposed and packed */
+    nas_real *turned; /* [turned_size] the unit's weights, transposed and packed */
+    size_t turned_size;
     nas_real *square; /* [square_size] of an expanding unit: [c][c] twice, then [c] */
     size_t square_size;
     nas_real *dropout_mask; /* [images][last linear's in] */
@@ -133,6 +134,7 @@ struct nas_engine {
     const nas_real *weights;
     const nas_input *inputs;
     uint32_t n_inputs, n_images;
+    int chunks;                /* fixed cuts of the images, none of them empty */
     const nas_bn_stats *fixed; /* batch norm's statistics, or NULL */
     bool dropped;              /* dropout was applied */
     bool follows, followed;    /* as in nas_forward */
@@ -149,9 +151,9 @@ uint32_t nas_engine_tile(const unit *u);
 size_t nas_engine_tile_memory(const unit *u);
 tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread);
 
-/* First image of a chunk; chunk NAS_CHUNKS gives the end. */
+/* First image of a chunk; chunk e->chunks gives the end. */
 static inline uint32_t nas_engine_cut(const nas_engine *e, int chunk) {
-    return (uint32_t)((uint64_t)e->n_images * (uint64_t)chunk / NAS_CHUNKS);
+    return (uint32_t)((uint64_t)e->n_images * (uint64_t)chunk / (uint64_t)e->chunks);
 }
 
 static inline nas_real *nas_engine_y(const nas_engine *e, int index, const group *at,
@@ -171,11 +173,14 @@ static inline nas_real *nas_engine_z(const nas_engine *e, int node, const group 
 /* Batch norm and activation of unit `source`, seen from images [first...] of a group. */
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image);
 
+/* Adds the chunks' first n sums to those of chunk 0. */
+void nas_engine_add_sums(nas_engine *e, size_t n);
+
 /* All images of a chunk, in a sweep over the chunks in either direction. */
 static inline group nas_engine_group(const nas_engine *e, int chunk, bool reverse, int thread) {
     int next = reverse ? chunk - 1 : chunk + 1;
     group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread, 0, 0};
-    if (next < 0 || next >= NAS_CHUNKS) return at;
+    if (next < 0 || next >= e->chunks) return at;
     at.after = nas_engine_cut(e, next);
     at.after_end = nas_engine_cut(e, next + 1);
     return at;
@@ -203,11 +208,11 @@ static inline void nas_engine_multiply(const nas_engine *e, const nas_real *x, s
     nas_multiply(e->kernels, &p);
 }
 
-/* Adds x' d to sum [k][n], for x [rows][k] and d [rows][n]. [worker] */
+/* x' d to sum [k][n] or onto it, for x [rows][k] and d [rows][n]. [worker] */
 static inline void nas_engine_multiply_turned(const nas_engine *e, const nas_real *x, size_t k,
-                                              const nas_real *d, size_t rows, size_t n,
+                                              const nas_real *d, size_t rows, size_t n, bool add,
                                               nas_real *sum, nas_ahead *ahead) {
-    nas_product p = {k, n, rows, x, 1, k, d, n, sum, n, true, ahead};
+    nas_product p = {k, n, rows, x, 1, k, d, n, sum, n, add, ahead};
     nas_multiply(e->kernels, &p);
 }
 
@@ -217,9 +222,9 @@ static inline void nas_engine_multiply_turned(const nas_engine *e, const nas_rea
 const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, uint32_t image,
                                  uint32_t count, bool store, const tile *t);
 
-/* expand.c, forward. A chunk's second moments of the input, and sums as in moments(); then the mean
- * and variance of the output, in_mean and spread. */
-void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
+/* expand.c, forward. A chunk's second moments of the input to partial or onto it, and sums as in
+ * moments(); then the mean and variance of the output, in_mean and spread. */
+void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows, bool add,
                         nas_real *partial, double *sums, nas_ahead *ahead);
 void nas_expand_finish(nas_engine *e, const unit *u);
 
@@ -228,8 +233,8 @@ void nas_expand_finish(nas_engine *e, const unit *u);
 const nas_real *nas_expand_rows(nas_engine *e, const unit *u, const group *at, uint32_t image,
                                 uint32_t count, bool again, nas_real *memory, nas_ahead *ahead);
 
-/* Backward, from g of a tile: adds x' g to partial [c][oc], and writes the part of dx that needs
- * no sum over the batch. e->turned holds (W diag(a))'. */
+/* Backward, from g of a tile: x' g to partial [c][oc] or, unless it is the group's first tile, onto
+ * it, and the part of dx that needs no sum over the batch. e->turned holds (W diag(a))'. */
 void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
                      const nas_real *g, nas_real *partial, nas_real *dx, nas_ahead *ahead);
 
@@ -239,18 +244,18 @@ void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_r
 const nas_real *nas_expand_finish_grad(nas_engine *e, const unit *u);
 
 /* squeeze.c: for `count` images from `image` on. Forward takes s->pool and leaves s->hidden,
- * s->gate (before h-sigmoid) and gate [count][c]. Backward turns t->gate_grad into t->pool_grad and
- * adds the four parameter gradients to partial. */
+ * s->gate (before h-sigmoid) and gate [count][c]. Backward takes the gates' gradient in
+ * s->gate_grad and leaves pool_grad [count][c]; it wants the weights transposed and packed, 2 * c *
+ * r values, which turn() makes. When all images are done, add() adds a part, one of NAS_CHUNKS, of
+ * the four parameter gradients. */
 void nas_squeeze_forward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
                          nas_real *gate);
 void nas_squeeze_gates(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
                        nas_real *gate);
+void nas_squeeze_turn(const nas_engine *e, const squeeze *s, nas_real *turned);
 void nas_squeeze_backward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
-                          const tile *t, nas_real *partial);
-
-/* Values of the four gradients in partial: reduce [c][r], its bias [r], excite [r][c], its bias
- * [c]. */
-size_t nas_squeeze_partial(const squeeze *s);
+                          const nas_real *turned, nas_real *pool_grad);
+void nas_squeeze_add(nas_engine *e, const squeeze *s, int part);
 
 /* head.c */
 void nas_head_pool(nas_engine *e, const group *at);

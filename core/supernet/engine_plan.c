@@ -7,7 +7,8 @@
 /* Inputs of an expansion up to which it is computed again: a product of so many takes no longer
  * than to store a value and to read it. */
 #define CHEAP_INPUTS 32
-#define TILE_BYTES (256 * 1024) /* work memory of a tile: well inside a core's L2 cache */
+#define TILE_BYTES (256 * 1024)      /* work memory of a tile: well inside a core's L2 cache */
+#define LINE (64 / sizeof(nas_real)) /* values of a cache line */
 
 static const nas_parameter *parameter(const nas_engine *e, const char *prefix, const char *name) {
     char full[64];
@@ -141,11 +142,14 @@ static void add_all(nas_engine *e) {
     add_linears(e);
 }
 
+static size_t whole_lines(size_t count) {
+    return (count + LINE - 1) / LINE * LINE;
+}
+
 /* Takes count values, in whole cache lines, from the arena; with no arena it only counts. */
 static nas_real *take(nas_engine *e, size_t count) {
-    const size_t line = 64 / sizeof(nas_real);
     nas_real *memory = e->arena ? e->arena + e->arena_used : NULL;
-    e->arena_used += (count + line - 1) / line * line;
+    e->arena_used += whole_lines(count);
     return memory;
 }
 
@@ -161,6 +165,9 @@ static void take_small(nas_engine *e, unit *u, uint32_t images) {
     u->se.pool = take(e, images * u->se.c);
     u->se.hidden = take(e, images * u->se.r);
     u->se.gate = take(e, images * u->se.c);
+    if (e->mode != NAS_ENGINE_TRAIN) return;
+    u->se.hidden_grad = take(e, images * u->se.r);
+    u->se.gate_grad = take(e, images * u->se.c);
 }
 
 /* Forward only: a unit needs the one below it, a node the one before it. */
@@ -249,7 +256,7 @@ static size_t image_memory(const unit *u) {
     if (u->kind == UNIT_DEPTHWISE) return in;
     if (u->expands) return in;
     if (u->kind == UNIT_STEM) return (size_t)u->oh * u->ow * (u->weight.rows + u->oc) + in;
-    return 2 * in + u->values + 3 * u->se.c + 2 * u->se.r;
+    return 2 * in + u->values + 2 * u->se.c;
 }
 
 uint32_t nas_engine_tile(const unit *u) {
@@ -260,21 +267,20 @@ uint32_t nas_engine_tile(const unit *u) {
 size_t nas_engine_tile_memory(const unit *u) {
     size_t needed = nas_engine_tile(u) * image_memory(u), bound = TILE_BYTES / sizeof(nas_real);
     if (needed < bound) needed = bound; /* a narrower unit may take more images */
+    needed += 3 * LINE;                 /* its parts begin with a line */
     nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
-    return needed + (u->kind == UNIT_DEPTHWISE ? nas_depthwise_scratch(&shape) : 0);
+    return whole_lines(needed + (u->kind == UNIT_DEPTHWISE ? nas_depthwise_scratch(&shape) : 0));
 }
 
 tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread) {
     size_t n = nas_engine_tile(u), in = n * u->h * u->w * u->c;
     if (u->kind == UNIT_STEM) in = n * u->oh * u->ow * u->weight.rows;
+    in = whole_lines(in);
     tile t = {.x = e->scratch + (size_t)thread * e->scratch_size};
     t.ring = t.x + in;
     t.dy = t.x + in;
-    t.dx = t.dy + n * u->values;
+    t.dx = t.dy + whole_lines(n * u->values);
     t.gate = t.dx + in;
-    t.gate_grad = t.gate + n * u->se.c;
-    t.pool_grad = t.gate_grad + n * u->se.c;
-    t.hidden = t.pool_grad + n * u->se.c;
-    t.hidden_grad = t.hidden + n * u->se.r;
+    t.pool_grad = t.gate + n * u->se.c;
     return t;
 }

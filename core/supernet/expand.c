@@ -19,10 +19,10 @@ static nas_matrix weights(const nas_engine *e, const unit *u, bool transposed) {
     return (nas_matrix){e->weights + u->weight.offset, u->weight.ld, transposed};
 }
 
-void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows,
+void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows, bool add,
                         nas_real *partial, double *sums, nas_ahead *ahead) {
     size_t c = u->c;
-    nas_engine_multiply_turned(e, x, c, x, rows, c, partial, ahead);
+    nas_engine_multiply_turned(e, x, c, x, rows, c, add, partial, ahead);
     e->kernels->moments(sums, x, rows, c);
 }
 
@@ -32,7 +32,7 @@ static void finish_covariance(nas_engine *e, const unit *u, double *row) {
     double n = (double)e->n_images * u->oh * u->ow;
     for (size_t i = 0; i < c; i++) {
         memset(row, 0, c * sizeof *row);
-        for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
+        for (int chunk = 0; chunk < e->chunks; chunk++) {
             const nas_real *partial = e->partial + (size_t)chunk * e->partial_size + i * c;
             for (size_t j = 0; j < c; j++) row[j] += (double)partial[j];
         }
@@ -45,12 +45,8 @@ static void finish_covariance(nas_engine *e, const unit *u, double *row) {
 void nas_expand_finish(nas_engine *e, const unit *u) {
     size_t c = u->c, oc = u->oc;
     double n = (double)e->n_images * u->oh * u->ow;
-    for (size_t i = 0; i < c; i++) {
-        double sum = 0;
-        for (size_t chunk = 0; chunk < NAS_CHUNKS; chunk++)
-            sum += e->sums[chunk * 2 * e->widest + i];
-        u->in_mean[i] = (nas_real)(sum / n);
-    }
+    nas_engine_add_sums(e, c);
+    for (size_t i = 0; i < c; i++) u->in_mean[i] = (nas_real)(e->sums[i] / n);
     double *mean = e->sums, *var = mean + oc; /* the chunks' sums are no longer needed */
     finish_covariance(e, u, mean);
     nas_engine_multiply(e, e->square, c, u->packed, c, oc, false, u->spread, NULL);
@@ -83,7 +79,7 @@ void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t ima
                      const nas_real *g, nas_real *partial, nas_real *dx, nas_ahead *ahead) {
     const nas_real *x = nas_engine_z(e, u->node, at, image);
     size_t rows = (size_t)count * u->oh * u->ow, c = u->c, oc = u->oc;
-    nas_engine_multiply_turned(e, x, c, g, rows, oc, partial, ahead);
+    nas_engine_multiply_turned(e, x, c, g, rows, oc, image > at->first, partial, ahead);
     nas_engine_multiply(e, g, oc, e->turned, rows, c, false, dx, ahead);
 }
 

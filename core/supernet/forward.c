@@ -3,6 +3,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Each chunk of a batch has sums and weight gradients of its own, which cost as much for one image
+ * as for many. */
+#define CHUNK_IMAGES 4
+
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image) {
     const unit *u = &e->units[source];
     return (nas_affine){nas_engine_y(e, source, at, image), e->a + u->bn, e->b + u->bn, u->act};
@@ -168,7 +172,6 @@ static void forward_expand(nas_engine *e, int index, const group *at, double *su
     tile t = nas_engine_cut_tile(e, u, at->thread);
     uint32_t most = nas_engine_tile(u);
     nas_real *partial = e->partial + (size_t)at->chunk * e->partial_size;
-    if (sums) memset(partial, 0, (size_t)u->c * u->c * sizeof *partial);
     for (uint32_t i = at->first; i < at->end; i += most) {
         uint32_t count = at->end - i < most ? at->end - i : most;
         const nas_real *x = nas_engine_input(e, u, at, i, count, true, &t);
@@ -179,7 +182,9 @@ static void forward_expand(nas_engine *e, int index, const group *at, double *su
         nas_engine_soon(&ahead, nas_engine_z(e, u->node, at, at->origin), values, next);
         if (u->residual >= 0)
             nas_engine_soon(&ahead, nas_engine_z(e, u->residual, at, at->origin), values, next);
-        if (sums) nas_expand_moments(e, u, x, (size_t)count * u->h * u->w, partial, sums, &ahead);
+        if (sums)
+            nas_expand_moments(e, u, x, (size_t)count * u->h * u->w, i > at->first, partial, sums,
+                               &ahead);
     }
 }
 
@@ -219,17 +224,20 @@ static void set_affine(nas_engine *e, const unit *u) {
     }
 }
 
+void nas_engine_add_sums(nas_engine *e, size_t n) {
+    for (int chunk = 1; chunk < e->chunks; chunk++) {
+        const double *more = e->sums + (size_t)chunk * 2 * e->widest;
+        for (size_t i = 0; i < n; i++) e->sums[i] += more[i];
+    }
+}
+
 /* Mean and variance from the chunks' sums. */
 static void finish_moments(nas_engine *e, const unit *u) {
     double rows = (double)e->n_images * u->oh * u->ow;
+    const double *sum = e->sums, *square = sum + u->oc;
+    nas_engine_add_sums(e, 2 * (size_t)u->oc);
     for (size_t c = 0; c < u->oc; c++) {
-        double sum = 0, square = 0;
-        for (int chunk = 0; chunk < NAS_CHUNKS; chunk++) {
-            const double *s = e->sums + (size_t)chunk * 2 * e->widest;
-            sum += s[c];
-            square += s[u->oc + c];
-        }
-        double mean = sum / rows, var = square / rows - mean * mean;
+        double mean = sum[c] / rows, var = square[c] / rows - mean * mean;
         e->mean[u->bn + c] = (nas_real)mean;
         e->var[u->bn + c] = (nas_real)(var > 0 ? var : 0);
     }
@@ -285,6 +293,12 @@ static void use_fixed_stats(nas_engine *e, const nas_bn_stats *stats) {
     for (int i = 0; i < e->n_units; i++) set_affine(e, &e->units[i]);
 }
 
+/* As many chunks as have at least `least` images each, if there are that many. */
+static int count_chunks(uint32_t images, uint32_t least) {
+    uint32_t chunks = images / least;
+    return chunks < 1 ? 1 : chunks > NAS_CHUNKS ? NAS_CHUNKS : (int)chunks;
+}
+
 void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input *inputs,
                         uint32_t n_inputs, const nas_forward *how, nas_real *logits) {
     e->weights = weights;
@@ -295,16 +309,17 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
     e->followed = how->followed;
     e->n_images = 0;
     for (uint32_t i = 0; i < n_inputs; i++) e->n_images += inputs[i].n;
+    e->chunks = count_chunks(e->n_images, how->stats ? 1 : CHUNK_IMAGES);
     /* The direction alternates: a sweep starts with what the one before left in cache. */
     sweep s = {e, 0};
     nas_parallel(e->pool, NAS_CHUNKS, false, pack_chunk, &s);
     if (how->stats) {
         use_fixed_stats(e, how->stats);
-        nas_parallel(e->pool, NAS_CHUNKS, false, infer_chunk, &s);
+        nas_parallel(e->pool, e->chunks, false, infer_chunk, &s);
     } else {
         for (s.unit = first_unit(e); s.unit < e->n_units; s.unit++) {
             double start = nas_profile_start(e);
-            nas_parallel(e->pool, NAS_CHUNKS, s.unit % 2, sweep_chunk, &s);
+            nas_parallel(e->pool, e->chunks, s.unit % 2, sweep_chunk, &s);
             const unit *u = &e->units[s.unit];
             if (u->expands)
                 nas_expand_finish(e, u);
@@ -313,7 +328,7 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
             set_affine(e, u);
             nas_profile_unit(e, s.unit, false, start);
         }
-        if (logits) nas_parallel(e->pool, NAS_CHUNKS, false, pool_chunk, &s);
+        if (logits) nas_parallel(e->pool, e->chunks, false, pool_chunk, &s);
     }
     double start = nas_profile_start(e);
     if (logits) nas_head_forward(e, how, logits);

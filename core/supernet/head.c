@@ -134,5 +134,5 @@ void nas_head_backward(nas_engine *e, const nas_real *logits_grad) {
         e->kernels->act_grad(l->dx, l->dx, &at, NULL, NULL, NULL, unused, e->n_images, l->in);
         dy = l->dx;
     }
-    nas_parallel(e->pool, NAS_CHUNKS, false, unpool_chunk, e);
+    nas_parallel(e->pool, e->chunks, false, unpool_chunk, e);
 }

@@ -6,13 +6,12 @@ static void add_bias(nas_real *rows, const nas_real *bias, size_t count, size_t 
         for (size_t j = 0; j < n; j++) rows[i * n + j] += bias[j];
 }
 
-static void add_rows(nas_real *sum, const nas_real *rows, size_t count, size_t n) {
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < n; j++) sum[j] += rows[i * n + j];
-}
-
-static nas_matrix matrix(const nas_engine *e, slice s, bool transposed) {
-    return (nas_matrix){e->weights + s.offset, s.ld, transposed};
+/* y [count][out] = x times the weights [in][out]. */
+static void multiply(const nas_engine *e, const nas_real *x, size_t count, slice w, nas_real *y) {
+    const nas_real *weights = e->weights + w.offset;
+    nas_product p = {count,   w.columns, w.rows, x,         w.rows, 1,
+                     weights, w.ld,      y,      w.columns, false,  NULL};
+    nas_multiply(e->kernels, &p);
 }
 
 void nas_squeeze_gates(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
@@ -21,53 +20,53 @@ void nas_squeeze_gates(nas_engine *e, const squeeze *s, uint32_t image, uint32_t
     e->kernels->affine(gate, &raw, NULL, count, s->c);
 }
 
-/* relu of the reduced values, [count][r]. */
-static void rectify(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
-                    nas_real *out) {
-    nas_affine raw = {s->hidden + image * s->r, e->ones, e->zeros, NAS_ACT_RELU};
-    e->kernels->affine(out, &raw, NULL, count, s->r);
-}
-
 void nas_squeeze_forward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
                          nas_real *gate) {
-    nas_real *pool = s->pool + image * s->c, *hidden = s->hidden + image * s->r;
-    nas_gemm(count, s->r, s->c, (nas_matrix){pool, s->c, false}, matrix(e, s->reduce, false), 0,
-             hidden, s->r);
+    nas_real *hidden = s->hidden + image * s->r, *raw = s->gate + image * s->c;
+    multiply(e, s->pool + image * s->c, count, s->reduce, hidden);
     add_bias(hidden, e->weights + s->reduce_bias, count, s->r);
-    rectify(e, s, image, count, gate); /* [count][r] fits in [count][c] */
-    nas_real *raw = s->gate + image * s->c;
-    nas_gemm(count, s->c, s->r, (nas_matrix){gate, s->r, false}, matrix(e, s->excite, false), 0,
-             raw, s->c);
+    nas_affine at = {hidden, e->ones, e->zeros, NAS_ACT_RELU};
+    e->kernels->affine(hidden, &at, NULL, count, s->r);
+    multiply(e, hidden, count, s->excite, raw);
     add_bias(raw, e->weights + s->excite_bias, count, s->c);
     nas_squeeze_gates(e, s, image, count, gate);
 }
 
-size_t nas_squeeze_partial(const squeeze *s) {
-    return 2 * s->c * s->r + s->c + s->r;
+void nas_squeeze_turn(const nas_engine *e, const squeeze *s, nas_real *turned) {
+    nas_matrix excite = {e->weights + s->excite.offset, s->excite.ld, true};
+    nas_matrix reduce = {e->weights + s->reduce.offset, s->reduce.ld, true};
+    nas_product_pack(e->kernels, turned, excite, NULL, s->c, s->r);
+    nas_product_pack(e->kernels, turned + s->c * s->r, reduce, NULL, s->r, s->c);
 }
 
 void nas_squeeze_backward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
-                          const tile *t, nas_real *partial) {
-    nas_real *reduce = partial, *reduce_bias = reduce + s->c * s->r;
-    nas_real *excite = reduce_bias + s->r, *excite_bias = excite + s->r * s->c;
-    const nas_real *pool = s->pool + image * s->c, *hidden = s->hidden + image * s->r;
-    const nas_real *raw = s->gate + image * s->c;
-
+                          const nas_real *turned, nas_real *pool_grad) {
+    const nas_real *raw = s->gate + image * s->c, *hidden = s->hidden + image * s->r;
+    nas_real *gate_grad = s->gate_grad + image * s->c, *hidden_grad = s->hidden_grad + image * s->r;
     for (size_t i = 0; i < count * s->c; i++)
-        t->gate_grad[i] *= raw[i] > -3 && raw[i] < 3 ? (nas_real)(1.0 / 6) : 0;
-    rectify(e, s, image, count, t->hidden);
-    nas_gemm(s->r, s->c, count, (nas_matrix){t->hidden, s->r, true},
-             (nas_matrix){t->gate_grad, s->c, false}, 1, excite, s->c);
-    add_rows(excite_bias, t->gate_grad, count, s->c);
-
-    nas_gemm(count, s->r, s->c, (nas_matrix){t->gate_grad, s->c, false}, matrix(e, s->excite, true),
-             0, t->hidden_grad, s->r);
+        gate_grad[i] *= raw[i] > -3 && raw[i] < 3 ? (nas_real)(1.0 / 6) : 0;
+    nas_engine_multiply(e, gate_grad, s->c, turned, count, s->r, false, hidden_grad, NULL);
     for (size_t i = 0; i < count * s->r; i++)
-        if (hidden[i] <= 0) t->hidden_grad[i] = 0;
-    nas_gemm(s->c, s->r, count, (nas_matrix){pool, s->c, true},
-             (nas_matrix){t->hidden_grad, s->r, false}, 1, reduce, s->r);
-    add_rows(reduce_bias, t->hidden_grad, count, s->r);
+        if (hidden[i] <= 0) hidden_grad[i] = 0;
+    nas_engine_multiply(e, hidden_grad, s->r, turned + s->c * s->r, count, s->c, false, pool_grad,
+                        NULL);
+}
 
-    nas_gemm(count, s->c, s->r, (nas_matrix){t->hidden_grad, s->r, false},
-             matrix(e, s->reduce, true), 0, t->pool_grad, s->c);
+/* Of a linear layer from x [images][in] to dy [images][out]: adds a part of its weights' rows and
+ * of its biases. */
+static void add_linear(nas_engine *e, const nas_real *x, const nas_real *dy, slice w, size_t bias,
+                       size_t part) {
+    size_t row = w.rows * part / NAS_CHUNKS, rows = w.rows * (part + 1) / NAS_CHUNKS - row;
+    size_t at = w.columns * part / NAS_CHUNKS, end = w.columns * (part + 1) / NAS_CHUNKS;
+    nas_real *gradient = e->gradient + w.offset + row * w.ld;
+    nas_product p = {rows, w.columns, e->n_images, x + row, 1,    w.rows,
+                     dy,   w.columns, gradient,    w.ld,    true, NULL};
+    if (rows) nas_multiply(e->kernels, &p);
+    for (size_t image = 0; image < e->n_images; image++)
+        for (size_t j = at; j < end; j++) e->gradient[bias + j] += dy[image * w.columns + j];
+}
+
+void nas_squeeze_add(nas_engine *e, const squeeze *s, int part) {
+    add_linear(e, s->pool, s->hidden_grad, s->reduce, s->reduce_bias, (size_t)part);
+    add_linear(e, s->hidden, s->gate_grad, s->excite, s->excite_bias, (size_t)part);
 }
