@@ -1,6 +1,7 @@
 #include "space/lower.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Lowering in progress: the network so far, and the tensor that the next layer reads. */
 typedef struct builder {
@@ -24,7 +25,9 @@ static nas_layer *add_layer(builder *b, nas_op op, const char *name, nas_activat
                          .stride = 1,
                          .expand = b->expand,
                          .squeeze_excite = b->squeeze_excite};
-    snprintf(layer->name, sizeof layer->name, "%s%s", b->prefix, name);
+    size_t prefix = strlen(b->prefix), length = strlen(name); /* some 10 each; the room is ample */
+    memcpy(layer->name, b->prefix, prefix);
+    memcpy(layer->name + prefix, name, length + 1);
     return layer;
 }
 

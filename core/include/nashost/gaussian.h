@@ -29,7 +29,9 @@ typedef struct nas_gaussian {
     const size_t *group; /* [dims]: which length scale */
     double *x, *y;       /* [n][dims]; [n], of mean 0 and variance 1; x owns every array */
     double *scale;       /* [dims]: 1 / length scale */
-    double *factor;      /* [n][n]: Cholesky's of the correlations plus noise */
+    double *slope;       /* [dims]: of the likelihood by the log of a dimension's scale */
+    double *factor;      /* [n][n]: Cholesky's of the correlations plus noise; above the diagonal
+                            nas_matern_slope() of each pair */
     double *inverse;     /* [n][n]: of the same */
     double *z, *alpha;   /* [n]: factor^-1 y; (factor factor')^-1 y */
     double noise;        /* variance, relative to the signal's */
@@ -53,6 +55,13 @@ static inline double nas_matern(double squared) {
     return (1 + s + s * s / 3) * exp(-s);
 }
 
+/* nas_matern(), and minus twice its derivative. */
+static inline double nas_matern_slope(double squared, double *slope) {
+    double s = sqrt(5 * squared), fall = exp(-s);
+    *slope = 5.0 / 3 * (1 + s) * fall;
+    return (1 + s + s * s / 3) * fall;
+}
+
 /* Factorises the correlations plus noise; if they are singular to rounding, adds to the diagonal
  * until they are not. False: even 1 % does not help. */
 static inline bool nas_gaussian_factorise(nas_gaussian *p) {
@@ -61,9 +70,10 @@ static inline bool nas_gaussian_factorise(nas_gaussian *p) {
         double jitter = attempt ? pow(10, attempt - 11) : 0;
         for (size_t j = 0; j < n; j++) {
             p->factor[j * n + j] = 1 + p->noise + jitter;
-            for (size_t i = j + 1; i < n; i++)
-                p->factor[j * n + i] =
-                    nas_matern(nas_gaussian_distance(p, p->x + i * p->dims, p->x + j * p->dims));
+            for (size_t i = j + 1; i < n; i++) {
+                double squared = nas_gaussian_distance(p, p->x + i * p->dims, p->x + j * p->dims);
+                p->factor[j * n + i] = nas_matern_slope(squared, &p->factor[i * n + j]);
+            }
         }
         if (!LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, p->factor, (lapack_int)n))
             return true;
@@ -120,21 +130,22 @@ static inline double nas_gaussian_likelihood(nas_gaussian *p, const double *hype
     memcpy(p->inverse, p->factor, n * n * sizeof *p->inverse);
     if (LAPACKE_dpotri_work(LAPACK_COL_MAJOR, 'L', (lapack_int)n, p->inverse, (lapack_int)n))
         return -INFINITY;
+    memset(p->slope, 0, p->dims * sizeof *p->slope);
     for (size_t j = 0; j < n; j++) {
         const double *b = p->x + j * p->dims;
         gradient[p->groups] +=
             0.5 * p->noise * (p->alpha[j] * p->alpha[j] / p->signal - p->inverse[j * n + j]);
         for (size_t i = j + 1; i < n; i++) {
             const double *a = p->x + i * p->dims;
-            double s = sqrt(5 * nas_gaussian_distance(p, a, b));
-            double slope = 5.0 / 3 * (1 + s) * exp(-s) *
+            double slope = p->factor[i * n + j] *
                            (p->alpha[i] * p->alpha[j] / p->signal - p->inverse[j * n + i]);
             for (size_t d = 0; d < p->dims; d++) {
                 double step = (a[d] - b[d]) * p->scale[d];
-                gradient[p->group[d]] += slope * step * step;
+                p->slope[d] += slope * step * step;
             }
         }
     }
+    for (size_t d = 0; d < p->dims; d++) gradient[p->group[d]] += p->slope[d];
     return value;
 }
 
@@ -189,7 +200,7 @@ static inline bool nas_gaussian_fit(nas_gaussian *p, double *hyper, bool fitted)
 static inline int nas_gaussian_open(nas_gaussian *p, size_t n, size_t dims, size_t n_groups,
                                     const size_t *group, nas_error *err) {
     *p = (nas_gaussian){.n = n, .dims = dims, .groups = n_groups, .group = group};
-    p->x = calloc(n * (dims + 3 + 2 * n) + dims, sizeof *p->x);
+    p->x = calloc(n * (dims + 3 + 2 * n) + 2 * dims, sizeof *p->x);
     if (!p->x) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu observations", n);
     p->y = p->x + n * dims;
     p->z = p->y + n;
@@ -197,6 +208,7 @@ static inline int nas_gaussian_open(nas_gaussian *p, size_t n, size_t dims, size
     p->factor = p->alpha + n;
     p->inverse = p->factor + n * n;
     p->scale = p->inverse + n * n;
+    p->slope = p->scale + dims;
     return NAS_OK;
 }
 
