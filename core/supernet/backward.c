@@ -49,6 +49,7 @@ typedef struct sweep {
     int unit;
     below under;
     const nas_real *constant; /* of an expansion's dx */
+    const unit *done;         /* has had its sweep, but its weights no gradient yet; NULL: none */
 } sweep;
 
 static const nas_real *residual_grad(const sweep *s, uint32_t image) {
@@ -216,13 +217,17 @@ static size_t gradient_row(const unit *u, size_t row) {
     return u->weight.offset + (y * u->full_k + x) * u->weight.ld;
 }
 
-/* Rows of an expanding unit's weight gradient; the partial sums of x' g come after the depthwise
- * weights'. */
-static void add_expansion(void *context, int part, int thread) {
-    (void)thread;
-    const sweep *s = context;
-    nas_engine *e = s->e;
-    const unit *u = &e->units[s->unit], *depthwise = u + 1;
+/* A part of the rows of a unit's weight gradient, after its sweep. */
+static void add_weights(nas_engine *e, const unit *u, int part) {
+    size_t rows = u->weight.rows, n = u->weight.columns;
+    for (size_t row = (size_t)part; row < rows; row += NAS_CHUNKS)
+        add_partials(e, row * n, n, gradient_row(u, row));
+    if (u->se.c) nas_squeeze_add(e, &u->se, part);
+}
+
+/* The same of an expanding unit; the partial sums of x' g come after the depthwise weights'. */
+static void add_expansion(nas_engine *e, const unit *u, int part) {
+    const unit *depthwise = u + 1;
     size_t n = u->oc;
     for (size_t row = (size_t)part; row < u->weight.rows; row += NAS_CHUNKS) {
         nas_real *sum = e->partial + depthwise->weight.rows * n + row * n;
@@ -232,48 +237,28 @@ static void add_expansion(void *context, int part, int thread) {
     }
 }
 
-static void add_chunk(void *context, int part, int thread) {
-    (void)thread;
-    const sweep *s = context;
-    const unit *u = &s->e->units[s->unit];
-    size_t rows = u->weight.rows, n = u->weight.columns;
-    for (size_t row = (size_t)part; row < rows; row += NAS_CHUNKS)
-        add_partials(s->e, row * n, n, gradient_row(u, row));
-    if (u->se.c) nas_squeeze_add(s->e, &u->se, part);
-}
-
-/* One half of what a sweep needs of weights, transposed to [oc][c] and packed: unit u's, an
- * expanding unit's times k0, or those of its squeeze-excite, which come behind them. */
-static void turn_weights(const nas_engine *e, const unit *u, int half) {
+/* The weights transposed to [oc][c] and packed, an expanding unit's times k0. */
+static void turn_weights(const nas_engine *e, const unit *u) {
     nas_matrix weights = {e->weights + u->weight.offset, u->weight.ld, true};
-    if (half == 0)
-        nas_product_pack(e->kernels, e->turned, weights, u->expands ? e->a + u->bn : NULL, u->oc,
-                         u->c);
-    else if (u->se.c)
-        nas_squeeze_turn(e, &u->se, e->turned + u->c * u->oc);
+    nas_product_pack(e->kernels, e->turned, weights, u->expands ? e->a + u->bn : NULL, u->oc, u->c);
 }
 
-static void prepare_half(void *context, int half, int thread) {
+/* Between two sweeps: weight gradients of the one that is done, weights for the one to come. */
+static void between(void *context, int part, int thread) {
     (void)thread;
     const sweep *s = context;
-    const unit *u = &s->e->units[s->unit];
-    if (u->kind == UNIT_POINTWISE && !u->expands)
-        turn_weights(s->e, u, half);
-    else if (u->kind == UNIT_DEPTHWISE && s->under.u->expands)
-        turn_weights(s->e, s->under.u, half);
-}
-
-/* What has to be ready before the sweep over a unit. */
-static void prepare(sweep *s) {
     nas_engine *e = s->e;
+    if (s->done) add_weights(e, s->done, part);
+    if (s->unit < 0) return;
     const unit *u = &e->units[s->unit];
-    finish_bn(e, u);
-    if (!u->expands) {
-        nas_parallel(e->pool, 2, false, prepare_half, s);
-        return;
-    }
-    nas_parallel(e->pool, NAS_CHUNKS, false, add_expansion, s);
-    s->constant = nas_expand_finish_grad(e, u);
+    if (u->expands)
+        add_expansion(e, u, part);
+    else if (u->kind == UNIT_POINTWISE && part == 0)
+        turn_weights(e, u);
+    else if (u->kind == UNIT_DEPTHWISE && part == 0 && s->under.u->expands)
+        turn_weights(e, s->under.u);
+    if (u->se.c && part == NAS_CHUNKS / 2) /* behind the unit's own, by another thread */
+        nas_squeeze_turn(e, &u->se, e->turned + u->c * u->oc);
 }
 
 static void add_trunk(void *context, int chunk, int thread) {
@@ -311,14 +296,21 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
     nas_head_backward(e, logits_grad);
     nas_profile_head(e, true, start);
     if (e->trunk && !e->follows) e->units[e->trunk - 1].g = e->trunk_grad;
-    for (int i = e->n_units - 1; i >= 0; i--) {
+    sweep s = {.e = e, .unit = e->n_units - 1};
+    for (int i = s.unit; i >= 0; i--) {
         if (i == e->trunk - 1) gather_trunk(e);
         if (i == e->trunk - 1 && e->followed) break;
         start = nas_profile_start(e);
-        sweep s = {e, i, i > 0 ? look_below(e, i) : (below){0}, NULL};
-        prepare(&s);
+        const unit *u = &e->units[i];
+        s.unit = i;
+        s.under = i > 0 ? look_below(e, i) : (below){0};
+        finish_bn(e, u);
+        nas_parallel(e->pool, NAS_CHUNKS, false, between, &s);
+        if (u->expands) s.constant = nas_expand_finish_grad(e, u);
         nas_parallel(e->pool, e->chunks, i % 2, sweep_chunk, &s);
-        if (!e->units[i].expands) nas_parallel(e->pool, NAS_CHUNKS, false, add_chunk, &s);
+        s.done = u->expands ? NULL : u;
         nas_profile_unit(e, i, true, start);
     }
+    s.unit = -1;
+    nas_parallel(e->pool, NAS_CHUNKS, false, between, &s);
 }
