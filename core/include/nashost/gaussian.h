@@ -19,8 +19,10 @@ enum {
     NAS_GAUSSIAN_GROUPS = 255,                    /* the most length scales */
     NAS_GAUSSIAN_HYPER = NAS_GAUSSIAN_GROUPS + 1, /* the most hyper-parameters: log length scale of
                                                    each group, then log noise */
-    NAS_GAUSSIAN_CLIMB = 40,                      /* steps of Rprop from one start */
+    NAS_GAUSSIAN_CLIMB = 40,                      /* the most steps of Rprop from one start */
 };
+
+#define NAS_GAUSSIAN_NEAR 0.03 /* the longest of its steps, in logs, when it has arrived */
 
 /* The process, given n observations. Matrices are column-major and symmetric ones have their lower
  * triangle only. */
@@ -163,6 +165,7 @@ static inline double nas_gaussian_climb(nas_gaussian *p, double *hyper) {
             best = value;
             memcpy(hyper, at, n * sizeof *at);
         }
+        double longest = 0;
         for (size_t k = 0; k < n; k++) {
             double agree = gradient[k] * last[k];
             step[k] = !i          ? 0.3
@@ -172,7 +175,9 @@ static inline double nas_gaussian_climb(nas_gaussian *p, double *hyper) {
             last[k] = agree < 0 ? 0 : gradient[k];
             at[k] += last[k] > 0 ? step[k] : last[k] < 0 ? -step[k] : 0;
             at[k] = fmax(nas_gaussian_centre(p, k) - 8, fmin(nas_gaussian_centre(p, k) + 8, at[k]));
+            longest = fmax(longest, step[k]);
         }
+        if (longest < NAS_GAUSSIAN_NEAR) break;
     }
     return best;
 }
