@@ -13,7 +13,8 @@ import hashlib, os, pty, select, shutil, signal, sys, time
 folder = sys.argv[1]
 # Work enough for a stage to be met in the midst of it.
 command = [os.environ["NASHOST"], "run", folder + "/p.json", "--set", "train.steps=100", "--set",
-           "search.evaluations=60", "--set", "dataset.options.test=4000"]
+           "search.evaluations=60", "--set", "search.calibration_images=320", "--set",
+           "dataset.options.test=4000"]
 bad = 0
 
 
@@ -76,7 +77,7 @@ expected = digest(folder + "/undisturbed")
 # what is there before it.
 stages = {
     "train": ("at training step", "metrics.jsonl", 1, []),
-    "search": ("in the search for", "search/any.jsonl", 1, ["metrics.jsonl", "supernet.safetensors"]),
+    "search": ("in the search for", "tensorboard/search-any", 0, ["metrics.jsonl", "supernet.safetensors"]),
     "report": ("in the report", "family", 0, ["metrics.jsonl", "supernet.safetensors", "search"]),
 }
 for stage, (where, name, least, before) in stages.items():
