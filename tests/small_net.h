@@ -102,7 +102,7 @@ static inline nas_engine *small_engine(const nas_supernet *net, nas_engine_mode 
                                        uint32_t max_images, uint32_t side, int threads) {
     nas_error err = {0};
     nas_engine *engine;
-    if (nas_engine_create(net, mode, max_images, side, side, threads, &engine, &err))
+    if (nas_engine_create(net, mode, max_images, 1, side, side, threads, &engine, &err))
         fail_msg("%s", err.message);
     return engine;
 }

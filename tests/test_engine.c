@@ -288,7 +288,7 @@ static void check_resolution(const bench *b, uint32_t h, uint32_t w, uint32_t si
     nas_arch arch = nas_genome_decode(&b->space, &genome);
     arch.resolution = side;
     nas_engine *given, *resized = small_engine(b->net, NAS_ENGINE_FORWARD, N, side, 1);
-    if (nas_engine_create(b->net, NAS_ENGINE_FORWARD, N, h, w, 1, &given, &err))
+    if (nas_engine_create(b->net, NAS_ENGINE_FORWARD, N, 1, h, w, 1, &given, &err))
         fail_msg("%s", err.message);
     size_t image = (size_t)h * w * SMALL_CHANNELS, small = (size_t)side * side * SMALL_CHANNELS;
     float *images = small_random(N * image, h), *ours = small_random(N * small, 1);
@@ -365,9 +365,11 @@ static void borrowed_memory_gives_the_same_logits(void **state) {
     nas_error err;
     assert_int_equal(nas_supernet_create(&space, 1, false, &net, &err), 0);
     assert_int_equal(
-        nas_engine_create(net, NAS_ENGINE_TRAIN, N, SMALL_SIDE, SMALL_SIDE, 1, &lender, &err), 0);
+        nas_engine_create(net, NAS_ENGINE_TRAIN, N, 1, SMALL_SIDE, SMALL_SIDE, 1, &lender, &err),
+        0);
     assert_int_equal(
-        nas_engine_create(net, NAS_ENGINE_FORWARD, N, SMALL_SIDE, SMALL_SIDE, 1, &alone, &err), 0);
+        nas_engine_create(net, NAS_ENGINE_FORWARD, N, 1, SMALL_SIDE, SMALL_SIDE, 1, &alone, &err),
+        0);
     assert_int_equal(nas_engine_create_within(lender, N, &within, &err), 0);
     assert_int_equal(nas_engine_create_within(lender, 40 * N, &greedy, &err), 0);
     small_fill(images, N * AREA, 1);

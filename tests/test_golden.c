@@ -89,7 +89,7 @@ static void open_run(engine_run *r, const golden *g) {
         assert_int_equal(p->count, g->tensors[t].count);
         golden_fill(g, t, r->net->weights + p->offset);
     }
-    assert_int_equal(nas_engine_create(r->net, NAS_ENGINE_TRAIN, 8, 28, 28, 2, &r->engine, &err),
+    assert_int_equal(nas_engine_create(r->net, NAS_ENGINE_TRAIN, 8, 1, 28, 28, 2, &r->engine, &err),
                      NAS_OK);
     r->gradient = calloc(r->net->size, sizeof *r->gradient);
     assert_non_null(r->gradient);
@@ -199,7 +199,7 @@ static void calibrated_logits_are_those_of_pytorch(void **state) {
     nas_bn_stats stats;
     nas_error err;
     open_run(&r, g);
-    assert_int_equal(nas_engine_create(r.net, NAS_ENGINE_FORWARD, 5, 28, 28, 2, &engine, &err),
+    assert_int_equal(nas_engine_create(r.net, NAS_ENGINE_FORWARD, 5, 1, 28, 28, 2, &engine, &err),
                      NAS_OK);
     assert_int_equal(nas_bn_stats_create(engine, &stats, &err), NAS_OK);
     for (size_t s = 0; s < 3; s++) {

@@ -376,6 +376,71 @@ static void trunk_is_run_once(void **state) {
     check_together(elastic, 0); /* in resolution, too: nothing is shared */
 }
 
+/* Some subnets on two inputs: each with statistics of its own, in one engine or by itself. */
+enum { FIRST = 11, SECOND = 7, BOTH = FIRST + SECOND };
+
+static void run_apart(const trial *t, nas_engine *engine, nas_real *logits, nas_real *gradient) {
+    nas_real grad[BOTH * SMALL_CLASSES];
+    size_t skip = FIRST * SMALL_SIDE * SMALL_SIDE * SMALL_CHANNELS;
+    nas_input inputs[] = {{t->images, FIRST}, {t->images + skip, SECOND}};
+    for (uint32_t i = 0; i < TOGETHER; i++, logits += BOTH * SMALL_CLASSES) {
+        nas_forward how = {.apart = true, .follows = i > 0, .followed = i + 1 < TOGETHER};
+        small_select(engine, &t->space, i);
+        nas_engine_forward(engine, t->net->weights, inputs, 2, &how, logits);
+        small_fill(grad, BOTH * SMALL_CLASSES, 80 + i);
+        nas_engine_backward(engine, t->net->weights, grad, gradient);
+    }
+}
+
+static void run_alone(const trial *t, nas_real *logits, nas_real *gradient) {
+    nas_real grad[BOTH * SMALL_CLASSES];
+    size_t skip = FIRST * SMALL_SIDE * SMALL_SIDE * SMALL_CHANNELS;
+    nas_input inputs[] = {{t->images, FIRST}, {t->images + skip, SECOND}};
+    for (uint32_t i = 0; i < TOGETHER; i++, logits += BOTH * SMALL_CLASSES) {
+        small_select(t->engine, &t->space, i);
+        small_fill(grad, BOTH * SMALL_CLASSES, 80 + i);
+        for (size_t half = 0, row = 0; half < 2; row += inputs[half++].n * SMALL_CLASSES) {
+            nas_engine_forward(t->engine, t->net->weights, &inputs[half], 1, &(nas_forward){0},
+                               logits + row);
+            nas_engine_backward(t->engine, t->net->weights, grad + row, gradient);
+        }
+    }
+}
+
+static void check_apart(const char *text) {
+    trial t = open_trial_in(small_parse(text, SMALL_CHANNELS, SMALL_CLASSES), 0, BOTH, false, 0);
+    size_t n = t.net->size;
+    nas_real *apart = calloc(n, sizeof *apart);
+    nas_real logits[2][TOGETHER * BOTH * SMALL_CLASSES];
+    assert_non_null(apart);
+    run_alone(&t, logits[0], t.gradient);
+    for (int threads = 1; threads < 4; threads += 2) {
+        nas_engine *engine;
+        assert_int_equal(nas_engine_create(t.net, NAS_ENGINE_TRAIN, BOTH, 2, SMALL_SIDE, SMALL_SIDE,
+                                           threads, &engine, NULL),
+                         NAS_OK);
+        memset(apart, 0, n * sizeof *apart);
+        run_apart(&t, engine, logits[1], apart);
+        assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
+        for (size_t i = 0; i < n; i++)
+            if (!(fabs((double)apart[i] - (double)t.gradient[i]) <=
+                  1e-12 * (1 + fabs((double)t.gradient[i]))))
+                fail_msg("weight %zu: apart %.17g, alone %.17g", i, apart[i], t.gradient[i]);
+        nas_engine_destroy(engine);
+    }
+    free(apart);
+    close_trial(&t);
+}
+
+static void cohorts_are_batches_of_their_own(void **state) {
+    (void)state;
+    char elastic[2048];
+    snprintf(elastic, sizeof elastic, SMALL_SPACE, "9");
+    check_apart(elastic);
+    check_apart(WIDE_SPACE);
+    check_apart(TRUNK_SPACE(TRUNK_STAGE("2", "3", "2", "true")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_are_slopes),
@@ -383,6 +448,7 @@ int main(void) {
         cmocka_unit_test(other_weights_play_no_part),
         cmocka_unit_test(gradients_add_up),
         cmocka_unit_test(trunk_is_run_once),
+        cmocka_unit_test(cohorts_are_batches_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

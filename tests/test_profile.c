@@ -33,9 +33,9 @@ static void arithmetic_is_that_of_the_layers(void **state) {
     nas_work forward, backward;
     nas_error err;
     assert_int_equal(nas_supernet_create(&space, 1, false, &net, &err), 0);
-    assert_int_equal(
-        nas_engine_create(net, NAS_ENGINE_TRAIN, IMAGES, SMALL_SIDE, SMALL_SIDE, 1, &engine, &err),
-        0);
+    assert_int_equal(nas_engine_create(net, NAS_ENGINE_TRAIN, IMAGES, 1, SMALL_SIDE, SMALL_SIDE, 1,
+                                       &engine, &err),
+                     0);
     nas_genome largest = nas_genome_largest(&space);
     assert_int_equal(nas_lower(&space, &largest, &lowered, &err), 0);
     nas_real *gradient = calloc(net->size, sizeof *gradient);

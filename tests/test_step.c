@@ -196,7 +196,7 @@ static void by_hand(fixture *f, const nas_genome *genome, const nas_real *weight
     nas_engine *engine;
     nas_arch arch = nas_genome_decode(&f->context.space, genome);
     assert_int_equal(nas_engine_create(f->context.supernet,
-                                       grad ? NAS_ENGINE_TRAIN : NAS_ENGINE_FORWARD, rows, SIDE,
+                                       grad ? NAS_ENGINE_TRAIN : NAS_ENGINE_FORWARD, rows, 1, SIDE,
                                        SIDE, 1, &engine, NULL),
                      NAS_OK);
     nas_engine_select(engine, &arch);

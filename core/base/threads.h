@@ -9,8 +9,9 @@
 
 #include <nashost/plugin.h>
 
-/* Chunks that a batch is cut into; also the most threads that a pool has. */
+/* Shares that work is commonly cut into; also the most threads that a pool has. */
 #define NAS_CHUNKS 16
+#define NAS_MAX_CHUNKS 255 /* of one loop */
 
 typedef struct nas_pool nas_pool;
 
@@ -22,7 +23,7 @@ void nas_pool_destroy(nas_pool *pool); /* NULL-safe */
 /* thread is 0 .. threads - 1: an index for scratch memory, never for results. */
 typedef void (*nas_chunk_fn)(void *context, int chunk, int thread);
 
-/* Runs fn(context, 0 .. chunks - 1), chunks <= NAS_CHUNKS, and waits for the last. A thread begins
+/* Runs fn(context, 0 .. chunks - 1), chunks <= NAS_MAX_CHUNKS, and waits for the last. A thread begins
  * with the same chunks in every loop of the same length, so that their data stays in its core's
  * caches, and then helps the others. With `reverse` it goes from its last chunk to its first: what
  * the loop before left in cache is used first. [main] */

@@ -111,7 +111,7 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
                       (ull)evaluator->n_calibration);
     if (!rc) rc = calibration_images(evaluator, err);
     if (!rc)
-        rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, info->height,
+        rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, 1, info->height,
                                info->width, context->request->threads, &evaluator->engine, err);
     if (!rc) rc = nas_bn_stats_create(evaluator->engine, &evaluator->stats, err);
     if (rc) nas_evaluator_close(evaluator);

@@ -62,7 +62,7 @@ static int run_float(infer *in, nas_evaluator *evaluator, nas_error *err) {
     int rc = NAS_OK;
     if (!room) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", in->what->input);
     if (!rc)
-        rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, in->images.h,
+        rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, 1, in->images.h,
                                in->images.w, context->request->threads, &engine, err);
     if (!rc) run_batches(in, evaluator, engine, room);
     nas_engine_destroy(engine);

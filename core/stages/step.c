@@ -70,21 +70,12 @@ static int check(const nas_step *step, nas_error *err) {
     return NAS_OK;
 }
 
-/* The student's rows as they share batch norm's statistics: all together, or the labelled images
- * and each view apart. Mixed images are one part. */
-static void cut_rows(nas_step *step) {
-    const nas_context *context = step->context;
-    bool apart = context->pipeline->train.batch_statistics == NAS_STATISTICS_SEPARATE;
-    step->rows = step->part[0] = step->labelled;
-    step->n_parts = 1;
-    for (uint32_t v = 0; v < context->plan.n_views; v++) {
-        if (!context->plan.views[v].student) continue;
-        step->rows += step->unlabelled;
-        if (apart && !step->mixer)
-            step->part[step->n_parts++] = step->unlabelled;
-        else
-            step->part[0] += step->unlabelled;
-    }
+/* Inputs of the student: the labelled images and each view that it sees. */
+static uint32_t count_inputs(const nas_step *step) {
+    const nas_ssl_plan *plan = &step->context->plan;
+    uint32_t n = 1;
+    for (uint32_t v = 0; v < plan->n_views; v++) n += plan->views[v].student != 0;
+    return n;
 }
 
 /* Zeroed room for at least one item, or false in *good. */
@@ -119,13 +110,12 @@ static int open_engines(nas_step *step, nas_error *err) {
     const nas_context *context = step->context;
     const nas_dataset_info *info = &context->source.info;
     int threads = context->request->threads;
-    int rc = NAS_OK;
-    for (uint32_t p = 0; p < step->n_parts && !rc; p++)
-        rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->part[p], info->height,
-                               info->width, threads, &step->student[p], err);
+    uint32_t cohorts = step->apart ? count_inputs(step) : 1;
+    int rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->rows, cohorts,
+                               info->height, info->width, threads, &step->student, err);
     if (rc || !step->tutored) return rc;
     /* The teacher has answered before a student's forward call, so they can use the same memory. */
-    return nas_engine_create_within(step->student[0], step->tutored, &step->tutor, err);
+    return nas_engine_create_within(step->student, step->tutored, &step->tutor, err);
 }
 
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err) {
@@ -134,7 +124,9 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
     step->subnets = train->shape == NAS_STEP_SANDWICH ? (uint32_t)train->subnets : 1;
     step->unlabelled = nas_step_unlabelled(context);
     step->mixer = nas_instance_extension(&context->ssl, NAS_EXT_MIX);
-    cut_rows(step);
+    /* Mixed images are of all kinds. */
+    step->apart = train->batch_statistics == NAS_STATISTICS_SEPARATE && !step->mixer;
+    step->rows = step->labelled + (count_inputs(step) - 1) * step->unlabelled;
     uint32_t views = 0;
     for (uint32_t v = 0; v < context->plan.n_views; v++)
         views += context->plan.views[v].teacher != 0;
@@ -149,7 +141,7 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
 
 void nas_step_close(nas_step *step) {
     nas_engine_destroy(step->tutor);
-    for (uint32_t p = 0; p < step->n_parts; p++) nas_engine_destroy(step->student[p]);
+    nas_engine_destroy(step->student);
     void *const memory[] = {
         step->logits,  step->logits_grad, step->tutor_logits, step->distilled,  step->pseudo_labels,
         step->weights, step->mixed,       step->mix.partner,  step->mix.lambda, step->mix.targets};
@@ -158,13 +150,11 @@ void nas_step_close(nas_step *step) {
 }
 
 size_t nas_step_bytes(const nas_step *step) {
-    size_t bytes = step->tutor ? nas_engine_bytes(step->tutor) : 0;
-    for (uint32_t p = 0; p < step->n_parts; p++) bytes += nas_engine_bytes(step->student[p]);
-    return bytes;
+    return nas_engine_bytes(step->student) + (step->tutor ? nas_engine_bytes(step->tutor) : 0);
 }
 
 void nas_step_profile(nas_step *step, nas_profile *profile) {
-    for (uint32_t p = 0; p < step->n_parts; p++) nas_engine_profile(step->student[p], profile);
+    nas_engine_profile(step->student, profile);
     if (step->tutor) nas_engine_profile(step->tutor, profile);
 }
 
@@ -231,7 +221,7 @@ static void prepare(turn *t) {
     for (uint32_t i = 0; i < step->unlabelled; i++) step->pseudo_labels[i] = -1;
 }
 
-/* The student's images in the order of its rows; returns how many parts. */
+/* The student's images in the order of its rows; returns how many inputs. */
 static uint32_t gather(const turn *t, nas_input *inputs) {
     const nas_ssl_plan *plan = &t->step->context->plan;
     uint32_t n = 0;
@@ -316,35 +306,6 @@ static int judge(turn *t, nas_error *err) {
     return nas_fail(err, NAS_ERR_NUMERIC, "the loss is %g", t->result.loss);
 }
 
-/* Runs the student's parts forward: inputs [n_parts], or all inputs as one part. */
-static void run_forward(nas_step *step, const nas_arch *arch, const nas_real *weights,
-                        const nas_input *inputs, uint32_t n_inputs, const turn *t) {
-    const nas_context *context = step->context;
-    nas_real *logits = step->logits;
-    for (uint32_t p = 0; p < step->n_parts; p++) {
-        /* Every part of every subnet drops units of its own. */
-        nas_forward how = {.dropout = context->pipeline->train.dropout,
-                           .seed = context->seed,
-                           .step = t->batch->step,
-                           .stream = t->subnet + p * step->subnets,
-                           .follows = t->follows,
-                           .followed = t->followed};
-        nas_engine_select(step->student[p], arch);
-        nas_engine_forward(step->student[p], weights, inputs, step->n_parts > 1 ? 1 : n_inputs,
-                           &how, logits);
-        logits += (size_t)step->part[p] * context->source.info.classes;
-        inputs++;
-    }
-}
-
-static void run_backward(nas_step *step, const nas_real *weights, nas_real *gradient) {
-    const nas_real *logits_grad = step->logits_grad;
-    for (uint32_t p = 0; p < step->n_parts; p++) {
-        nas_engine_backward(step->student[p], weights, logits_grad, gradient);
-        logits_grad += (size_t)step->part[p] * step->context->source.info.classes;
-    }
-}
-
 static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weights,
                         nas_real *gradient, nas_metrics *metrics, nas_error *err) {
     nas_step *step = t->step;
@@ -355,10 +316,18 @@ static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weigh
     int rc = step->mixer ? mix(t, inputs, &n_inputs, err) : NAS_OK;
     if (rc) return rc;
     nas_arch arch = nas_genome_decode(&context->space, genome);
-    run_forward(step, &arch, weights, inputs, n_inputs, t);
+    nas_forward how = {.dropout = context->pipeline->train.dropout,
+                       .seed = context->seed,
+                       .step = t->batch->step,
+                       .stream = t->subnet,
+                       .follows = t->follows,
+                       .followed = t->followed,
+                       .apart = step->apart};
+    nas_engine_select(step->student, &arch);
+    nas_engine_forward(step->student, weights, inputs, n_inputs, &how, step->logits);
     rc = judge(t, err);
     if (rc) return rc;
-    run_backward(step, weights, gradient);
+    nas_engine_backward(step->student, weights, step->logits_grad, gradient);
     nas_metrics_add(metrics, &t->given, &t->result, t->batch->hidden_labels);
     metrics->images += step->rows;
     return NAS_OK;

@@ -23,10 +23,8 @@ typedef struct nas_step {
     nas_teacher teacher;                                   /* never AUTO */
     uint32_t subnets, labelled, unlabelled, rows, tutored; /* tutored: rows of the teacher */
     uint64_t pool;                                         /* unlabelled images in all */
-    uint32_t n_parts; /* of the student's rows, each run by an engine of its own */
-    uint32_t part[1 + NAS_SSL_MAX_VIEWS]; /* rows of each */
-    nas_engine *student[1 + NAS_SSL_MAX_VIEWS];
-    nas_engine *tutor;              /* NULL: no view has a teacher */
+    bool apart;                     /* the student's inputs have batch statistics of their own */
+    nas_engine *student, *tutor;    /* tutor NULL: no view has a teacher */
     nas_real *logits, *logits_grad; /* [rows][classes] */
     nas_real *tutor_logits;         /* [tutored][classes] */
     float *distilled;               /* [labelled][classes] softmax */
@@ -56,8 +54,8 @@ nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i);
 
 /* Adds the step's gradient with respect to weights to gradient, and what happened to metrics.
  * average: the averaged weights, or NULL where none are kept. Batch norm uses batch statistics: of
- * each of the student's parts, and of the teacher's images all together. A loss that is not finite
- * is NAS_ERR_NUMERIC. [main] */
+ * the student's rows all together or as they are `apart`, and of the teacher's all together. A loss
+ * that is not finite is NAS_ERR_NUMERIC. [main] */
 int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights,
                  const nas_real *average, nas_real *gradient, nas_metrics *metrics, nas_error *err);
 

@@ -20,27 +20,23 @@ static below look_below(const nas_engine *e, int index) {
     return b;
 }
 
-static double *chunk_sums(const nas_engine *e, int chunk) {
-    return e->sums + (size_t)chunk * 2 * e->widest;
-}
-
-/* From the sums of g and g y to batch norm's parameter gradients, and to k of bn_grad(). */
-static void finish_bn(nas_engine *e, const unit *u) {
-    double rows = (double)e->n_images * u->oh * u->ow;
-    nas_engine_add_sums(e, 2 * (size_t)u->oc);
+/* From a cohort's sums of g and g y to batch norm's parameter gradients, and to k of bn_grad(). */
+static void finish_bn(nas_engine *e, const unit *u, const cohort *own) {
+    double rows = (double)own->images * u->oh * u->ow;
+    const double *sums = nas_engine_add_sums(e, own, 2 * (size_t)u->oc);
     for (size_t c = 0; c < u->oc; c++) {
-        double g = e->sums[c], gy = e->sums[u->oc + c];
-        double mean = (double)e->mean[u->bn + c];
-        double inverse = 1 / sqrt((double)e->var[u->bn + c] + NAS_BN_EPSILON);
+        double g = sums[c], gy = sums[u->oc + c];
+        double mean = (double)own->mean[u->bn + c];
+        double inverse = 1 / sqrt((double)own->var[u->bn + c] + NAS_BN_EPSILON);
         double gamma_grad = inverse * (gy - mean * g);
         double k0 = (double)e->weights[u->gamma + c] * inverse;
         double k1 = -k0 * inverse * gamma_grad / rows;
         e->gradient[u->gamma + c] += (nas_real)gamma_grad;
         e->gradient[u->beta + c] += (nas_real)g;
-        e->bn_k[c] = (nas_real)k0;
-        e->bn_k[u->oc + c] = (nas_real)k1;
-        e->bn_k[2 * u->oc + c] = (nas_real)(-k0 * g / rows - k1 * mean);
-        e->bn_k[3 * u->oc + c] = (nas_real)(g / rows);
+        own->bn_k[c] = (nas_real)k0;
+        own->bn_k[u->oc + c] = (nas_real)k1;
+        own->bn_k[2 * u->oc + c] = (nas_real)(-k0 * g / rows - k1 * mean);
+        own->bn_k[3 * u->oc + c] = (nas_real)(g / rows);
     }
 }
 
@@ -48,8 +44,7 @@ typedef struct sweep {
     nas_engine *e;
     int unit;
     below under;
-    const nas_real *constant; /* of an expansion's dx */
-    const unit *done;         /* has had its sweep, but its weights no gradient yet; NULL: none */
+    const unit *done; /* has had its sweep, but its weights no gradient yet; NULL: none */
 } sweep;
 
 static const nas_real *residual_grad(const sweep *s, uint32_t image) {
@@ -68,7 +63,7 @@ static void backward_gated(const sweep *s, const group *at, uint32_t image, uint
     for (uint32_t i = 0; i < count; i++, from.y += rows * c)
         e->kernels->column_dots(u->se.gate_grad + (image + i) * c, t->dx + i * rows * c, &from,
                                 rows, c);
-    nas_squeeze_backward(e, &u->se, image, count, e->turned + c * u->oc, t->pool_grad);
+    nas_squeeze_backward(e, &u->se, image, count, e->cohorts->turned + c * u->oc, t->pool_grad);
     nas_real share = (nas_real)1 / (nas_real)rows;
     for (size_t i = 0; i < count * c; i++) t->pool_grad[i] *= share;
     from = nas_engine_affine(e, u->source, at, image);
@@ -98,14 +93,14 @@ static void backward_product(const sweep *s, const group *at, nas_real *partial,
     for (uint32_t i = at->first; i < at->end; i += most) {
         uint32_t count = at->end - i < most ? at->end - i : most;
         size_t rows = (size_t)count * u->oh * u->ow;
-        e->kernels->bn_grad(t.dy, u->g + i * u->values, nas_engine_y(e, s->unit, at, i), e->bn_k,
-                            rows, n);
+        e->kernels->bn_grad(t.dy, u->g + i * u->values, nas_engine_y(e, s->unit, at, i),
+                            e->cohorts[at->cohort].bn_k, rows, n);
         const nas_real *x = nas_engine_input(e, u, at, i, count, false, &t);
         nas_ahead ahead = {.n = 0};
         look_ahead(s, at, i, count, most, &ahead);
         nas_engine_multiply_turned(e, x, k, t.dy, rows, n, i > at->first, partial, &ahead);
         if (u->kind == UNIT_STEM) continue;
-        nas_engine_multiply(e, t.dy, n, e->turned, rows, k, false, t.dx, &ahead);
+        nas_engine_multiply(e, t.dy, n, e->cohorts->turned, rows, k, false, t.dx, &ahead);
         if (u->se.c) {
             backward_gated(s, at, i, count, &t, sums);
             continue;
@@ -126,9 +121,9 @@ static void backward_depthwise(const sweep *s, const group *at, nas_real *partia
         if (u->node >= 0)
             from = (nas_affine){nas_engine_z(e, u->node, at, i), e->ones, e->zeros, NAS_ACT_NONE};
         e->kernels->depthwise_grad(&shape, u->g + i * u->values, nas_engine_y(e, s->unit, at, i),
-                                   e->bn_k, &from, u->packed, partial, &below_at,
-                                   residual_grad(s, i), s->under.u->g + i * s->under.u->values,
-                                   sums, memory);
+                                   e->cohorts[at->cohort].bn_k, &from, u->packed, partial,
+                                   &below_at, residual_grad(s, i),
+                                   s->under.u->g + i * s->under.u->values, sums, memory);
     }
 }
 
@@ -138,15 +133,16 @@ static void backward_expanded(const sweep *s, const group *at, nas_real *partial
     const unit *u = &e->units[s->unit], *wide = &e->units[u->source];
     const unit *narrow = &e->units[wide->source];
     nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    const cohort *own = &e->cohorts[at->cohort];
     tile t = nas_engine_cut_tile(e, u, at->thread);
     uint32_t most = nas_engine_tile(u);
     for (uint32_t i = at->first; i < at->end; i += most) {
         uint32_t count = at->end - i < most ? at->end - i : most;
-        nas_affine from = {nas_expand_rows(e, wide, at, i, count, true, t.x, NULL), e->a + wide->bn,
-                           e->b + wide->bn, wide->act};
+        nas_affine from = {nas_expand_rows(e, wide, at, i, count, true, t.x, NULL),
+                           own->a + wide->bn, own->b + wide->bn, wide->act};
         for (uint32_t j = 0; j < count; j++, from.y += wide->values)
             e->kernels->depthwise_grad(
-                &shape, u->g + (i + j) * u->values, nas_engine_y(e, s->unit, at, i + j), e->bn_k,
+                &shape, u->g + (i + j) * u->values, nas_engine_y(e, s->unit, at, i + j), own->bn_k,
                 &from, u->packed, partial, &from, NULL, t.x + j * wide->values, sums, t.ring);
         nas_ahead ahead = {.n = 0};
         span next = nas_engine_next(at, i + count, most);
@@ -163,6 +159,7 @@ static void backward_expanded(const sweep *s, const group *at, nas_real *partial
 static void backward_expand(const sweep *s, const group *at, double *sums) {
     nas_engine *e = s->e;
     const unit *u = &e->units[s->unit], *narrow = s->under.u;
+    const cohort *own = &e->cohorts[at->cohort];
     uint32_t most = nas_engine_tile(u);
     size_t c = u->c;
     for (uint32_t i = at->first; i < at->end; i += most) {
@@ -174,10 +171,11 @@ static void backward_expand(const sweep *s, const group *at, double *sums) {
         nas_engine_soon(&ahead, narrow->g, narrow->values, next);
         nas_engine_soon(&ahead, e->nodes[u->node].z, narrow->values, next);
         nas_engine_soon(&ahead, narrow->y, narrow->values, (span){i, count});
-        nas_engine_multiply(e, nas_engine_z(e, u->node, at, i), c, e->square, rows, c, true, g,
+        nas_engine_multiply(e, nas_engine_z(e, u->node, at, i), c, own->square, rows, c, true, g,
                             &ahead);
         nas_affine from = nas_engine_affine(e, u->source, at, i);
-        e->kernels->act_grad(g, g, &from, e->ones, s->constant, residual_grad(s, i), sums, rows, c);
+        e->kernels->act_grad(g, g, &from, e->ones, own->constant, residual_grad(s, i), sums, rows,
+                             c);
     }
 }
 
@@ -191,15 +189,16 @@ static void sweep_chunk(void *context, int chunk, int thread) {
     /* A product's first tile writes, its others add; taps are always added to. */
     if (u->kind == UNIT_DEPTHWISE)
         memset(partial, 0, u->weight.rows * u->weight.columns * sizeof *partial);
-    if (u->source >= 0) memset(chunk_sums(e, chunk), 0, 2 * (size_t)u->c * sizeof(double));
+    double *sums = nas_engine_sums(e, chunk);
+    if (u->source >= 0) memset(sums, 0, 2 * (size_t)u->c * sizeof *sums);
     if (u->expands)
-        backward_expand(s, &at, chunk_sums(e, chunk));
+        backward_expand(s, &at, sums);
     else if (expanded)
-        backward_expanded(s, &at, partial, chunk_sums(e, chunk));
+        backward_expanded(s, &at, partial, sums);
     else if (u->kind == UNIT_DEPTHWISE)
-        backward_depthwise(s, &at, partial, chunk_sums(e, chunk));
+        backward_depthwise(s, &at, partial, sums);
     else
-        backward_product(s, &at, partial, chunk_sums(e, chunk));
+        backward_product(s, &at, partial, sums);
 }
 
 /* Adds the chunks' partial gradients of n values in chunk order to the gradient array. */
@@ -217,68 +216,79 @@ static size_t gradient_row(const unit *u, size_t row) {
     return u->weight.offset + (y * u->full_k + x) * u->weight.ld;
 }
 
-/* A part of the rows of a unit's weight gradient, after its sweep. */
-static void add_weights(nas_engine *e, const unit *u, int part) {
+/* A share of the rows of a unit's weight gradient, after its sweep. */
+static void add_weights(nas_engine *e, const unit *u, int share) {
     size_t rows = u->weight.rows, n = u->weight.columns;
-    for (size_t row = (size_t)part; row < rows; row += NAS_CHUNKS)
+    for (size_t row = (size_t)share; row < rows; row += NAS_CHUNKS)
         add_partials(e, row * n, n, gradient_row(u, row));
-    if (u->se.c) nas_squeeze_add(e, &u->se, part);
+    if (u->se.c) nas_squeeze_add(e, &u->se, share);
 }
 
 /* The same of an expanding unit; the partial sums of x' g come after the depthwise weights'. */
-static void add_expansion(nas_engine *e, const unit *u, int part) {
+static void add_expansion(nas_engine *e, const unit *u, int share) {
     const unit *depthwise = u + 1;
-    size_t n = u->oc;
-    for (size_t row = (size_t)part; row < u->weight.rows; row += NAS_CHUNKS) {
-        nas_real *sum = e->partial + depthwise->weight.rows * n + row * n;
-        for (int chunk = 1; chunk < e->chunks; chunk++)
-            for (size_t i = 0; i < n; i++) sum[i] += sum[(size_t)chunk * e->partial_size + i];
-        nas_expand_weight_row(e, u, row, sum);
+    size_t n = u->oc, skip = depthwise->weight.rows * n;
+    for (int c = 0; c < e->n_cohorts; c++) {
+        const cohort *own = &e->cohorts[c];
+        nas_real *first = e->partial + (size_t)own->chunk * e->partial_size + skip;
+        for (size_t row = (size_t)share; row < u->weight.rows; row += NAS_CHUNKS) {
+            nas_real *sum = first + row * n;
+            for (int chunk = 1; chunk < own->chunks; chunk++)
+                for (size_t i = 0; i < n; i++) sum[i] += sum[(size_t)chunk * e->partial_size + i];
+            nas_expand_weight_row(e, u, c, row, sum);
+        }
     }
 }
 
 /* The weights transposed to [oc][c] and packed, an expanding unit's times k0. */
-static void turn_weights(const nas_engine *e, const unit *u) {
+static void turn_weights(const nas_engine *e, const unit *u, const cohort *own) {
     nas_matrix weights = {e->weights + u->weight.offset, u->weight.ld, true};
-    nas_product_pack(e->kernels, e->turned, weights, u->expands ? e->a + u->bn : NULL, u->oc, u->c);
+    nas_product_pack(e->kernels, own->turned, weights, u->expands ? own->a + u->bn : NULL, u->oc,
+                     u->c);
 }
 
 /* Between two sweeps: weight gradients of the one that is done, weights for the one to come. */
-static void between(void *context, int part, int thread) {
+static void between(void *context, int share, int thread) {
     (void)thread;
     const sweep *s = context;
     nas_engine *e = s->e;
-    if (s->done) add_weights(e, s->done, part);
+    if (s->done) add_weights(e, s->done, share);
     if (s->unit < 0) return;
     const unit *u = &e->units[s->unit];
     if (u->expands)
-        add_expansion(e, u, part);
-    else if (u->kind == UNIT_POINTWISE && part == 0)
-        turn_weights(e, u);
-    else if (u->kind == UNIT_DEPTHWISE && part == 0 && s->under.u->expands)
-        turn_weights(e, s->under.u);
-    if (u->se.c && part == NAS_CHUNKS / 2) /* behind the unit's own, by another thread */
-        nas_squeeze_turn(e, &u->se, e->turned + u->c * u->oc);
+        add_expansion(e, u, share);
+    else if (u->kind == UNIT_POINTWISE && share == 0)
+        turn_weights(e, u, e->cohorts);
+    else if (u->kind == UNIT_DEPTHWISE && s->under.u->expands && share < e->n_cohorts)
+        turn_weights(e, s->under.u, &e->cohorts[share]);
+    if (u->se.c && share == NAS_CHUNKS / 2) /* behind the unit's own, by another thread */
+        nas_squeeze_turn(e, &u->se, e->cohorts->turned + u->c * u->oc);
+}
+
+static void finish_expansion(void *context, int index, int thread) {
+    (void)thread;
+    const sweep *s = context;
+    nas_expand_finish_grad(s->e, &s->e->units[s->unit], index);
 }
 
 static void add_trunk(void *context, int chunk, int thread) {
     (void)thread;
     nas_engine *e = context;
     const unit *u = &e->units[e->trunk - 1];
-    uint32_t first = nas_engine_cut(e, chunk), end = nas_engine_cut(e, chunk + 1);
+    uint32_t first = e->cuts[chunk].first, end = e->cuts[chunk + 1].first;
     nas_real *sum = e->trunk_grad + first * u->values;
     const nas_affine here = {u->g + first * u->values, e->ones, e->zeros, NAS_ACT_NONE};
     size_t rows = (size_t)(end - first) * u->oh * u->ow;
     e->kernels->affine(sum, &here, sum, rows, u->oc);
     double *all = e->trunk_sums + (size_t)chunk * 2 * e->widest;
-    const double *own = chunk_sums(e, chunk);
+    const double *own = nas_engine_sums(e, chunk);
     for (size_t i = 0; i < 2 * (size_t)u->oc; i++) all[i] += own[i];
 }
 
 /* Where the sweeps have come down to the trunk: adds what this subnet passes to it to what the
  * subnets before it did, or is the first to do so. The last one then has the sum of all. */
 static void gather_trunk(nas_engine *e) {
-    size_t bytes = NAS_CHUNKS * 2 * e->widest * sizeof *e->sums;
+    size_t bytes = (size_t)e->chunks * 2 * e->widest * sizeof *e->sums;
     if (e->follows) {
         nas_parallel(e->pool, e->chunks, false, add_trunk, e);
         e->units[e->trunk - 1].g = e->trunk_grad;
@@ -304,9 +314,9 @@ void nas_engine_backward(nas_engine *e, const nas_real *weights, const nas_real 
         const unit *u = &e->units[i];
         s.unit = i;
         s.under = i > 0 ? look_below(e, i) : (below){0};
-        finish_bn(e, u);
+        for (int c = 0; c < e->n_cohorts; c++) finish_bn(e, u, &e->cohorts[c]);
         nas_parallel(e->pool, NAS_CHUNKS, false, between, &s);
-        if (u->expands) s.constant = nas_expand_finish_grad(e, u);
+        if (u->expands) nas_parallel(e->pool, e->n_cohorts, false, finish_expansion, &s);
         nas_parallel(e->pool, e->chunks, i % 2, sweep_chunk, &s);
         s.done = u->expands ? NULL : u;
         nas_profile_unit(e, i, true, start);

@@ -28,29 +28,59 @@ static void measure(nas_engine *e) {
     for (int i = 0; i < e->n_linear; i++) e->widest = larger(e->widest, e->linears[i].out);
 }
 
+/* The next `count` values of a block of memory, in whole cache lines. */
+static nas_real *take(nas_real *block, size_t *used, size_t count) {
+    nas_real *memory = block + *used;
+    *used += nas_engine_lines(count);
+    return memory;
+}
+
+/* Values of a cohort's arrays. */
+static size_t cohort_size(const nas_engine *e) {
+    return 4 * nas_engine_lines(e->channels) + nas_engine_lines(4 * e->widest) +
+           nas_engine_lines(e->turned_size) + nas_engine_lines(e->square_size);
+}
+
+static bool allocate_cohorts(nas_engine *e) {
+    size_t used = 0;
+    e->cohorts = nas_alloc(e->max_cohorts, sizeof *e->cohorts);
+    e->cohort_memory = nas_alloc(e->max_cohorts * cohort_size(e), sizeof *e->cohort_memory);
+    e->cuts = nas_alloc((size_t)e->max_chunks + 1, sizeof *e->cuts);
+    if (!e->cohorts || !e->cohort_memory || !e->cuts) return false;
+    for (cohort *c = e->cohorts; c < e->cohorts + e->max_cohorts; c++) {
+        nas_real **const channels[] = {&c->mean, &c->var, &c->a, &c->b};
+        for (int i = 0; i < 4; i++) *channels[i] = take(e->cohort_memory, &used, e->channels);
+        c->bn_k = take(e->cohort_memory, &used, 4 * e->widest);
+        c->turned = take(e->cohort_memory, &used, e->turned_size);
+        c->square = take(e->cohort_memory, &used, e->square_size);
+    }
+    return true;
+}
+
 static bool allocate(nas_engine *e, size_t arena) {
-    if (e->lender && e->lender->arena_size < arena) e->lender = NULL;
-    e->arena = e->lender ? e->lender->arena : nas_alloc(arena, sizeof *e->arena);
-    e->mean = nas_alloc(e->channels, sizeof *e->mean);
-    e->var = nas_alloc(e->channels, sizeof *e->var);
-    e->a = nas_alloc(e->channels, sizeof *e->a);
-    e->b = nas_alloc(e->channels, sizeof *e->b);
+    size_t chunks = (size_t)e->max_chunks;
+    e->borrows = e->lender && e->lender->arena_size >= arena;
+    e->arena = e->borrows ? e->lender->arena : nas_alloc(arena, sizeof *e->arena);
     e->ones = nas_alloc(e->widest, sizeof *e->ones);
     e->zeros = nas_alloc(e->widest, sizeof *e->zeros);
-    e->bn_k = nas_alloc(4 * e->widest, sizeof *e->bn_k);
-    e->sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->sums);
-    e->trunk_sums = nas_alloc(NAS_CHUNKS * 2 * e->widest, sizeof *e->trunk_sums);
+    e->sums = nas_alloc(chunks * 2 * e->widest, sizeof *e->sums);
+    e->trunk_sums = nas_alloc(chunks * 2 * e->widest, sizeof *e->trunk_sums);
     e->scratch = nas_alloc((size_t)e->threads * e->scratch_size, sizeof *e->scratch);
     if (e->mode != NAS_ENGINE_TRAIN) {
         e->partial_size = e->square_size / 2;
-        e->turned_size = 1;
+        e->turned_size = 0;
     }
-    e->partial = nas_alloc(NAS_CHUNKS * e->partial_size + 1, sizeof *e->partial);
-    e->turned = nas_alloc(e->turned_size, sizeof *e->turned);
-    e->square = nas_alloc(e->square_size + 1, sizeof *e->square);
-    e->arena_size = e->lender ? 0 : arena;
-    return e->arena && e->mean && e->var && e->a && e->b && e->ones && e->zeros && e->bn_k &&
-           e->sums && e->trunk_sums && e->scratch && e->partial && e->turned && e->square;
+    e->partial = nas_alloc(chunks * e->partial_size + 1, sizeof *e->partial);
+    e->arena_size = e->borrows ? 0 : arena;
+    return allocate_cohorts(e) && e->arena && e->ones && e->zeros && e->sums && e->trunk_sums &&
+           e->scratch && e->partial;
+}
+
+/* The most chunks that max_images in max_cohorts are cut into. */
+static int most_chunks(const nas_engine *e) {
+    size_t few = e->max_images / CHUNK_IMAGES + e->max_cohorts;
+    size_t most = (size_t)NAS_CHUNKS * e->max_cohorts;
+    return (int)(few < NAS_CHUNKS ? NAS_CHUNKS : few < most ? few : most);
 }
 
 /* A new engine of what `like` says: supernet, mode, sizes, threads, lender. */
@@ -65,7 +95,10 @@ static int create(const nas_engine *like, nas_engine **engine, nas_error *err) {
     uint32_t max_images = e->max_images;
     size_t arena = nas_engine_lay_out(e, &arch, max_images);
     measure(e);
-    if (nas_pool_create(e->threads, &e->pool, err) != NAS_OK) {
+    e->max_chunks = most_chunks(e);
+    if (e->lender) {
+        e->pool = e->lender->pool;
+    } else if (nas_pool_create(e->threads, &e->pool, err) != NAS_OK) {
         nas_engine_destroy(e);
         return NAS_ERR_MEMORY;
     }
@@ -83,12 +116,13 @@ static int create(const nas_engine *like, nas_engine **engine, nas_error *err) {
 }
 
 int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
-                      uint32_t height, uint32_t width, int threads, nas_engine **engine,
-                      nas_error *err) {
+                      uint32_t max_cohorts, uint32_t height, uint32_t width, int threads,
+                      nas_engine **engine, nas_error *err) {
     const nas_engine like = {
         .supernet = supernet,
         .mode = mode,
         .max_images = max_images,
+        .max_cohorts = max_cohorts,
         .height = height,
         .width = width,
         .threads = threads < 1            ? 1
@@ -104,6 +138,7 @@ int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_
         .supernet = lender->supernet,
         .mode = NAS_ENGINE_FORWARD,
         .max_images = max_images,
+        .max_cohorts = 1,
         .height = lender->height,
         .width = lender->width,
         .threads = lender->threads,
@@ -114,29 +149,25 @@ int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_
 
 void nas_engine_destroy(nas_engine *e) {
     if (!e) return;
-    nas_pool_destroy(e->pool);
-    if (!e->lender) free(e->arena);
-    free(e->mean);
-    free(e->var);
-    free(e->a);
-    free(e->b);
+    if (!e->lender) nas_pool_destroy(e->pool);
+    if (!e->borrows) free(e->arena);
+    free(e->cohorts);
+    free(e->cohort_memory);
+    free(e->cuts);
     free(e->ones);
     free(e->zeros);
-    free(e->bn_k);
     free(e->sums);
     free(e->trunk_sums);
     free(e->scratch);
     free(e->partial);
-    free(e->turned);
-    free(e->square);
     free(e);
 }
 
 size_t nas_engine_bytes(const nas_engine *e) {
-    size_t reals =
-        e->arena_size + 4 * e->channels + 6 * e->widest + (size_t)e->threads * e->scratch_size;
-    reals += NAS_CHUNKS * e->partial_size + e->turned_size + e->square_size;
-    return sizeof *e + reals * sizeof(nas_real) + NAS_CHUNKS * 4 * e->widest * sizeof(double);
+    size_t chunks = (size_t)e->max_chunks;
+    size_t reals = e->arena_size + 2 * e->widest + (size_t)e->threads * e->scratch_size;
+    reals += chunks * e->partial_size + e->max_cohorts * cohort_size(e);
+    return sizeof *e + reals * sizeof(nas_real) + chunks * 4 * e->widest * sizeof(double);
 }
 
 void nas_engine_select(nas_engine *e, const nas_arch *arch) {
@@ -178,8 +209,8 @@ void nas_engine_calibrate(nas_engine *e, const nas_real *weights, const nas_real
             double rows = (double)count * u->oh * u->ow;
             nas_real unbiased = rows > 1 ? (nas_real)(rows / (rows - 1)) : 1;
             for (size_t c = u->bn; c < u->bn + u->oc; c++) {
-                stats->mean[c] += share * e->mean[c];
-                stats->var[c] += share * unbiased * e->var[c];
+                stats->mean[c] += share * e->cohorts->mean[c];
+                stats->var[c] += share * unbiased * e->cohorts->var[c];
             }
         }
         done += count;

@@ -1,7 +1,8 @@
 /* Runs one subnet at a time, forward and backward, on batches of images.
  *
- * Work is cut into groups of images, at most NAS_CHUNKS, by the number of images alone; every sum
- * over images is taken in their order, so results do not depend on the number of threads. */
+ * A batch is one cohort of images, which batch norm normalises together, or several. Each is cut
+ * into groups of images, at most NAS_CHUNKS, by their number alone; every sum over images is taken
+ * in their order, so results do not depend on the number of threads. */
 #ifndef NAS_SUPERNET_ENGINE_H
 #define NAS_SUPERNET_ENGINE_H
 
@@ -45,17 +46,21 @@ typedef struct nas_forward {
     uint64_t seed, step;       /* of dropout's random stream, with the row */
     uint64_t stream;           /* tells apart the subnets of one step */
     bool follows, followed;    /* as above; neither: the subnet stands alone */
+    bool apart; /* every input is a cohort, with batch statistics of its own; none is empty */
 } nas_forward;
 
-/* Allocates for up to max_images images of any subnet of the space; height and width are the data
- * set's. No call below allocates. [main] */
-int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
-                      uint32_t height, uint32_t width, int threads, nas_engine **engine,
-                      nas_error *err);
+#define NAS_MAX_COHORTS 15 /* of a batch */
 
-/* A second engine, for the same images, threads and supernet in mode FORWARD, which keeps what it
- * works on in the lender's memory if that is large enough: a forward call of either undoes what the
- * other one's left there for its backward call. The lender must outlive it. [main] */
+/* Allocates for up to max_images images, in up to max_cohorts cohorts (1 .. NAS_MAX_COHORTS), of
+ * any subnet of the space; height and width are the data set's. No call below allocates. [main] */
+int nas_engine_create(const nas_supernet *supernet, nas_engine_mode mode, uint32_t max_images,
+                      uint32_t max_cohorts, uint32_t height, uint32_t width, int threads,
+                      nas_engine **engine, nas_error *err);
+
+/* A second engine, for the same images and supernet in mode FORWARD, with the lender's threads and
+ * one cohort. It keeps what it works on in the lender's memory if that is large enough: a forward
+ * call of either undoes what the other one's left there for its backward call. The lender must
+ * outlive it. [main] */
 int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_engine **engine,
                              nas_error *err);
 void nas_engine_destroy(nas_engine *engine); /* NULL-safe */
@@ -67,8 +72,7 @@ size_t nas_engine_bytes(const nas_engine *engine);
 void nas_engine_select(nas_engine *engine, const nas_arch *arch);
 
 /* Runs the concatenation of inputs [n_inputs] through the subnet with weights (the flat array of
- * the supernet, or another of its shape) and writes logits [images][classes]. With batch
- * statistics all images are normalised together. [main] */
+ * the supernet, or another of its shape) and writes logits [images][classes]. [main] */
 void nas_engine_forward(nas_engine *engine, const nas_real *weights, const nas_input *inputs,
                         uint32_t n_inputs, const nas_forward *how, nas_real *logits);
 

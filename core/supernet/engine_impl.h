@@ -23,6 +23,9 @@
 #define MAX_NODES (1 + NAS_MAX_STAGES * NAS_MAX_DEPTH)
 #define MAX_LINEAR (NAS_MAX_HIDDEN + 1)
 #define HEAD_BLOCKS 4 /* fixed cuts of the linear layers, as chunks are of images */
+/* Each chunk of a batch has sums and weight gradients of its own, which cost as much for one image
+ * as for many. */
+#define CHUNK_IMAGES 4
 
 typedef enum unit_kind { UNIT_STEM, UNIT_POINTWISE, UNIT_DEPTHWISE } unit_kind;
 
@@ -58,8 +61,8 @@ typedef struct unit {
     nas_real *g;        /* backward: gradient of batch norm's output, same shape */
     nas_real *packed;   /* its weights: depthwise [k * k][c], others as nas_product_pack() does */
     bool expands;       /* expand.c's: no g, and no y either where that is cheap to compute */
-    nas_real *in_mean;  /* then: its inputs' mean [c], */
-    nas_real *spread;   /* and their covariance times the weights [c][oc]; FORWARD: shared */
+    nas_real *in_mean;  /* then, of each cohort: its inputs' mean [cohorts][c], */
+    nas_real *spread;   /* their covariance times the weights [cohorts][c][oc]; FORWARD: shared */
 } unit;
 
 typedef struct linear {
@@ -68,12 +71,30 @@ typedef struct linear {
     nas_real *dx;
 } linear;
 
+/* Images that batch norm normalises together, and what is theirs. */
+typedef struct cohort {
+    uint32_t first, images;
+    int chunk, chunks;            /* the first of its chunks, and how many */
+    nas_real *mean, *var, *a, *b; /* [channels] */
+    nas_real *bn_k;               /* [4][widest]: of bn_grad(), then the mean of g */
+    nas_real *turned;   /* [turned_size] weights, transposed and packed: of an expansion its own, of
+                           other units cohort 0's for all */
+    nas_real *square;   /* [square_size] of an expanding unit: [c][c] twice, */
+    nas_real *constant; /* then [c]: of its dx */
+} cohort;
+
+/* Where a chunk begins. */
+typedef struct chunk_start {
+    uint32_t first; /* image */
+    int cohort;
+} chunk_start;
+
 /* Images first .. end - 1, handled by one chunk. Their place in a buffer is base * room + (image -
  * origin) * values: with base = origin = 0 all images of a batch stand in order; inference lets
  * each chunk use the place of its first image again and again, so that data stays in cache. */
 typedef struct group {
     uint32_t first, end, base, origin;
-    int chunk, thread;
+    int chunk, cohort, thread;
     uint32_t after, after_end; /* images that the thread probably turns to next; none: 0, 0 */
 } group;
 
@@ -93,7 +114,7 @@ struct nas_engine {
     const nas_kernels *kernels;
     nas_engine_mode mode;
     uint32_t max_images, height, width;
-    nas_pool *pool;
+    nas_pool *pool; /* the lender's if there is one */
     int threads;
 
     nas_arch arch;
@@ -109,23 +130,21 @@ struct nas_engine {
 
     /* Memory: one block, cut up by select(). */
     nas_real *arena;
-    const nas_engine *lender; /* whose arena it is; NULL: its own */
+    const nas_engine *lender; /* NULL: none */
+    bool borrows;             /* the lender's arena */
     size_t arena_size, arena_used;
     size_t y_room, z_room, spread_room; /* mode FORWARD: largest of a unit, a node, a spread */
     size_t channels;                    /* of the largest subnet */
-    nas_real *mean, *var, *a, *b;       /* [channels] */
-    nas_real *ones, *zeros;             /* [widest channel count] */
-    nas_real *bn_k;                     /* [4][widest]: of bn_grad(), then the mean of g */
-    double *sums;                       /* [NAS_CHUNKS][2 * widest] */
-    size_t widest;
-    nas_real *partial; /* [NAS_CHUNKS][partial_size] weight gradients */
+    size_t widest, turned_size, square_size;
+    cohort *cohorts;         /* [max_cohorts], */
+    nas_real *cohort_memory; /* and what they point to */
+    uint32_t max_cohorts;
+    nas_real *ones, *zeros; /* [widest channel count] */
+    double *sums;           /* [max_chunks][2 * widest] */
+    nas_real *partial;      /* [max_chunks][partial_size] weight gradients */
     size_t partial_size;
     nas_real *scratch; /* [threads][scratch_size] */
     size_t scratch_size;
-    nas_real *turned; /* [turned_size] the unit's weights, transposed and packed */
-    size_t turned_size;
-    nas_real *square; /* [square_size] of an expanding unit: [c][c] twice, then [c] */
-    size_t square_size;
     nas_real *dropout_mask; /* [images][last linear's in] */
     nas_real *trunk_grad;   /* TRAIN: g of the trunk's last unit, summed over the subnets, */
     double *trunk_sums;     /* and its sums, as in `sums` */
@@ -134,13 +153,21 @@ struct nas_engine {
     const nas_real *weights;
     const nas_input *inputs;
     uint32_t n_inputs, n_images;
-    int chunks;                /* fixed cuts of the images, none of them empty */
+    int n_cohorts, chunks, max_chunks;
+    chunk_start *cuts;         /* [chunks + 1] by the number of images alone; no chunk is empty */
     const nas_bn_stats *fixed; /* batch norm's statistics, or NULL */
     bool dropped;              /* dropout was applied */
     bool follows, followed;    /* as in nas_forward */
     nas_real *gradient;
     nas_profile *profile; /* NULL: none */
 };
+
+#define NAS_LINE (64 / sizeof(nas_real)) /* values of a cache line */
+
+/* count, rounded up to whole cache lines. */
+static inline size_t nas_engine_lines(size_t count) {
+    return (count + NAS_LINE - 1) / NAS_LINE * NAS_LINE;
+}
 
 /* engine_plan.c: units and buffers of the selected subnet. */
 size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images);
@@ -150,11 +177,6 @@ size_t nas_engine_lay_out(nas_engine *e, const nas_arch *arch, uint32_t images);
 uint32_t nas_engine_tile(const unit *u);
 size_t nas_engine_tile_memory(const unit *u);
 tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread);
-
-/* First image of a chunk; chunk e->chunks gives the end. */
-static inline uint32_t nas_engine_cut(const nas_engine *e, int chunk) {
-    return (uint32_t)((uint64_t)e->n_images * (uint64_t)chunk / (uint64_t)e->chunks);
-}
 
 static inline nas_real *nas_engine_y(const nas_engine *e, int index, const group *at,
                                      uint32_t image) {
@@ -173,16 +195,25 @@ static inline nas_real *nas_engine_z(const nas_engine *e, int node, const group 
 /* Batch norm and activation of unit `source`, seen from images [first...] of a group. */
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image);
 
-/* Adds the chunks' first n sums to those of chunk 0. */
-void nas_engine_add_sums(nas_engine *e, size_t n);
+/* A chunk's sums. */
+static inline double *nas_engine_sums(const nas_engine *e, int chunk) {
+    return e->sums + (size_t)chunk * 2 * e->widest;
+}
+
+/* Adds the first n sums of a cohort's chunks to those of its first chunk, which it returns. */
+double *nas_engine_add_sums(nas_engine *e, const cohort *c, size_t n);
 
 /* All images of a chunk, in a sweep over the chunks in either direction. */
 static inline group nas_engine_group(const nas_engine *e, int chunk, bool reverse, int thread) {
     int next = reverse ? chunk - 1 : chunk + 1;
-    group at = {nas_engine_cut(e, chunk), nas_engine_cut(e, chunk + 1), 0, 0, chunk, thread, 0, 0};
+    group at = {.first = e->cuts[chunk].first,
+                .end = e->cuts[chunk + 1].first,
+                .chunk = chunk,
+                .cohort = e->cuts[chunk].cohort,
+                .thread = thread};
     if (next < 0 || next >= e->chunks) return at;
-    at.after = nas_engine_cut(e, next);
-    at.after_end = nas_engine_cut(e, next + 1);
+    at.after = e->cuts[next].first;
+    at.after_end = e->cuts[next + 1].first;
     return at;
 }
 
@@ -223,10 +254,10 @@ const nas_real *nas_engine_input(nas_engine *e, const unit *u, const group *at, 
                                  uint32_t count, bool store, const tile *t);
 
 /* expand.c, forward. A chunk's second moments of the input to partial or onto it, and sums as in
- * moments(); then the mean and variance of the output, in_mean and spread. */
+ * moments(); then a cohort's mean and variance of the output, in_mean and spread. */
 void nas_expand_moments(nas_engine *e, const unit *u, const nas_real *x, size_t rows, bool add,
                         nas_real *partial, double *sums, nas_ahead *ahead);
-void nas_expand_finish(nas_engine *e, const unit *u);
+void nas_expand_finish(nas_engine *e, const unit *u, int cohort);
 
 /* y of `count` images from `image` on: in the unit's own memory where it has some, and then `again`
  * finds it there, else in the memory given. */
@@ -234,19 +265,20 @@ const nas_real *nas_expand_rows(nas_engine *e, const unit *u, const group *at, u
                                 uint32_t count, bool again, nas_real *memory, nas_ahead *ahead);
 
 /* Backward, from g of a tile: x' g to partial [c][oc] or, unless it is the group's first tile, onto
- * it, and the part of dx that needs no sum over the batch. e->turned holds (W diag(a))'. */
+ * it, and the part of dx that needs no sum over the batch. turned holds (W diag(a))'. */
 void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t image, uint32_t count,
                      const nas_real *g, nas_real *partial, nas_real *dx, nas_ahead *ahead);
 
-/* With bn_k: adds a row of the weights' gradient, for sum = that row of x' g; and computes the rest
- * of dx, x times what is packed in e->square plus a constant [c] behind it, which it returns. */
-void nas_expand_weight_row(nas_engine *e, const unit *u, size_t row, const nas_real *sum);
-const nas_real *nas_expand_finish_grad(nas_engine *e, const unit *u);
+/* With a cohort's bn_k: adds a row of the weights' gradient, for sum = that row of x' g; and
+ * computes the rest of dx, x times what is packed in square plus constant. */
+void nas_expand_weight_row(nas_engine *e, const unit *u, int cohort, size_t row,
+                           const nas_real *sum);
+void nas_expand_finish_grad(nas_engine *e, const unit *u, int cohort);
 
 /* squeeze.c: for `count` images from `image` on. Forward takes s->pool and leaves s->hidden,
  * s->gate (before h-sigmoid) and gate [count][c]. Backward takes the gates' gradient in
  * s->gate_grad and leaves pool_grad [count][c]; it wants the weights transposed and packed, 2 * c *
- * r values, which turn() makes. When all images are done, add() adds a part, one of NAS_CHUNKS, of
+ * r values, which turn() makes. When all images are done, add() adds a share, one of NAS_CHUNKS, of
  * the four parameter gradients. */
 void nas_squeeze_forward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
                          nas_real *gate);
@@ -255,7 +287,7 @@ void nas_squeeze_gates(nas_engine *e, const squeeze *s, uint32_t image, uint32_t
 void nas_squeeze_turn(const nas_engine *e, const squeeze *s, nas_real *turned);
 void nas_squeeze_backward(nas_engine *e, const squeeze *s, uint32_t image, uint32_t count,
                           const nas_real *turned, nas_real *pool_grad);
-void nas_squeeze_add(nas_engine *e, const squeeze *s, int part);
+void nas_squeeze_add(nas_engine *e, const squeeze *s, int share);
 
 /* head.c */
 void nas_head_pool(nas_engine *e, const group *at);

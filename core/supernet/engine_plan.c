@@ -7,8 +7,7 @@
 /* Inputs of an expansion up to which it is computed again: a product of so many takes no longer
  * than to store a value and to read it. */
 #define CHEAP_INPUTS 32
-#define TILE_BYTES (256 * 1024)      /* work memory of a tile: well inside a core's L2 cache */
-#define LINE (64 / sizeof(nas_real)) /* values of a cache line */
+#define TILE_BYTES (256 * 1024) /* work memory of a tile: well inside a core's L2 cache */
 
 static const nas_parameter *parameter(const nas_engine *e, const char *prefix, const char *name) {
     char full[64];
@@ -142,14 +141,10 @@ static void add_all(nas_engine *e) {
     add_linears(e);
 }
 
-static size_t whole_lines(size_t count) {
-    return (count + LINE - 1) / LINE * LINE;
-}
-
 /* Takes count values, in whole cache lines, from the arena; with no arena it only counts. */
 static nas_real *take(nas_engine *e, size_t count) {
     nas_real *memory = e->arena ? e->arena + e->arena_used : NULL;
-    e->arena_used += whole_lines(count);
+    e->arena_used += nas_engine_lines(count);
     return memory;
 }
 
@@ -160,7 +155,7 @@ static size_t larger(size_t a, size_t b) {
 /* What a unit needs of its own besides y and g. */
 static void take_small(nas_engine *e, unit *u, uint32_t images) {
     u->packed = take(e, u->weight.rows * u->weight.columns);
-    if (u->expands) u->in_mean = take(e, u->c);
+    if (u->expands) u->in_mean = take(e, e->max_cohorts * u->c);
     if (!u->se.c) return;
     u->se.pool = take(e, images * u->se.c);
     u->se.hidden = take(e, images * u->se.r);
@@ -188,7 +183,7 @@ static void share_buffers(nas_engine *e, uint32_t images) {
 /* Units first .. end - 1, with the nodes that their outputs become. */
 static void keep_units(nas_engine *e, int first, int end, uint32_t images) {
     for (unit *u = e->units + first; u < e->units + end; u++) {
-        if (u->expands) u->spread = take(e, u->weight.rows * u->oc);
+        if (u->expands) u->spread = take(e, e->max_cohorts * u->weight.rows * u->oc);
         if (!u->expands || u->c > CHEAP_INPUTS) u->y = take(e, images * u->values);
         take_small(e, u, images);
     }
@@ -267,19 +262,20 @@ uint32_t nas_engine_tile(const unit *u) {
 size_t nas_engine_tile_memory(const unit *u) {
     size_t needed = nas_engine_tile(u) * image_memory(u), bound = TILE_BYTES / sizeof(nas_real);
     if (needed < bound) needed = bound; /* a narrower unit may take more images */
-    needed += 3 * LINE;                 /* its parts begin with a line */
+    needed += 3 * NAS_LINE;             /* its parts begin with a line */
     nas_depthwise shape = {u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
-    return whole_lines(needed + (u->kind == UNIT_DEPTHWISE ? nas_depthwise_scratch(&shape) : 0));
+    return nas_engine_lines(needed +
+                            (u->kind == UNIT_DEPTHWISE ? nas_depthwise_scratch(&shape) : 0));
 }
 
 tile nas_engine_cut_tile(const nas_engine *e, const unit *u, int thread) {
     size_t n = nas_engine_tile(u), in = n * u->h * u->w * u->c;
     if (u->kind == UNIT_STEM) in = n * u->oh * u->ow * u->weight.rows;
-    in = whole_lines(in);
+    in = nas_engine_lines(in);
     tile t = {.x = e->scratch + (size_t)thread * e->scratch_size};
     t.ring = t.x + in;
     t.dy = t.x + in;
-    t.dx = t.dy + whole_lines(n * u->values);
+    t.dx = t.dy + nas_engine_lines(n * u->values);
     t.gate = t.dx + in;
     t.pool_grad = t.gate + n * u->se.c;
     return t;

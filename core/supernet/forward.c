@@ -3,13 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-/* Each chunk of a batch has sums and weight gradients of its own, which cost as much for one image
- * as for many. */
-#define CHUNK_IMAGES 4
-
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image) {
     const unit *u = &e->units[source];
-    return (nas_affine){nas_engine_y(e, source, at, image), e->a + u->bn, e->b + u->bn, u->act};
+    const cohort *own = &e->cohorts[at->cohort];
+    return (nas_affine){nas_engine_y(e, source, at, image), own->a + u->bn, own->b + u->bn, u->act};
 }
 
 static const nas_real *image_pixels(const nas_engine *e, uint32_t image) {
@@ -214,32 +211,33 @@ static void pack(const nas_engine *e, const unit *u) {
 }
 
 /* a and b of batch norm from its mean and variance. */
-static void set_affine(nas_engine *e, const unit *u) {
+static void set_affine(nas_engine *e, const unit *u, const cohort *own) {
     for (size_t c = 0; c < u->oc; c++) {
         double scale =
-            (double)e->weights[u->gamma + c] / sqrt((double)e->var[u->bn + c] + NAS_BN_EPSILON);
-        e->a[u->bn + c] = (nas_real)scale;
-        e->b[u->bn + c] =
-            (nas_real)((double)e->weights[u->beta + c] - (double)e->mean[u->bn + c] * scale);
+            (double)e->weights[u->gamma + c] / sqrt((double)own->var[u->bn + c] + NAS_BN_EPSILON);
+        own->a[u->bn + c] = (nas_real)scale;
+        own->b[u->bn + c] =
+            (nas_real)((double)e->weights[u->beta + c] - (double)own->mean[u->bn + c] * scale);
     }
 }
 
-void nas_engine_add_sums(nas_engine *e, size_t n) {
-    for (int chunk = 1; chunk < e->chunks; chunk++) {
-        const double *more = e->sums + (size_t)chunk * 2 * e->widest;
-        for (size_t i = 0; i < n; i++) e->sums[i] += more[i];
+double *nas_engine_add_sums(nas_engine *e, const cohort *own, size_t n) {
+    double *sums = nas_engine_sums(e, own->chunk);
+    for (int chunk = 1; chunk < own->chunks; chunk++) {
+        const double *more = nas_engine_sums(e, own->chunk + chunk);
+        for (size_t i = 0; i < n; i++) sums[i] += more[i];
     }
+    return sums;
 }
 
 /* Mean and variance from the chunks' sums. */
-static void finish_moments(nas_engine *e, const unit *u) {
-    double rows = (double)e->n_images * u->oh * u->ow;
-    const double *sum = e->sums, *square = sum + u->oc;
-    nas_engine_add_sums(e, 2 * (size_t)u->oc);
+static void finish_moments(nas_engine *e, const unit *u, const cohort *own) {
+    double rows = (double)own->images * u->oh * u->ow;
+    const double *sum = nas_engine_add_sums(e, own, 2 * (size_t)u->oc), *square = sum + u->oc;
     for (size_t c = 0; c < u->oc; c++) {
         double mean = sum[c] / rows, var = square[c] / rows - mean * mean;
-        e->mean[u->bn + c] = (nas_real)mean;
-        e->var[u->bn + c] = (nas_real)(var > 0 ? var : 0);
+        own->mean[u->bn + c] = (nas_real)mean;
+        own->var[u->bn + c] = (nas_real)(var > 0 ? var : 0);
     }
 }
 
@@ -264,9 +262,22 @@ static void sweep_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
     nas_engine *e = s->e;
     group at = nas_engine_group(e, chunk, s->unit % 2, thread);
-    double *sums = e->sums + (size_t)chunk * 2 * e->widest;
+    double *sums = nas_engine_sums(e, chunk);
     memset(sums, 0, 2 * e->units[s->unit].oc * sizeof *sums);
     forward_unit(e, s->unit, &at, sums);
+}
+
+/* After a unit's sweep: a cohort's statistics. */
+static void finish_cohort(void *context, int index, int thread) {
+    (void)thread;
+    const sweep *s = context;
+    const unit *u = &s->e->units[s->unit];
+    const cohort *own = &s->e->cohorts[index];
+    if (u->expands)
+        nas_expand_finish(s->e, u, index);
+    else
+        finish_moments(s->e, u, own);
+    set_affine(s->e, u, own);
 }
 
 static void pool_chunk(void *context, int chunk, int thread) {
@@ -279,24 +290,54 @@ static void pool_chunk(void *context, int chunk, int thread) {
 static void infer_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
     nas_engine *e = s->e;
-    uint32_t first = nas_engine_cut(e, chunk), end = nas_engine_cut(e, chunk + 1);
+    uint32_t first = e->cuts[chunk].first, end = e->cuts[chunk + 1].first;
     for (uint32_t i = first; i < end; i++) {
-        group at = {i, i + 1, first, i, chunk, thread, 0, 0};
+        group at = {i, i + 1, first, i, chunk, 0, thread, 0, 0};
         for (int u = 0; u < e->n_units; u++) forward_unit(e, u, &at, NULL);
         nas_head_pool(e, &at);
     }
 }
 
 static void use_fixed_stats(nas_engine *e, const nas_bn_stats *stats) {
-    memcpy(e->mean, stats->mean, stats->n * sizeof *e->mean);
-    memcpy(e->var, stats->var, stats->n * sizeof *e->var);
-    for (int i = 0; i < e->n_units; i++) set_affine(e, &e->units[i]);
+    const cohort *all = e->cohorts;
+    memcpy(all->mean, stats->mean, stats->n * sizeof *all->mean);
+    memcpy(all->var, stats->var, stats->n * sizeof *all->var);
+    for (int i = 0; i < e->n_units; i++) set_affine(e, &e->units[i], all);
 }
 
 /* As many chunks as have at least `least` images each, if there are that many. */
 static int count_chunks(uint32_t images, uint32_t least) {
     uint32_t chunks = images / least;
     return chunks < 1 ? 1 : chunks > NAS_CHUNKS ? NAS_CHUNKS : (int)chunks;
+}
+
+/* Adds a cohort of the images that follow, and its chunks. */
+static void add_cohort(nas_engine *e, uint32_t images, uint32_t least) {
+    int index = e->n_cohorts++, chunks = count_chunks(images, least);
+    cohort *own = &e->cohorts[index];
+    own->first = e->n_images;
+    own->images = images;
+    own->chunk = e->chunks;
+    own->chunks = chunks;
+    for (int i = 0; i <= chunks; i++) {
+        uint32_t skip = (uint32_t)((uint64_t)images * (uint64_t)i / (uint64_t)chunks);
+        e->cuts[e->chunks + i].first = e->n_images + skip;
+        e->cuts[e->chunks + i].cohort = index;
+    }
+    e->chunks += chunks;
+    e->n_images += images;
+}
+
+static void cut_batch(nas_engine *e, const nas_forward *how) {
+    uint32_t least = how->stats ? 1 : CHUNK_IMAGES, images = 0;
+    e->n_images = 0;
+    e->n_cohorts = e->chunks = 0;
+    for (uint32_t i = 0; i < e->n_inputs; i++) {
+        images += e->inputs[i].n;
+        if (!how->apart && i + 1 < e->n_inputs) continue;
+        add_cohort(e, images, least);
+        images = 0;
+    }
 }
 
 void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input *inputs,
@@ -307,9 +348,7 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
     e->fixed = how->stats;
     e->follows = how->follows;
     e->followed = how->followed;
-    e->n_images = 0;
-    for (uint32_t i = 0; i < n_inputs; i++) e->n_images += inputs[i].n;
-    e->chunks = count_chunks(e->n_images, how->stats ? 1 : CHUNK_IMAGES);
+    cut_batch(e, how);
     /* The direction alternates: a sweep starts with what the one before left in cache. */
     sweep s = {e, 0};
     nas_parallel(e->pool, NAS_CHUNKS, false, pack_chunk, &s);
@@ -320,12 +359,7 @@ void nas_engine_forward(nas_engine *e, const nas_real *weights, const nas_input 
         for (s.unit = first_unit(e); s.unit < e->n_units; s.unit++) {
             double start = nas_profile_start(e);
             nas_parallel(e->pool, e->chunks, s.unit % 2, sweep_chunk, &s);
-            const unit *u = &e->units[s.unit];
-            if (u->expands)
-                nas_expand_finish(e, u);
-            else
-                finish_moments(e, u);
-            set_affine(e, u);
+            nas_parallel(e->pool, e->n_cohorts, false, finish_cohort, &s);
             nas_profile_unit(e, s.unit, false, start);
         }
         if (logits) nas_parallel(e->pool, e->chunks, false, pool_chunk, &s);

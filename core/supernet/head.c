@@ -82,14 +82,15 @@ void nas_head_forward(nas_engine *e, const nas_forward *how, nas_real *logits) {
 
 /* From dy [images][out] (before activation) to the parameters' gradients and dx. */
 static void backward_linear(nas_engine *e, const linear *l, const nas_real *dy) {
-    multiply(e, (product){l->in,
-                          l->out,
-                          e->n_images,
-                          {l->x, l->in, true},
-                          {dy, l->out, false},
-                          1,
-                          e->gradient + l->weight,
-                          l->out});
+    for (const cohort *own = e->cohorts; own < e->cohorts + e->n_cohorts; own++)
+        multiply(e, (product){l->in,
+                              l->out,
+                              own->images,
+                              {l->x + own->first * l->in, l->in, true},
+                              {dy + own->first * l->out, l->out, false},
+                              1,
+                              e->gradient + l->weight,
+                              l->out});
     for (uint32_t row = 0; row < e->n_images; row++)
         for (size_t j = 0; j < l->out; j++) e->gradient[l->bias + j] += dy[row * l->out + j];
     multiply(e, (product){e->n_images,
@@ -108,7 +109,7 @@ static void unpool_chunk(void *context, int chunk, int thread) {
     const unit *u = &e->units[last];
     size_t rows = (size_t)u->oh * u->ow;
     group at = nas_engine_group(e, chunk, false, thread);
-    double *sums = e->sums + (size_t)chunk * 2 * e->widest;
+    double *sums = nas_engine_sums(e, chunk);
     memset(sums, 0, 2 * u->oc * sizeof *sums);
     for (uint32_t i = at.first; i < at.end; i++) {
         nas_affine from = nas_engine_affine(e, last, &at, i);

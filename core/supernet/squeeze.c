@@ -52,21 +52,33 @@ void nas_squeeze_backward(nas_engine *e, const squeeze *s, uint32_t image, uint3
                         NULL);
 }
 
-/* Of a linear layer from x [images][in] to dy [images][out]: adds a part of its weights' rows and
+/* Of a linear layer from x [images][in] to dy [images][out]: adds a share of its weights' rows and
  * of its biases. */
 static void add_linear(nas_engine *e, const nas_real *x, const nas_real *dy, slice w, size_t bias,
-                       size_t part) {
-    size_t row = w.rows * part / NAS_CHUNKS, rows = w.rows * (part + 1) / NAS_CHUNKS - row;
-    size_t at = w.columns * part / NAS_CHUNKS, end = w.columns * (part + 1) / NAS_CHUNKS;
+                       size_t share) {
+    size_t row = w.rows * share / NAS_CHUNKS, rows = w.rows * (share + 1) / NAS_CHUNKS - row;
+    size_t at = w.columns * share / NAS_CHUNKS, end = w.columns * (share + 1) / NAS_CHUNKS;
     nas_real *gradient = e->gradient + w.offset + row * w.ld;
-    nas_product p = {rows, w.columns, e->n_images, x + row, 1,    w.rows,
-                     dy,   w.columns, gradient,    w.ld,    true, NULL};
-    if (rows) nas_multiply(e->kernels, &p);
+    for (const cohort *own = e->cohorts; rows && own < e->cohorts + e->n_cohorts; own++) {
+        nas_product p = {rows,
+                         w.columns,
+                         own->images,
+                         x + own->first * w.rows + row,
+                         1,
+                         w.rows,
+                         dy + own->first * w.columns,
+                         w.columns,
+                         gradient,
+                         w.ld,
+                         true,
+                         NULL};
+        nas_multiply(e->kernels, &p);
+    }
     for (size_t image = 0; image < e->n_images; image++)
         for (size_t j = at; j < end; j++) e->gradient[bias + j] += dy[image * w.columns + j];
 }
 
-void nas_squeeze_add(nas_engine *e, const squeeze *s, int part) {
-    add_linear(e, s->pool, s->hidden_grad, s->reduce, s->reduce_bias, (size_t)part);
-    add_linear(e, s->hidden, s->gate_grad, s->excite, s->excite_bias, (size_t)part);
+void nas_squeeze_add(nas_engine *e, const squeeze *s, int share) {
+    add_linear(e, s->pool, s->hidden_grad, s->reduce, s->reduce_bias, (size_t)share);
+    add_linear(e, s->hidden, s->gate_grad, s->excite, s->excite_bias, (size_t)share);
 }
