@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#define GROUP_IMAGES 4 /* of inference */
+
 nas_affine nas_engine_affine(const nas_engine *e, int source, const group *at, uint32_t image) {
     const unit *u = &e->units[source];
     const cohort *own = &e->cohorts[at->cohort];
@@ -36,28 +38,45 @@ void nas_engine_resize(nas_real *to, uint32_t side, const nas_real *from, uint32
 }
 
 /* The k pixels from column `left` on of one row of an image, zero outside; row NULL: all zero. */
-static void take_pixels(const unit *u, const nas_real *row, int left, nas_real *to) {
-    int n = (int)u->k, c = (int)u->c;
-    if (row && left >= 0 && left + n <= (int)u->w)
-        for (int i = 0; i < n * c; i++) to[i] = row[left * c + i];
+static void take_edge(const unit *u, const nas_real *row, int left, nas_real *to) {
+    int n = (int)(u->k * u->c), c = (int)u->c;
+    for (int i = 0; i < n; i++) {
+        int column = left + i / c;
+        to[i] = row && column >= 0 && column < (int)u->w ? row[left * c + i] : 0;
+    }
+}
+
+/* The same where all of them are inside. */
+static void take_inside(const nas_real *from, size_t n, nas_real *to) {
+    if (n == 3)
+        memcpy(to, from, 3 * sizeof *to); /* a constant size, so no call */
     else
-        for (int i = 0; i < n * c; i++) {
-            int column = left + i / c;
-            to[i] = row && column >= 0 && column < (int)u->w ? row[left * c + i] : 0;
-        }
+        memcpy(to, from, n * sizeof *to);
+}
+
+/* Of a row of patches, which are `size` values apart, the pixels in one row of the image. */
+static void take_row(const unit *u, const nas_real *row, size_t size, nas_real *to) {
+    int pad = (int)u->k / 2;
+    for (uint32_t x = 0; x < u->ow; x++, to += size) {
+        int left = (int)(x * u->stride) - pad;
+        if (row && left >= 0 && left + (int)u->k <= (int)u->w)
+            take_inside(row + (uint32_t)left * u->c, u->k * u->c, to);
+        else
+            take_edge(u, row, left, to);
+    }
 }
 
 /* Patches [oh * ow][k * k * c] of one image, zero outside. */
 static void take_patches(const unit *u, const nas_real *image, nas_real *patches) {
     int pad = (int)u->k / 2;
-    for (uint32_t y = 0; y < u->oh; y++)
-        for (uint32_t x = 0; x < u->ow; x++)
-            for (uint32_t ky = 0; ky < u->k; ky++, patches += u->k * u->c) {
-                int iy = (int)(y * u->stride + ky) - pad;
-                bool inside = iy >= 0 && iy < (int)u->h;
-                take_pixels(u, inside ? image + (uint32_t)iy * u->w * u->c : NULL,
-                            (int)(x * u->stride) - pad, patches);
-            }
+    size_t segment = u->k * u->c, size = u->k * segment;
+    for (uint32_t y = 0; y < u->oh; y++, patches += u->ow * size)
+        for (uint32_t ky = 0; ky < u->k; ky++) {
+            int iy = (int)(y * u->stride + ky) - pad;
+            bool inside = iy >= 0 && iy < (int)u->h;
+            take_row(u, inside ? image + (uint32_t)iy * u->w * u->c : NULL, size,
+                     patches + ky * segment);
+        }
 }
 
 static const nas_real *stem_input(nas_engine *e, const unit *u, uint32_t image, uint32_t count,
@@ -286,13 +305,15 @@ static void pool_chunk(void *context, int chunk, int thread) {
     nas_head_pool(s->e, &at);
 }
 
-/* Inference has no sums to wait for: an image goes through all units while it is in cache. */
+/* Inference has no sums to wait for: images go through all units while they are in cache, some at a
+ * time, since products of few rows leave odd ends. */
 static void infer_chunk(void *context, int chunk, int thread) {
     const sweep *s = context;
     nas_engine *e = s->e;
     uint32_t first = e->cuts[chunk].first, end = e->cuts[chunk + 1].first;
-    for (uint32_t i = first; i < end; i++) {
-        group at = {i, i + 1, first, i, chunk, 0, thread, 0, 0};
+    for (uint32_t i = first; i < end; i += GROUP_IMAGES) {
+        uint32_t last = end - i < GROUP_IMAGES ? end : i + GROUP_IMAGES;
+        group at = {i, last, first, i, chunk, 0, thread, 0, 0};
         for (int u = 0; u < e->n_units; u++) forward_unit(e, u, &at, NULL);
         nas_head_pool(e, &at);
     }
