@@ -70,6 +70,8 @@ static int check(const nas_step *step, nas_error *err) {
     return NAS_OK;
 }
 
+_Static_assert(1 + NAS_SSL_MAX_VIEWS <= NAS_MAX_COHORTS, "inputs of the student");
+
 /* Inputs of the student: the labelled images and each view that it sees. */
 static uint32_t count_inputs(const nas_step *step) {
     const nas_ssl_plan *plan = &step->context->plan;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(NAS_CHUNKS <= NAS_MAX_CHUNKS / NAS_MAX_COHORTS, "chunks of a loop");
+
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
