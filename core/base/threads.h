@@ -23,10 +23,10 @@ void nas_pool_destroy(nas_pool *pool); /* NULL-safe */
 /* thread is 0 .. threads - 1: an index for scratch memory, never for results. */
 typedef void (*nas_chunk_fn)(void *context, int chunk, int thread);
 
-/* Runs fn(context, 0 .. chunks - 1), chunks <= NAS_MAX_CHUNKS, and waits for the last. A thread begins
- * with the same chunks in every loop of the same length, so that their data stays in its core's
- * caches, and then helps the others. With `reverse` it goes from its last chunk to its first: what
- * the loop before left in cache is used first. [main] */
+/* Runs fn(context, 0 .. chunks - 1), chunks <= NAS_MAX_CHUNKS, and waits for the last. A thread
+ * begins with the same chunks in every loop of the same length, so that their data stays in its
+ * core's caches, and then helps the others. With `reverse` it goes from its last chunk to its
+ * first: what the loop before left in cache is used first. [main] */
 void nas_parallel(nas_pool *pool, int chunks, bool reverse, nas_chunk_fn fn, void *context);
 
 /* OMP_NUM_THREADS if it is a positive number, else the processors that this process may use, at
