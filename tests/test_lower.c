@@ -151,6 +151,14 @@ static uint32_t draw(void *context, uint32_t n) {
     return nas_rng_below(context, n);
 }
 
+static void check_text(const nas_space *space, const nas_genome *genome, const char *text) {
+    json_t *json = nas_genome_to_json(space, genome);
+    char *want = json_dumps(json, 0);
+    assert_string_equal(text, want);
+    free(want);
+    json_decref(json);
+}
+
 static void test_random_genomes(void **state) {
     (void)state;
     static const char *const files[] = {"spaces/quickstart.json", "spaces/ofa-mbv3.json",
@@ -169,6 +177,7 @@ static void test_random_genomes(void **state) {
             assert_int_equal(sum, macs);
             assert_int_equal(lowered->network.peak_elements, peak_by_buffers(&lowered->network));
             check_shapes(&lowered->network);
+            check_text(&space, &genome, lowered->network.genome);
             nas_lowered_free(lowered);
         }
     }

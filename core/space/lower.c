@@ -130,18 +130,11 @@ static void add_layers(builder *b, const nas_space *space, const nas_arch *arch)
     add_linear(b, "classifier", space->classes, NAS_ACT_NONE);
 }
 
-static char *genome_text(const nas_space *space, const nas_genome *genome) {
-    json_t *json = nas_genome_to_json(space, genome);
-    char *text = json ? json_dumps(json, 0) : NULL;
-    json_decref(json);
-    return text;
-}
-
 int nas_lower(const nas_space *space, const nas_genome *genome, nas_lowered **lowered,
               nas_error *err) {
     *lowered = NULL;
     nas_lowered *result = calloc(1, sizeof *result);
-    if (result) result->genome = genome_text(space, genome);
+    if (result) result->genome = nas_genome_text(space, genome);
     if (!result || !result->genome) {
         nas_lowered_free(result);
         return nas_fail(err, NAS_ERR_MEMORY, "out of memory while listing a subnet's layers");

@@ -108,6 +108,9 @@ nas_arch nas_genome_decode(const nas_space *space, const nas_genome *genome);
  * The caller owns the result; NULL: out of memory. [any] */
 json_t *nas_genome_to_json(const nas_space *space, const nas_genome *genome);
 
+/* The same as text, on one line. The caller frees it; NULL: out of memory. [any] */
+char *nas_genome_text(const nas_space *space, const nas_genome *genome);
+
 /* The inverse; checks every value against the space and names the choices it allows. [any] */
 int nas_genome_from_json(const nas_space *space, const json_t *json, const char *where,
                          nas_genome *genome, nas_error *err);
