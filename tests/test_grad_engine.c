@@ -338,6 +338,12 @@ static void run_subnets(const trial *t, nas_engine *engine, bool together, nas_r
     }
 }
 
+static void assert_near(const nas_real *together, const nas_real *alone, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)together[i] - (double)alone[i]) <= 1e-12 * (1 + fabs((double)alone[i]))))
+            fail_msg("weight %zu: together %.17g, alone %.17g", i, together[i], alone[i]);
+}
+
 static void check_together(const char *text, int trunk) {
     trial t = open_trial_in(small_parse(text, SMALL_CHANNELS, SMALL_CLASSES), 0, ROWS, false, 0);
     nas_engine *threads = small_engine(t.net, NAS_ENGINE_TRAIN, MAX_IMAGES, SMALL_SIDE, 3);
@@ -349,10 +355,7 @@ static void check_together(const char *text, int trunk) {
     run_subnets(&t, t.engine, false, logits[0], t.gradient);
     run_subnets(&t, t.engine, true, logits[1], together);
     run_subnets(&t, threads, true, logits[2], together + n);
-    for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)together[i] - (double)t.gradient[i]) <=
-              1e-12 * (1 + fabs((double)t.gradient[i]))))
-            fail_msg("weight %zu: together %.17g, alone %.17g", i, together[i], t.gradient[i]);
+    assert_near(together, t.gradient, n);
     assert_memory_equal(together, together + n, bytes);
     assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
     assert_memory_equal(logits[0], logits[2], sizeof logits[0]);
@@ -376,33 +379,24 @@ static void trunk_is_run_once(void **state) {
     check_together(elastic, 0); /* in resolution, too: nothing is shared */
 }
 
-/* Some subnets on two inputs: each with statistics of its own, in one engine or by itself. */
+/* Some subnets on two inputs, each with statistics of its own: both at once, or one by one. */
 enum { FIRST = 11, SECOND = 7, BOTH = FIRST + SECOND };
 
-static void run_apart(const trial *t, nas_engine *engine, nas_real *logits, nas_real *gradient) {
+static void run_two(const trial *t, nas_engine *engine, bool together, nas_real *logits,
+                    nas_real *gradient) {
     nas_real grad[BOTH * SMALL_CLASSES];
     size_t skip = FIRST * SMALL_SIDE * SMALL_SIDE * SMALL_CHANNELS;
     nas_input inputs[] = {{t->images, FIRST}, {t->images + skip, SECOND}};
     for (uint32_t i = 0; i < TOGETHER; i++, logits += BOTH * SMALL_CLASSES) {
-        nas_forward how = {.apart = true, .follows = i > 0, .followed = i + 1 < TOGETHER};
+        nas_forward how = {.apart = together,
+                           .follows = together && i > 0,
+                           .followed = together && i + 1 < TOGETHER};
         small_select(engine, &t->space, i);
-        nas_engine_forward(engine, t->net->weights, inputs, 2, &how, logits);
         small_fill(grad, BOTH * SMALL_CLASSES, 80 + i);
-        nas_engine_backward(engine, t->net->weights, grad, gradient);
-    }
-}
-
-static void run_alone(const trial *t, nas_real *logits, nas_real *gradient) {
-    nas_real grad[BOTH * SMALL_CLASSES];
-    size_t skip = FIRST * SMALL_SIDE * SMALL_SIDE * SMALL_CHANNELS;
-    nas_input inputs[] = {{t->images, FIRST}, {t->images + skip, SECOND}};
-    for (uint32_t i = 0; i < TOGETHER; i++, logits += BOTH * SMALL_CLASSES) {
-        small_select(t->engine, &t->space, i);
-        small_fill(grad, BOTH * SMALL_CLASSES, 80 + i);
-        for (size_t half = 0, row = 0; half < 2; row += inputs[half++].n * SMALL_CLASSES) {
-            nas_engine_forward(t->engine, t->net->weights, &inputs[half], 1, &(nas_forward){0},
+        for (size_t n = 0, row = 0; n < (together ? 1 : 2); row += inputs[n++].n * SMALL_CLASSES) {
+            nas_engine_forward(engine, t->net->weights, &inputs[n], together ? 2 : 1, &how,
                                logits + row);
-            nas_engine_backward(t->engine, t->net->weights, grad + row, gradient);
+            nas_engine_backward(engine, t->net->weights, grad + row, gradient);
         }
     }
 }
@@ -413,19 +407,16 @@ static void check_apart(const char *text) {
     nas_real *apart = calloc(n, sizeof *apart);
     nas_real logits[2][TOGETHER * BOTH * SMALL_CLASSES];
     assert_non_null(apart);
-    run_alone(&t, logits[0], t.gradient);
+    run_two(&t, t.engine, false, logits[0], t.gradient);
     for (int threads = 1; threads < 4; threads += 2) {
         nas_engine *engine;
         assert_int_equal(nas_engine_create(t.net, NAS_ENGINE_TRAIN, BOTH, 2, SMALL_SIDE, SMALL_SIDE,
                                            threads, &engine, NULL),
                          NAS_OK);
         memset(apart, 0, n * sizeof *apart);
-        run_apart(&t, engine, logits[1], apart);
+        run_two(&t, engine, true, logits[1], apart);
         assert_memory_equal(logits[0], logits[1], sizeof logits[0]);
-        for (size_t i = 0; i < n; i++)
-            if (!(fabs((double)apart[i] - (double)t.gradient[i]) <=
-                  1e-12 * (1 + fabs((double)t.gradient[i]))))
-                fail_msg("weight %zu: apart %.17g, alone %.17g", i, apart[i], t.gradient[i]);
+        assert_near(apart, t.gradient, n);
         nas_engine_destroy(engine);
     }
     free(apart);

@@ -162,6 +162,7 @@ static void backward_expand(const sweep *s, const group *at, double *sums) {
     const cohort *own = &e->cohorts[at->cohort];
     uint32_t most = nas_engine_tile(u);
     size_t c = u->c;
+    const nas_real *constant = own->square + 2 * c * c;
     for (uint32_t i = at->first; i < at->end; i += most) {
         uint32_t count = at->end - i < most ? at->end - i : most;
         size_t rows = (size_t)count * u->h * u->w;
@@ -174,8 +175,7 @@ static void backward_expand(const sweep *s, const group *at, double *sums) {
         nas_engine_multiply(e, nas_engine_z(e, u->node, at, i), c, own->square, rows, c, true, g,
                             &ahead);
         nas_affine from = nas_engine_affine(e, u->source, at, i);
-        e->kernels->act_grad(g, g, &from, e->ones, own->constant, residual_grad(s, i), sums, rows,
-                             c);
+        e->kernels->act_grad(g, g, &from, e->ones, constant, residual_grad(s, i), sums, rows, c);
     }
 }
 

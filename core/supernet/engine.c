@@ -61,8 +61,8 @@ static bool allocate_cohorts(nas_engine *e) {
 
 static bool allocate(nas_engine *e, size_t arena) {
     size_t chunks = (size_t)e->max_chunks;
-    e->borrows = e->lender && e->lender->arena_size >= arena;
-    e->arena = e->borrows ? e->lender->arena : nas_alloc(arena, sizeof *e->arena);
+    bool fits = e->lender && e->lender->arena_size >= arena;
+    e->arena = fits ? e->lender->arena : nas_alloc(arena, sizeof *e->arena);
     e->ones = nas_alloc(e->widest, sizeof *e->ones);
     e->zeros = nas_alloc(e->widest, sizeof *e->zeros);
     e->sums = nas_alloc(chunks * 2 * e->widest, sizeof *e->sums);
@@ -73,7 +73,7 @@ static bool allocate(nas_engine *e, size_t arena) {
         e->turned_size = 0;
     }
     e->partial = nas_alloc(chunks * e->partial_size + 1, sizeof *e->partial);
-    e->arena_size = e->borrows ? 0 : arena;
+    e->arena_size = fits ? 0 : arena;
     return allocate_cohorts(e) && e->arena && e->ones && e->zeros && e->sums && e->trunk_sums &&
            e->scratch && e->partial;
 }
@@ -152,7 +152,7 @@ int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_
 void nas_engine_destroy(nas_engine *e) {
     if (!e) return;
     if (!e->lender) nas_pool_destroy(e->pool);
-    if (!e->borrows) free(e->arena);
+    if (!e->lender || e->arena != e->lender->arena) free(e->arena);
     free(e->cohorts);
     free(e->cohort_memory);
     free(e->cuts);

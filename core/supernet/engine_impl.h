@@ -77,10 +77,9 @@ typedef struct cohort {
     int chunk, chunks;            /* the first of its chunks, and how many */
     nas_real *mean, *var, *a, *b; /* [channels] */
     nas_real *bn_k;               /* [4][widest]: of bn_grad(), then the mean of g */
-    nas_real *turned;   /* [turned_size] weights, transposed and packed: of an expansion its own, of
-                           other units cohort 0's for all */
-    nas_real *square;   /* [square_size] of an expanding unit: [c][c] twice, */
-    nas_real *constant; /* then [c]: of its dx */
+    nas_real *turned; /* [turned_size] weights, transposed and packed: of an expansion its own, of
+                         other units cohort 0's for all */
+    nas_real *square; /* [square_size] of an expanding unit: [c][c] twice, then [c] */
 } cohort;
 
 /* Where a chunk begins. */
@@ -130,8 +129,8 @@ struct nas_engine {
 
     /* Memory: one block, cut up by select(). */
     nas_real *arena;
-    const nas_engine *lender; /* NULL: none */
-    bool borrows;             /* the lender's arena */
+    const nas_engine
+        *lender; /* whose threads it uses, and arena if that is large enough; or NULL */
     size_t arena_size, arena_used;
     size_t y_room, z_room, spread_room; /* mode FORWARD: largest of a unit, a node, a spread */
     size_t channels;                    /* of the largest subnet */
@@ -270,7 +269,7 @@ void nas_expand_grad(nas_engine *e, const unit *u, const group *at, uint32_t ima
                      const nas_real *g, nas_real *partial, nas_real *dx, nas_ahead *ahead);
 
 /* With a cohort's bn_k: adds a row of the weights' gradient, for sum = that row of x' g; and
- * computes the rest of dx, x times what is packed in square plus constant. */
+ * computes the rest of dx, x times what is packed in square plus the constant [c] at its end. */
 void nas_expand_weight_row(nas_engine *e, const unit *u, int cohort, size_t row,
                            const nas_real *sum);
 void nas_expand_finish_grad(nas_engine *e, const unit *u, int cohort);

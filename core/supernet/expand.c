@@ -110,7 +110,7 @@ void nas_expand_weight_row(nas_engine *e, const unit *u, int index, size_t row,
 }
 
 void nas_expand_finish_grad(nas_engine *e, const unit *u, int index) {
-    cohort *own = &e->cohorts[index];
+    const cohort *own = &e->cohorts[index];
     size_t c = u->c, oc = u->oc;
     const nas_real *k0 = own->bn_k, *k1 = k0 + oc, *mean_g = k0 + 3 * oc;
     nas_real *scaled = own->turned, *square = own->square + c * c, *constant = square + c * c;
@@ -131,5 +131,4 @@ void nas_expand_finish_grad(nas_engine *e, const unit *u, int index) {
         for (size_t j = 0; j < c; j++) sum += (double)means[j] * (double)square[j * c + i];
         constant[i] -= (nas_real)sum;
     }
-    own->constant = constant;
 }
