@@ -30,7 +30,7 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
 COMMON = -std=c17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(HARDEN) -fno-math-errno -fno-trapping-math \
          -ffp-contract=off -fvisibility=hidden -MMD -MP
 CORE_FLAGS = $(COMMON) -fPIE -pthread -Icore -Icore/include $(BLIS_CPPFLAGS) $(CPPFLAGS)
-TEST_FLAGS = $(CORE_FLAGS) -isystem $(GENERATED)
+TEST_FLAGS = $(CORE_FLAGS) -Itests/lib -isystem $(GENERATED)
 # What is generated is not ours to keep free of warnings.
 GENERATED = $(BUILD)/generated
 PLUGIN_FLAGS = $(COMMON) -fPIC -Icore/include -isystem $(GENERATED) $(CPPFLAGS)
@@ -41,26 +41,17 @@ HOST_LIBS = -ljansson -lblis -lz -lm
 DEFS = $(if $(and $(SANITIZED),$(filter clang,$(compiler))),,-Wl,-z,defs)
 PLUGIN_LDFLAGS = $(CFLAGS) -shared -Wl,-z,relro,-z,now -Wl,--as-needed $(DEFS) $(LDFLAGS)
 PLUGIN_LIBS = -ljansson -lz -lm
-# Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng, and of a test that holds its source
+# Further libraries of one plugin: LIBS_plugins/KIND/ID = -lpng
 LIBS_plugins/hardware/xnnpack = -lXNNPACK -lpthreadpool
-LIBS_tests/test_xnnpack = $(LIBS_plugins/hardware/xnnpack)
 LIBS_plugins/search/bayesian = -llapacke
-LIBS_tests/test_search_bayesian = $(LIBS_plugins/search/bayesian)
 LIBS_plugins/score/naswot = -llapacke
-LIBS_tests/test_score_naswot = $(LIBS_plugins/score/naswot)
 LIBS_plugins/score/jacob_cov = -llapacke
-LIBS_tests/test_score_jacob_cov = $(LIBS_plugins/score/jacob_cov)
 LIBS_plugins/datasets/npy = -lzip
-LIBS_tests/test_npy = $(LIBS_plugins/datasets/npy)
-LIBS_tests/test_npz = $(LIBS_plugins/datasets/npy)
-LIBS_tests/fuzz_npy = $(LIBS_plugins/datasets/npy)
 LIBS_plugins/datasets/image_folder = -lpng -ljpeg
-LIBS_tests/test_image_folder = $(LIBS_plugins/datasets/image_folder)
-LIBS_tests/test_image_faults = $(LIBS_plugins/datasets/image_folder)
-LIBS_tests/fuzz_image = $(LIBS_plugins/datasets/image_folder)
 LIBS_plugins/export/onnx = -lprotobuf-c
-LIBS_tests/test_export_onnx = $(LIBS_plugins/export/onnx)
-# ... and its generated sources
+# A test or fuzzer that includes a plugin's source is linked with that plugin's libraries.
+libs_of = $(foreach p,$(shell sed -n 's,^#include "../\(plugins/[^/]*/[^/."]*\).*,\1,p' $(1)),$(LIBS_$(p)))
+# ONNX's format as C, which its plugin includes
 ONNX_MODEL = $(GENERATED)/onnx.pb-c
 
 # The library that draws the report's charts goes into the program, and from there into each report.
@@ -88,19 +79,19 @@ LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
 LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/stages/%,$(LIBNAMES)))
 PLUGINS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard plugins/*/*.c))
 TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
-BENCHES = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+BENCHES = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*/*.c))
 FUZZERS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
 HOST = $(BUILD)/nashost
-TEST_PLUGINS = # deliberately bad ones, from tests/plugins/rules.mk
+TEST_PLUGINS = # deliberately bad ones, and toys that work, from tests/plugins.mk
 
 .PHONY: all lib plugins tests fuzzers benches FORCE
 all: $(HOST) plugins $(if $(filter build,$(BUILD)),nashost)
 lib: $(LIB)
 plugins: $(PLUGINS)
--include tests/plugins/rules.mk
+-include tests/plugins.mk
 tests: $(TESTS) $(TEST_PLUGINS)
 fuzzers: $(FUZZERS)
-benches: $(BENCHES) ## build the programs that bench/*.py run
+benches: $(BENCHES) ## build the programs that bench/search runs
 
 # ---- how ---------------------------------------------------------------------------------------
 # Everything is made again when a flag changes.
@@ -170,11 +161,11 @@ $(PLUGINS): $(BUILD)/plugins/%.so: $(BUILD)/plugins/%.o
 $(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
 $(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB)
-	$(call link,$(HOST_LDFLAGS) $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS) -lcmocka)
+	$(call link,$(HOST_LDFLAGS) $^ $(call libs_of,$(@:$(BUILD)/%=%).c) $(HOST_LIBS) -lcmocka)
 $(BENCHES): %: %.o $(LIB)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS))
 $(FUZZERS): %: %.o $(LIB)
-	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(LIBS_$(@:$(BUILD)/%=%)) $(HOST_LIBS))
+	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(call libs_of,$(@:$(BUILD)/%=%).c) $(HOST_LIBS))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
 # ---- run and test ------------------------------------------------------------------------------
@@ -192,10 +183,10 @@ check: ## build and run every test, or those in TESTS_ONLY="rng space"
 	@scripts/install-deps --check test
 	+@$(MAKE_ALL) all tests
 	@tests/run $(BUILD) $(TESTS_ONLY)
-bench: ## time training and evaluating beside PyTorch of Debian; ARGS as in bench/compare.py
+bench: ## time training and evaluating beside PyTorch of Debian; ARGS as in bench/peers/compare.py
 	@scripts/install-deps --check bench
 	+@$(MAKE_ALL) all
-	@bench/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
+	@bench/peers/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
 check-engines: ## 20 exported subnets on 1000 images by onnxruntime, ncnn and a C compiler
 	@scripts/install-deps build run engines
 	@scripts/python-env
@@ -259,7 +250,7 @@ uninstall: ## remove what install installed there
 
 # ---- care --------------------------------------------------------------------------------------
 FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h plugins/*/*.[ch] tests/*.[ch] \
-              tests/*/*.[ch] bench/*.[ch] templates/plugin/*.c)
+              tests/*/*.[ch] bench/*/*.[ch] templates/plugin/*.c)
 LINTED = $(wildcard core/*/*.c tests/*.c)
 TIDY = xargs -P$(shell nproc) -n1 sh -c \
        'clang-tidy --quiet "$$1" -- $(filter-out -MMD -MP,$(1)) -include scripts/lint.h 2>/dev/null' tidy

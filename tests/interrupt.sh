@@ -2,7 +2,7 @@
 # Ctrl-C in a terminal, once or twice, in each stage of a run: how it ends, and that the same command
 # then ends as a run that nobody disturbed.
 set -u
-. tests/small-run
+. tests/lib/small-run
 python3 -c 'import os, pty; os.close(os.openpty()[0])' 2>/dev/null || {
     echo "skipped: no python3, or no terminal can be opened"
     exit 77

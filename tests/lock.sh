@@ -1,7 +1,7 @@
 #!/bin/sh
 # A run directory belongs to one run at a time.
 set -u
-. tests/small-run
+. tests/lib/small-run
 command -v flock >/dev/null || {
     echo "skipped: no flock"
     exit 77

@@ -2,7 +2,7 @@
 # report.html of a small run: its data against the run's files, that it needs no network, and that a
 # browser shows it without an error. Needs python3, and chromium for the last part.
 set -u
-. tests/small-run
+. tests/lib/small-run
 out=$dir/run
 page=$out/report.html
 check "a run writes report.html" "$NASHOST" run "$dir/p.json" --out "$out" --quiet

@@ -2,7 +2,7 @@
 # The event files of a run, read by TensorBoard's own reader. Needs a Python that has it:
 # $NASHOST_PYTHON, or build/venv/bin/python, or python3.
 set -u
-. tests/small-run
+. tests/lib/small-run
 python=${NASHOST_PYTHON:-build/venv/bin/python}
 command -v "$python" >/dev/null || python=python3
 if ! "$python" -c 'import tensorboard' 2>/dev/null; then

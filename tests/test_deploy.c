@@ -1,5 +1,5 @@
 /* `export` and `infer` on a finished run: which subnet, which images, what is written. */
-#include "plugins/toy_dataset.c"
+#include "toy_plugins/toy_dataset.c"
 
 #include <math.h>
 #include <setjmp.h>

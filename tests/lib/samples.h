@@ -1,4 +1,4 @@
-/* The plugins that tests/plugins/rules.mk builds, and manifests that name them. */
+/* The plugins that tests/plugins.mk builds, and manifests that name them. */
 #ifndef NAS_TESTS_SAMPLES_H
 #define NAS_TESTS_SAMPLES_H
 
@@ -20,11 +20,13 @@ static inline int samples_here(char *path) {
     return slash ? 0 : -1;
 }
 
-/* The file of the plugin built as variant `name`, to path [SAMPLES_PATH]; returns path. */
+/* The file of a bad plugin, by its variant, or of a toy, toy_KIND, to path [SAMPLES_PATH]; returns
+ * path. */
 static inline char *samples_file(const char *name, char *path) {
     char here[FIXTURE_PATH];
+    const char *folder = strncmp(name, "toy_", 4) == 0 ? "toy_plugins" : "bad_plugins";
     path[0] = 0;
-    if (!samples_here(here)) snprintf(path, SAMPLES_PATH, "%s/plugins/%s.so", here, name);
+    if (!samples_here(here)) snprintf(path, SAMPLES_PATH, "%s/%s/%s.so", here, folder, name);
     return path;
 }
 

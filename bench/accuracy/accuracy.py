@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains MatchNAS and what it must beat, with equal data, steps and seeds, and tables test top-1.
 
-    bench/accuracy.py --out docs/accuracy.md
+    bench/accuracy/accuracy.py --out docs/accuracy.md
 
 For every number of labels and every seed:
 
@@ -10,8 +10,8 @@ For every number of labels and every seed:
     alone     the smallest subnet by itself, with the pipeline's loss, its own teacher
 
 Each is `nashost run --until train` into RUNS/LABELS-METHOD-SEED, then `nashost eval` of the subnets
-of bench/genomes.json: the smallest, the largest, and three at about 25, 50 and 75 % of the way
-between their MACs. The same command goes on where it was stopped; finished runs are not made again.
+of genomes.json: the smallest, the largest, and three at about 25, 50 and 75 % of the way between
+their MACs. The same command goes on where it was stopped; finished runs are not made again.
 Several of these may share a RUNS folder if no two make the same run at the same time.
 """
 import argparse
@@ -26,9 +26,10 @@ import subprocess
 import sys
 import tempfile
 
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lib"))
 import section
 
-HERE = pathlib.Path(__file__).resolve().parent
 METHODS = {"matchnas": "MatchNAS", "labels": "labels only", "alone": "smallest alone"}
 
 
@@ -43,7 +44,7 @@ def arguments():
     p.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
     p.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     p.add_argument("--genomes", type=pathlib.Path, default=HERE / "genomes.json",
-                   help="subnets to judge, one of them named smallest (bench/genomes.json)")
+                   help="subnets to judge, one of them named smallest (bench/accuracy/genomes.json)")
     p.add_argument("--set", nargs="+", default=[], action="extend", metavar="KEY=VALUE",
                    help="changes of the pipeline, for every method")
     p.add_argument("--threads", type=int, help="of nashost; its default if not given")
@@ -190,7 +191,7 @@ def main():
     found = run_all(args, genomes)
     text = "\n".join([facts(args), *(table(args, found, n, genomes) for n in args.labels)])
     if args.out:
-        section.replace(args.out, "bench/accuracy.py", text + "\n")
+        section.replace(args.out, "bench/accuracy/accuracy.py", text + "\n")
     print(text)
 
 

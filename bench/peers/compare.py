@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs `nashost bench` and peers on the same work, in alternation, and prints ratios.
 
-    bench/compare.py [--what train eval] [--rounds 5] [--steps N] [--threads 2]
-                     [--python PYTHON]... [--compile PYTHON]... [--jax PYTHON]... [--json]
+    bench/peers/compare.py [--what train eval] [--rounds 5] [--steps N] [--threads 2]
+                           [--python PYTHON]... [--compile PYTHON]... [--jax PYTHON]... [--json]
 
 train is a training step, eval calibrates and evaluates a subnet. Before anything is timed a peer
 computes from the golden weights and images what nashost's own tests compute as well; one that finds
@@ -18,7 +18,8 @@ import statistics
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 # The peers' scripts, and steps in a round.
 WORK = {"train": ("torch_step.py", 20), "eval": ("torch_eval.py", 5)}
 FIELDS = ["ms_per_step", "cpu_ms_per_step", "peak_rss_bytes"]
@@ -33,13 +34,13 @@ def run(words):
 
 def peers(what, script, options):
     for python in ["/usr/bin/python3", *options.python]:
-        yield "PyTorch of " + python, python, ROOT / "bench" / script
+        yield "PyTorch of " + python, python, HERE / script
     if what != "train":
         return
     for python in options.compile:
-        yield "torch.compile of " + python, python, ROOT / "bench" / script, "--compile"
+        yield "torch.compile of " + python, python, HERE / script, "--compile"
     for python in options.jax:
-        yield "JAX of " + python, python, ROOT / "bench" / "jax_step.py"
+        yield "JAX of " + python, python, HERE / "jax_step.py"
 
 
 def contestants(what, options):

@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "golden"))
 GOLDEN_FILE = ROOT / "tests" / "golden" / "supernet.safetensors"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times in JAX the step that `nashost bench train` times, and prints JSON.
 
-    PYTHON bench/jax_step.py [--check]
+    PYTHON bench/peers/jax_step.py [--check]
 
 The step is that of torch_step.py, with the same four subnets in every step: XLA compiles a program
 for each, which takes many steps' time, and a real run's subnets are nearly always new. In JAX's

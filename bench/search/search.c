@@ -1,6 +1,6 @@
 /* Runs a search plugin on a table of subnets that were judged before:
  *     search TABLE SPACE REQUEST
- * TABLE is what search_table wrote (gzipped or not), SPACE the space of its subnets. REQUEST is
+ * TABLE is what table.c wrote (gzipped or not), SPACE the space of its subnets. REQUEST is
  *     {"plugin": ID, "options": {...}, "cost": COLUMN, "limit": NUMBER or null,
  *      "evaluations": N, "batch": N, "seeds": N}
  * The plugin is told what the host would tell it: the objectives 1 - agreement and the cost, and

@@ -1,5 +1,5 @@
 /* Plugin npy: what it reads, and what it says of arrays that are wrong; archives are in
- * test_npz.c. */
+ * test_dataset_npz.c. */
 #include "../plugins/datasets/npy.c"
 
 #include "npy_arrays.h"

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Compares search strategies on a table of subnets: ours, pymoo's NSGA-II, Optuna's TPE and GP.
 
-    make benches && bench/search.py --out docs/search.md --picture docs/search.svg
+    make benches && bench/search/search.py --out docs/search.md --picture docs/search.svg
 
 needs pymoo, optuna, torch (for Optuna's GP) and matplotlib:
 
     python3 -m venv VENV && VENV/bin/pip install pymoo optuna torch matplotlib
 
-Two tasks on bench/search-table.jsonl.gz (made by build/bench/search_table):
+Two tasks on bench/search/table.jsonl.gz (made by build/bench/search/table):
 
     one     the highest agreement with the latency at most the table's LIMIT quantile: the regret is
             how far the best subnet so far is from the best there is, in points of agreement
@@ -28,13 +28,15 @@ import json
 import os
 import pathlib
 import subprocess
+import sys
 import warnings
 
 import numpy as np
 
-import section
-
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "lib"))
+import section
+ROOT = HERE.parent.parent
 COST = "latency_ms phone-little"
 LIMIT = 0.3
 MARKS = [10, 25, 50, 100]
@@ -131,7 +133,7 @@ def ours(task, args, plugin, batch):
                "evaluations": args.evaluations, "batch": batch, "seeds": args.seeds}
     out = subprocess.run([args.program, args.table, args.space, json.dumps(request)], check=True,
                          capture_output=True, text=True,
-                         env={**os.environ, "NASHOST_HOME": str(HERE.parent)}).stdout
+                         env={**os.environ, "NASHOST_HOME": str(ROOT)}).stdout
     return [json.loads(line) for line in out.splitlines()]
 
 
@@ -282,9 +284,9 @@ def draw(args, curves):
 def arguments():
     p = argparse.ArgumentParser(description=__doc__,
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--table", type=pathlib.Path, default=HERE / "search-table.jsonl.gz")
-    p.add_argument("--space", type=pathlib.Path, default=HERE / "search-space.json")
-    p.add_argument("--program", type=pathlib.Path, default=HERE.parent / "build/bench/search")
+    p.add_argument("--table", type=pathlib.Path, default=HERE / "table.jsonl.gz")
+    p.add_argument("--space", type=pathlib.Path, default=HERE / "space.json")
+    p.add_argument("--program", type=pathlib.Path, default=ROOT / "build/bench/search/search")
     p.add_argument("--seeds", type=int, default=20)
     p.add_argument("--evaluations", type=int, default=100)
     p.add_argument("--batches", type=int, nargs="+", default=[1, 16],
@@ -310,7 +312,7 @@ def main():
                         for method, runs in gather(args, task, kept).items()}
         text += "\n" + markdown(args, task, curves[name])
     text += f"\n![Means over the seeds]({args.picture.name})\n\n" if args.picture else "\n"
-    section.replace(args.out, "bench/search.py", text) if args.out else print(text)
+    section.replace(args.out, "bench/search/search.py", text) if args.out else print(text)
     if args.picture:
         draw(args, curves)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times in PyTorch the work of `nashost bench eval`, and prints JSON.
 
-    /usr/bin/python3 bench/torch_eval.py [--check]
+    /usr/bin/python3 bench/peers/torch_eval.py [--check]
 
 The largest subnet of the quickstart space: batch norm's statistics are gathered over 1024 images,
 then 10,000 others are classified. In PyTorch's favour: all images are made beforehand, in its own

@@ -1,4 +1,4 @@
-/* Whole runs on the toy plugins of tests/plugins, a second each. Include after <cmocka.h>: what
+/* Whole runs on the toy plugins of tests/toy_plugins, a second each. Include after <cmocka.h>: what
  * goes wrong here fails the test. */
 #ifndef NAS_TESTS_TOY_RUN_H
 #define NAS_TESTS_TOY_RUN_H

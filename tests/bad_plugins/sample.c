@@ -1,4 +1,4 @@
-/* One small plugin in many variants, most of them broken on purpose: tests/plugins/rules.mk builds
+/* One small plugin in many variants, most of them broken on purpose: tests/plugins.mk builds
  * each with other -D flags. No function of its vtable is ever called. */
 #include <fenv.h>
 #include <locale.h>
@@ -143,7 +143,7 @@ static const nas_plugin plugin = {
     .version = VERSION,
     .summary = "a plugin for tests",
     .license = "Apache-2.0",
-    .source = "tests/plugins/sample.c",
+    .source = "tests/bad_plugins/sample.c",
     .options = options,
     .option_size = sizeof(nas_option),
     .config_size = sizeof(config),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times PyTorch on the step that `nashost bench train` times, and prints JSON.
 
-    /usr/bin/python3 bench/torch_step.py [--check]
+    /usr/bin/python3 bench/peers/torch_step.py [--check]
 
 A MatchNAS step on the quickstart space: the largest subnet labels the weak views; the largest, the
 smallest and two random subnets each learn from labelled images and strong views, each with batch

@@ -1,5 +1,5 @@
 /* Judges every subnet of a small space with the weights of a finished run:
- *     search_table RUN SPACE OUT [IMAGES [THREADS]]
+ *     table RUN SPACE OUT [IMAGES [THREADS]]
  * RUN is the run directory; the space of its pipeline must hold every choice of the file SPACE. OUT
  * gets a JSON array of names, then one of numbers for each subnet, in the order of an odometer over
  * its genes: the genes; of the first IMAGES held-out images the share that it answers like the
@@ -168,7 +168,7 @@ static int make(table *t, char **argv, nas_error *err) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 4) return fputs("usage: search_table RUN SPACE OUT [IMAGES [THREADS]]\n", stderr), 2;
+    if (argc < 4) return fputs("usage: table RUN SPACE OUT [IMAGES [THREADS]]\n", stderr), 2;
     static nas_context context;
     char path[NAS_RUNDIR_PATH], calibration[64];
     const char *overrides[] = {calibration};
@@ -188,7 +188,7 @@ int main(int argc, char **argv) {
     table t = {.context = &context, .images = argc > 4 ? strtoull(argv[4], NULL, 10) : 1000};
     if (!rc) rc = nas_context_open(&request, &context, &err);
     if (!rc) rc = make(&t, argv, &err);
-    if (rc) fprintf(stderr, "search_table: %s\n", err.message);
+    if (rc) fprintf(stderr, "table: %s\n", err.message);
     if (t.out && fclose(t.out)) rc = NAS_ERR_IO;
     free(t.logits);
     free(t.reference);

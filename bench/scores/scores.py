@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares every score with what it stands for: test top-1 of subnets.
 
-    bench/scores.py RUN --out docs/scores.md
+    bench/scores/scores.py RUN --out docs/scores.md
 
 RUN is the run directory of a trained supernet. Two lists of random subnets:
 
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import section
 
 PART = 20  # subnets at a time, so that little is lost when this is stopped
@@ -202,7 +203,7 @@ def about(name, values):
 def table(args, shared, alone, results):
     load = results["macs"][1]
     n = len(shared)
-    lines = [f"    {shlex.join(['bench/scores.py', *sys.argv[1:]])}", ""]
+    lines = [f"    {shlex.join(['bench/scores/scores.py', *sys.argv[1:]])}", ""]
     lines += [f"- {line}" for line in (about("shared", shared), about("alone", alone)) if line]
     # Of tau where nothing depends on anything: Kendall, Rank Correlation Methods, 1948.
     noise = [math.sqrt(2 * (2 * k + 5) / (9 * k * (k - 1))) for k in (n, max(len(alone), 2))]
@@ -231,7 +232,7 @@ def main():
     alone = [train_alone(args, i, g) for i, g in enumerate(genomes[:args.alone])]
     text = table(args, shared, alone, results)
     if args.out:
-        section.replace(args.out, "bench/scores.py", text + "\n")
+        section.replace(args.out, "bench/scores/scores.py", text + "\n")
     print(text)
 
 

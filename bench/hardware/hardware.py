@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Predicted against measured latency of random subnets on this machine, for every hardware model.
 
-    bench/hardware.py --out docs/hardware.md
+    bench/hardware/hardware.py --out docs/hardware.md
 
 Random subnets are timed as a whole with `xnnpack`, in rounds; between these, `nashost lut build` times
 every layer of the space and some other subnets. A time is the lowest of its rounds, since other work
@@ -24,7 +24,9 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import section
+
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__,
@@ -182,7 +184,7 @@ def report(args, table, rounds, loads, predictions):
     rows = [row(name, fitted, values, measured) for name, (fitted, values) in predictions.items()]
     noise = row("noise: even rounds against odd ones", "-", lowest(rounds[::2]), lowest(rounds[1::2]))
     single = statistics.mean(abs(a / b - 1) for one in rounds for a, b in zip(one, measured))
-    command = shlex.join(["bench/hardware.py", *sys.argv[1:]])
+    command = shlex.join(["bench/hardware/hardware.py", *sys.argv[1:]])
     return f"""
 {len(measured)} random subnets of the space, {min(measured):.3f} to {max(measured):.3f} ms, on one core of {table['device']}
 with {table['runtime']}; a time is the lowest of {args.rounds} rounds. None of the subnets that a model is fitted to

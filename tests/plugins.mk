@@ -1,8 +1,9 @@
-# Plugins for tests of the loader: one source, many variants; the Makefile includes this. The tests
-# find them in the folder "plugins" beside their own program. They are built without sanitizers and
+# The plugins that tests load; the Makefile includes this. The tests find them in the folders
+# bad_plugins and toy_plugins beside their own program. They are built without sanitizers and
 # coverage, as a stranger's plugin would be.
 TEST_PLUGIN_FLAGS := -Icore/include -std=c17 -O1 -g -fPIC -shared -Wall -Wextra -fvisibility=hidden
 
+# For tests of the loader: one source, many variants, most of them broken on purpose.
 variant-good       :=
 variant-magic      := -DMAGIC=0x12345678u
 variant-newer      := -DMAJOR=2
@@ -34,14 +35,14 @@ variant-hardware   := -DKIND=NAS_KIND_HARDWARE '-DID="t-hardware"'
 variant-score      := -DKIND=NAS_KIND_SCORE '-DID="t-score"'
 variant-export     := -DKIND=NAS_KIND_EXPORT '-DID="t-export"'
 
-TEST_PLUGINS := $(patsubst variant-%,$(BUILD)/tests/plugins/%.so,$(filter variant-%,$(.VARIABLES)))
-
-$(TEST_PLUGINS): $(BUILD)/tests/plugins/%.so: tests/plugins/sample.c tests/plugins/rules.mk \
+BAD := $(patsubst variant-%,$(BUILD)/tests/bad_plugins/%.so,$(filter variant-%,$(.VARIABLES)))
+$(BAD): $(BUILD)/tests/bad_plugins/%.so: tests/bad_plugins/sample.c tests/plugins.mk \
 		$(wildcard core/include/nashost/*.h)
 	$(call link,$(TEST_PLUGIN_FLAGS) $(variant-$*) $< -lm)
 
 # One plugin of each kind that works, on a problem so small that a whole run takes a second.
-TOYS := $(patsubst tests/plugins/toy_%.c,$(BUILD)/tests/plugins/toy_%.so,$(wildcard tests/plugins/toy_*.c))
-TEST_PLUGINS += $(TOYS)
-$(TOYS): $(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(wildcard core/include/nashost/*.h)
+TOYS := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/toy_plugins/*.c))
+$(TOYS): $(BUILD)/%.so: %.c $(wildcard core/include/nashost/*.h)
 	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< -lm)
+
+TEST_PLUGINS := $(BAD) $(TOYS)
