@@ -76,7 +76,7 @@ LIB = $(BUILD)/libnashost.a
 # stages, which pass the engine's numbers to plugins, and those are in single precision.
 LIB_DOUBLE = $(BUILD)/double/libnashost.a
 LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
-LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/stages/%,$(LIBNAMES)))
+LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/run/% core/stages/% core/cli/%,$(LIBNAMES)))
 PLUGINS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard plugins/*/*.c))
 TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 BENCHES = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*/*.c))

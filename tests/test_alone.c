@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "stages/compare.h"
+#include "cli/commands.h"
 #include "toy_run.h"
 
 static int setup(void **state) {
@@ -25,10 +25,10 @@ static int teardown(void **state) {
 /* The first stage of the next call. */
 static nas_from first;
 
-static int call(const nas_run_request *given, nas_error *err) {
+static int call(const nas_run_request *given, json_t **result, nas_error *err) {
     nas_run_request request = *given;
     request.from = first;
-    return nas_run(&request, err);
+    return nas_run(&request, result, err);
 }
 
 /* One stage by the pipeline in the run directory, changed by an override unless that is NULL. */
@@ -146,8 +146,9 @@ static void test_changed_search(void **state) {
 
 static const char *dirs[3];
 
-static int compare(const nas_run_request *request, nas_error *err) {
-    return nas_compare(dirs, 2, request->json, err);
+static int compare(const nas_run_request *request, json_t **result, nas_error *err) {
+    (void)request;
+    return nas_compare(dirs, 2, result, err);
 }
 
 static json_t *difference(const json_t *found, const char *key) {
@@ -194,16 +195,16 @@ static void test_compare(void **state) {
     json_t *found = printed(t);
     check_json(t, found);
     json_decref(found);
-    toys_good(t, toys_run_plain(t, "c", (toys_how){.call = compare}));
+    toys_good(t, toys_run_plain(t, "c", (toys_how){.call = compare, .print = nas_compare_print}));
     assert_non_null(strstr(t->output, "seed*"));
     assert_null(strstr(t->output, "steps*"));
     assert_non_null(strstr(t->output, "not in this run"));
     assert_non_null(strstr(t->output, "\ntrain.lr "));
     removes(t, "b/family.json");
-    int rc = toys_run_plain(t, "c", (toys_how){.call = compare});
+    int rc = toys_run_plain(t, "c", (toys_how){.call = compare, .print = nas_compare_print});
     refused(t, rc, "holds no family.json", "`nashost report ");
     dirs[1] = a;
-    toys_good(t, toys_run_plain(t, "c", (toys_how){.call = compare}));
+    toys_good(t, toys_run_plain(t, "c", (toys_how){.call = compare, .print = nas_compare_print}));
     assert_non_null(strstr(t->output, "the pipelines are equal"));
 }
 

@@ -1,7 +1,7 @@
 /* Candidates of a search: violations, which is better, the memo, their file. */
 #include "fixture.h"
-#include "stages/memo.h"
-#include "stages/search_file.h"
+#include "run/memo.h"
+#include "run/search_file.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -8,9 +8,8 @@
 
 #include <cmocka.h>
 
+#include "cli/commands.h"
 #include "data/npy.h"
-#include "stages/export.h"
-#include "stages/infer.h"
 #include "toy_run.h"
 
 #include <nashost/logits.h>
@@ -33,12 +32,12 @@ static int teardown(void **state) {
 static nas_infer_request wanted;
 static nas_export_request to_export;
 
-static int call_infer(const nas_run_request *request, nas_error *err) {
-    return nas_infer(request, &wanted, err);
+static int call_infer(const nas_run_request *request, json_t **result, nas_error *err) {
+    return nas_infer(request, &wanted, result, err);
 }
 
-static int call_export(const nas_run_request *request, nas_error *err) {
-    return nas_export(request, &to_export, err);
+static int call_export(const nas_run_request *request, json_t **result, nas_error *err) {
+    return nas_export(request, &to_export, result, err);
 }
 
 /* With the pipeline that stands in the run directory. */
@@ -61,7 +60,7 @@ static int infer(toys *t, const char *genome, const char *platform) {
     toys_path(t, "y.npy", logits);
     wanted = (nas_infer_request){
         .genome = genome, .platform = platform, .input = input, .logits = logits};
-    return call(t, "a", (toys_how){.call = call_infer});
+    return call(t, "a", (toys_how){.call = call_infer, .print = nas_infer_print});
 }
 
 static void refused(toys *t, int rc, const char *message) {
@@ -235,10 +234,11 @@ static void test_export(void **state) {
     toys_good(t, toys_run_plain(t, "a", (toys_how){0}));
     toys_path(t, "net.txt", out);
     to_export = (nas_export_request){.platform = "small", .format = "toy-export", .out = out};
-    toys_good(t, call(t, "a", (toys_how){.call = call_export}));
+    toys_good(t, call(t, "a", (toys_how){.call = call_export, .print = nas_export_print}));
     toys_same(t, "net.txt", "a/family/small.txt");
     assert_non_null(strstr(t->output, "net.txt: "));
-    toys_good(t, call(t, "a", (toys_how){.call = call_export, .json = true}));
+    toys_good(
+        t, call(t, "a", (toys_how){.call = call_export, .print = nas_export_print, .json = true}));
     json_t *printed = json_loads(t->output, 0, NULL);
     const json_t *files = json_object_get(printed, "files");
     assert_int_equal(json_array_size(files), 1);
@@ -246,15 +246,17 @@ static void test_export(void **state) {
     assert_string_equal(json_string_value(json_object_get(printed, "subnet")), "small");
     json_decref(printed);
     to_export.format = "toy-exprot";
-    refused(t, call(t, "a", (toys_how){.call = call_export}), "did you mean \"toy-export\"?");
+    refused(t, call(t, "a", (toys_how){.call = call_export, .print = nas_export_print}),
+            "did you mean \"toy-export\"?");
     json_t *unknown = json_pack("{s:i}", "colour", 3);
     to_export.format = "toy-export";
     to_export.options = unknown;
-    refused(t, call(t, "a", (toys_how){.call = call_export}), "colour");
+    refused(t, call(t, "a", (toys_how){.call = call_export, .print = nas_export_print}), "colour");
     json_decref(unknown);
     toys_path(t, "no/such/folder", out);
     to_export = (nas_export_request){.format = "toy-export", .out = out};
-    assert_int_equal(call(t, "a", (toys_how){.call = call_export}), NAS_ERR_IO);
+    assert_int_equal(call(t, "a", (toys_how){.call = call_export, .print = nas_export_print}),
+                     NAS_ERR_IO);
 }
 
 /* ---- 8 bits ---- */
@@ -270,7 +272,7 @@ static double int8_top1(toys *t, const char *platform) {
     toys_path(t, "y.npy", logits_path);
     wanted = (nas_infer_request){
         .platform = platform, .input = input, .logits = logits_path, .int8 = true};
-    toys_good(t, call(t, "a", (toys_how){.call = call_infer}));
+    toys_good(t, call(t, "a", (toys_how){.call = call_infer, .print = nas_infer_print}));
     float *logits = read_logits(t, TEST_IMAGES);
     for (size_t i = 0; i < TEST_IMAGES; i++)
         right += nas_argmax(logits + i * CLASSES, CLASSES) == i % CLASSES;
@@ -317,7 +319,7 @@ static void test_int8(void **state) {
     json_t *asked = json_pack("{s:b}", "int8", 1);
     to_export = (nas_export_request){
         .platform = "small", .format = "toy-export", .options = asked, .out = out};
-    toys_good(t, call(t, "a", (toys_how){.call = call_export}));
+    toys_good(t, call(t, "a", (toys_how){.call = call_export, .print = nas_export_print}));
     toys_same(t, "net.txt", "a/family/small.int8.txt");
     json_decref(asked);
 }

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "stages/eval.h"
+#include "cli/commands.h"
 #include "toy_run.h"
 
 static int setup(void **state) {
@@ -26,10 +26,10 @@ static int teardown(void **state) {
 /* What the next call is asked for; ended by NULL. */
 static const char *files[4];
 
-static int call(const nas_run_request *request, nas_error *err) {
+static int call(const nas_run_request *request, json_t **result, nas_error *err) {
     size_t n = 0;
     while (n < 3 && files[n]) n++;
-    return nas_eval(request, files, n, err);
+    return nas_eval(request, files, n, result, err);
 }
 
 /* nas_eval with the pipeline that stands in the run directory, and the file `name` of the scratch
@@ -43,7 +43,8 @@ static int eval(toys *t, const char *out, const char *name, bool json) {
     files[0] = name ? file : NULL;
     t->err = (nas_error){0};
     toys_good(t, nas_pipeline_load(path, NULL, 0, t->registry, &pipeline, &t->err));
-    int rc = toys_run_pipeline(t, &pipeline, out, (toys_how){.json = json, .call = call});
+    int rc = toys_run_pipeline(t, &pipeline, out,
+                               (toys_how){.json = json, .call = call, .print = nas_eval_print});
     nas_pipeline_free(&pipeline);
     return rc;
 }

@@ -1,6 +1,6 @@
 /* TensorBoard's event files. tests/tensorboard.sh reads them with TensorBoard itself. */
 #include "fixture.h"
-#include "stages/events.h"
+#include "run/events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Latency tables: which layers they hold, and how they are built, resumed and refused. */
-#include "stages/lut.h"
+#include "cli/commands.h"
 
 #include "base/file.h"
 #include "fixture.h"

@@ -2,7 +2,7 @@
  */
 #include "base/file.h"
 #include "fixture.h"
-#include "stages/machine.h"
+#include "run/machine.h"
 #include "stages/page.h"
 
 #include <setjmp.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "stages/scores.h"
+#include "cli/commands.h"
 #include "toy_run.h"
 
 static int setup(void **state) {
@@ -26,8 +26,8 @@ static int teardown(void **state) {
 /* What the next call is asked for. */
 static nas_scores_request what;
 
-static int call(const nas_run_request *request, nas_error *err) {
-    return nas_scores(request, &what, err);
+static int call(const nas_run_request *request, json_t **result, nas_error *err) {
+    return nas_scores(request, &what, result, err);
 }
 
 /* nas_scores with the pipeline that stands in the run directory. */
@@ -38,7 +38,8 @@ static int score(toys *t, bool json, nas_scores_request asked) {
     toys_path(t, "a/pipeline.json", path);
     t->err = (nas_error){0};
     toys_good(t, nas_pipeline_load(path, NULL, 0, t->registry, &pipeline, &t->err));
-    int rc = toys_run_pipeline(t, &pipeline, "a", (toys_how){.json = json, .call = call});
+    int rc = toys_run_pipeline(t, &pipeline, "a",
+                               (toys_how){.json = json, .call = call, .print = nas_scores_print});
     nas_pipeline_free(&pipeline);
     return rc;
 }

@@ -1,8 +1,8 @@
 /* What the stages show: metrics.jsonl, tables, numbers, progress. */
+#include "cli/table.h"
 #include "fixture.h"
-#include "stages/metrics.h"
-#include "stages/progress.h"
-#include "stages/table.h"
+#include "run/metrics.h"
+#include "run/progress.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -168,6 +168,17 @@ static bool open_terminal(int *master, FILE **stream) {
     return *stream;
 }
 
+/* A terminal may give what was written to it in pieces. Reads until the text ends as given. */
+static void read_to(int master, const char *end, char *text, size_t size) {
+    size_t used = 0, n = strlen(end);
+    while (used < n || strcmp(text + used - n, end) != 0) {
+        ssize_t got = read(master, text + used, size - 1 - used);
+        assert_true(got > 0);
+        used += (size_t)got;
+        text[used] = 0;
+    }
+}
+
 /* On a terminal: one line, rewritten, never wider than the window, and wiped at the end. */
 static void test_progress_terminal(void **state) {
     (void)state;
@@ -190,7 +201,7 @@ static void test_progress_terminal(void **state) {
     nas_progress_show(&progress, 400, "loss 1  1900 images/s");
     nas_progress_clear(&progress);
     nas_progress_clear(&progress);
-    assert_true(read(master, text, sizeof text - 1) > 0);
+    read_to(master, "\r\033[K", text, sizeof text);
     assert_string_equal(text, "\rtrain 200/400  loss 1  1:00 le\033[K"
                               "\rtrain 400/400  loss 1  1900 im\033[K"
                               "\r\033[K");

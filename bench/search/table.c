@@ -8,9 +8,9 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "stages/candidate.h"
+#include "run/candidate.h"
 #include "stages/evaluate.h"
-#include "stages/rundir.h"
+#include "run/rundir.h"
 
 #include <nashost/logits.h>
 #include <stdlib.h>

@@ -1,7 +1,9 @@
 #include "base/json.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,4 +79,62 @@ const char *nas_json_kind(const json_t *json) {
         break;
     }
     return "null";
+}
+
+/* ---- Building ---- */
+
+static void keep(json_t **json, int failed) {
+    if (!failed) return;
+    json_decref(*json);
+    *json = NULL;
+}
+
+void nas_json_put(json_t **object, const char *key, json_t *value) {
+    keep(object, json_object_set_new(*object, key, value));
+}
+
+void nas_json_add(json_t **array, json_t *value) {
+    keep(array, json_array_append_new(*array, value));
+}
+
+void nas_json_merge(json_t **object, json_t *others) {
+    keep(object, json_object_update(*object, others));
+    json_decref(others);
+}
+
+json_t *nas_number_json(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *nas_count_json(uint64_t value) {
+    return value <= INT64_MAX ? json_integer((json_int_t)value) : json_null();
+}
+
+/* Bytes of the UTF-8 character (RFC 3629) at text, of which n bytes are there; 0: it is none. */
+static size_t character(const unsigned char *text, size_t n) {
+    size_t length = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
+    if (*text > 0xf4 || length > n) return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0;
+    if (*text == 0xe0 && text[1] < 0xa0) return 0;
+    if (*text == 0xed && text[1] > 0x9f) return 0;
+    if (*text == 0xf0 && text[1] < 0x90) return 0;
+    if (*text == 0xf4 && text[1] > 0x8f) return 0;
+    return length;
+}
+
+json_t *nas_text_json(const char *text) {
+    static const char replacement[] = "\xEF\xBF\xBD";
+    if (!text) return json_null();
+    size_t bytes = strlen(text), used = 0;
+    char *clean = nas_alloc(bytes + 1, sizeof replacement);
+    for (size_t at = 0; clean && at < bytes;) {
+        size_t n = character((const unsigned char *)text + at, bytes - at);
+        memcpy(clean + used, n ? text + at : replacement, n ? n : sizeof replacement - 1);
+        used += n ? n : sizeof replacement - 1;
+        at += n ? n : 1;
+    }
+    json_t *json = clean ? json_stringn(clean, used) : NULL;
+    free(clean);
+    return json;
 }

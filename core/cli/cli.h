@@ -5,8 +5,8 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "host/pipeline.h"
+#include "run/request.h"
 #include "space/space.h"
-#include "stages/run.h"
 
 #include <signal.h>
 
@@ -106,6 +106,13 @@ int nas_cli_fail(const nas_error *err, bool json);
 
 /* Writes a JSON value and a newline to stdout; takes the reference. NULL: out of memory. */
 int nas_cli_print_json(json_t *json);
+
+/* Prints a subcommand's result, as JSON or by `table`, and releases it. */
+int nas_cli_result(const nas_args *args, json_t *result,
+                   int (*table)(const json_t *result, nas_error *err), nas_error *err);
+
+/* Runs a request's stages and prints what the last one made. */
+int nas_cli_run_request(const nas_args *args, const nas_run_request *request, nas_error *err);
 
 /* Fails if something written to stdout was lost; else returns status. */
 int nas_cli_finish(int status);

@@ -1,6 +1,12 @@
-#include "stages/costs.h"
-
+#include "base/json.h"
+#include "base/memory.h"
 #include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+#include "run/candidate.h"
+
+#include <math.h>
+#include <stdlib.h>
 
 static const char help[] =
     "usage: nashost cost PIPELINE [--hardware ID] [--genome FILE]... [options]\n"
@@ -17,6 +23,87 @@ static const char help[] =
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
     "  --json               print the result as JSON\n";
+
+/* ---- The work ---- */
+
+/* A device's costs of a subnet; none of them known where it cannot run it. */
+static int ask(const nas_space *space, const nas_named *subnet, const nas_device *device,
+               const nas_log *log, nas_candidate *candidate, nas_error *err) {
+    const nas_constraints none = {.latency_ms = NAN, .energy_mj = NAN};
+    const nas_instance *hardware = device->hardware;
+    int rc = nas_candidate_cost(space, &subnet->genome, hardware->plugin->vtable, hardware->self,
+                                &none, candidate, err);
+    if (rc != NAS_ERR_INFEASIBLE) return rc;
+    nas_log_line(log, NAS_WARNING, "%s on %s: %s", subnet->name, device->name, err->message);
+    candidate->cost.latency_ms = candidate->cost.energy_mj = candidate->cost.known_share = NAN;
+    candidate->cost.peak_bytes = candidate->cost.flash_bytes = UINT64_MAX;
+    return NAS_OK;
+}
+
+int nas_costs(const nas_space *space, const nas_subnets *subnets, const nas_device *devices,
+              size_t n_devices, const nas_log *log, json_t **result, nas_error *err) {
+    json_t *list = json_array();
+    int rc = NAS_OK;
+    for (size_t i = 0; i < subnets->n && !rc; i++) {
+        json_t *json = json_object(), *costs = json_object();
+        nas_candidate candidate = {.macs = UINT64_MAX, .params = UINT64_MAX};
+        for (size_t d = 0; d < n_devices && !rc; d++) {
+            rc = ask(space, &subnets->items[i], &devices[d], log, &candidate, err);
+            nas_json_put(&costs, devices[d].name, nas_cost_json(&candidate.cost));
+        }
+        nas_json_put(&json, "name", nas_text_json(subnets->items[i].name));
+        nas_json_put(&json, "genome", nas_genome_to_json(space, &subnets->items[i].genome));
+        nas_json_put(&json, "macs", nas_count_json(candidate.macs));
+        nas_json_put(&json, "params", nas_count_json(candidate.params));
+        nas_json_put(&json, "costs", costs);
+        nas_json_add(&list, json);
+    }
+    *result = json_object();
+    nas_json_put(result, "space", nas_text_json(space->name));
+    nas_json_put(result, "subnets", list);
+    if (!rc && !*result)
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu subnets", subnets->n);
+    if (!rc) return NAS_OK;
+    json_decref(*result);
+    *result = NULL;
+    return rc;
+}
+
+/* ---- The subcommand ---- */
+
+/* A row for each subnet on each device. NULL: out of memory. */
+static json_t *rows_json(const json_t *result) {
+    size_t i;
+    json_t *subnet, *cost, *rows = json_array();
+    const char *device;
+    json_array_foreach(json_object_get(result, "subnets"), i, subnet) {
+        json_object_foreach(json_object_get(subnet, "costs"), device, cost) {
+            json_t *row = json_copy(subnet);
+            nas_json_put(&row, "device", json_string(device));
+            nas_json_put(&row, "cost", json_incref(cost));
+            nas_json_add(&rows, row);
+        }
+    }
+    return rows;
+}
+
+int nas_costs_print(const json_t *result, nas_error *err) {
+    static const nas_column columns[] = {
+        {"subnet", "name", NAS_SHOW_TEXT},
+        {"device", "device", NAS_SHOW_TEXT},
+        {"latency", "cost.latency_ms", NAS_SHOW_MS},
+        {"energy", "cost.energy_mj", NAS_SHOW_MJ},
+        {"peak memory", "cost.peak_bytes", NAS_SHOW_BYTES},
+        {"flash", "cost.flash_bytes", NAS_SHOW_BYTES},
+        {"MACs", "macs", NAS_SHOW_COUNT},
+        {"params", "params", NAS_SHOW_COUNT},
+    };
+    json_t *rows = rows_json(result);
+    if (!rows) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a table");
+    int rc = nas_render_table(rows, columns, sizeof columns / sizeof *columns, err);
+    json_decref(rows);
+    return rc;
+}
 
 typedef struct devices {
     size_t n;
@@ -59,10 +146,12 @@ static int cost_pipeline(const nas_args *args, nas_session *session, const nas_p
     nas_space space;
     nas_subnets subnets = {0};
     devices d = {0};
+    json_t *result;
     int rc = nas_session_space(session, pipeline, &space, err);
     if (!rc) rc = choose(args, pipeline, &space, &subnets, err);
     if (!rc) rc = open_devices(args, session, pipeline, &d, err);
-    if (!rc) rc = nas_costs(&space, &subnets, d.list, d.n, args->json, &session->log, err);
+    if (!rc) rc = nas_costs(&space, &subnets, d.list, d.n, &session->log, &result, err);
+    if (!rc) rc = nas_cli_result(args, result, nas_costs_print, err);
     for (size_t i = 0; i < d.n; i++) nas_instance_destroy(&d.hardware[i]);
     nas_subnets_free(&subnets);
     return rc;

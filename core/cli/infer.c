@@ -1,7 +1,15 @@
-#include "stages/infer.h"
-
+#include "base/json.h"
+#include "base/memory.h"
 #include "cli/cli.h"
-#include "stages/rundir.h"
+#include "cli/commands.h"
+#include "cli/render.h"
+#include "data/loader.h"
+#include "data/npy.h"
+#include "run/context.h"
+#include "run/rundir.h"
+#include "stages/int8.h"
+
+#include <stdlib.h>
 
 static const char help[] =
     "usage: nashost infer DIR --input X.npy --logits Y.npy [--genome FILE | --platform NAME]\n"
@@ -21,6 +29,146 @@ static const char help[] =
     "  --plugins FILE    a further manifest of plugins; may be given again\n"
     "  --json            print the result as JSON\n";
 
+/* ---- The work ---- */
+
+enum { BATCH = 250 }; /* images run at once */
+
+typedef struct infer {
+    const nas_context *context;
+    const nas_infer_request *what;
+    nas_named subnet;
+    nas_arch arch;
+    nas_npy_images images;
+    float *logits; /* [images.n][classes] */
+} infer;
+
+static int check_images(const infer *in, nas_error *err) {
+    const nas_dataset_info *info = &in->context->source.info;
+    const nas_npy_images *images = &in->images;
+    uint32_t side = in->arch.resolution;
+    bool whole = images->h == info->height && images->w == info->width;
+    bool resized = images->h == side && images->w == side;
+    if (images->c == info->channels && (whole || resized)) return NAS_OK;
+    char other[64] = "";
+    if (info->height != side || info->width != side)
+        snprintf(other, sizeof other, ", or %u x %u x %u as the subnet takes them", side, side,
+                 info->channels);
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: expected images of %u x %u x %u as in the data set%s; found %u x %u x %u",
+                    in->what->input, info->height, info->width, info->channels, other, images->h,
+                    images->w, images->c);
+}
+
+/* engine is for images of the input's size; room holds BATCH of them. */
+static void run_batches(infer *in, nas_evaluator *evaluator, nas_engine *engine, float *room) {
+    const nas_context *context = in->context;
+    size_t area = (size_t)in->images.h * in->images.w * in->images.c;
+    size_t classes = context->source.info.classes;
+    nas_evaluator_select(evaluator, &in->subnet.genome);
+    nas_engine_select(engine, &in->arch);
+    for (uint64_t first = 0; first < in->images.n; first += BATCH) {
+        uint64_t count = in->images.n - first < BATCH ? in->images.n - first : BATCH;
+        nas_normalise(&context->source, in->images.pixels + first * area, count * area, room);
+        nas_engine_infer(engine, context->supernet->weights, &evaluator->stats, room, count,
+                         in->logits + first * classes);
+    }
+}
+
+static int run_float(infer *in, nas_evaluator *evaluator, nas_error *err) {
+    const nas_context *context = in->context;
+    nas_engine *engine = NULL;
+    float *room =
+        nas_alloc(BATCH, (size_t)in->images.h * in->images.w * in->images.c * sizeof *room);
+    int rc = NAS_OK;
+    if (!room) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", in->what->input);
+    if (!rc)
+        rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, 1, in->images.h,
+                               in->images.w, context->request->threads, &engine, err);
+    if (!rc) run_batches(in, evaluator, engine, room);
+    nas_engine_destroy(engine);
+    free(room);
+    return rc;
+}
+
+static int run_int8(infer *in, nas_evaluator *evaluator, nas_error *err) {
+    const nas_pixels images = {in->images.pixels, in->images.n, in->images.h, in->images.w};
+    nas_folded folded;
+    int rc = nas_folded_make(evaluator, &in->subnet.genome, &folded, err);
+    if (!rc) rc = nas_int8_calibrate(evaluator, &folded, err);
+    if (!rc) rc = nas_int8_logits(evaluator, &folded, &images, in->logits, err);
+    nas_folded_free(&folded);
+    return rc;
+}
+
+static int run_images(infer *in, nas_error *err) {
+    const nas_context *context = in->context;
+    nas_evaluator evaluator;
+    in->logits = nas_alloc(in->images.n, context->source.info.classes * sizeof *in->logits);
+    if (!in->logits)
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory for the logits of %llu images",
+                        in->what->input, (unsigned long long)in->images.n);
+    int rc = nas_evaluator_open(context, &evaluator, err);
+    if (rc) return rc;
+    rc = in->what->int8 ? run_int8(in, &evaluator, err) : run_float(in, &evaluator, err);
+    nas_evaluator_close(&evaluator);
+    return rc;
+}
+
+static json_t *infer_json(const infer *in) {
+    json_t *json = json_object();
+    nas_json_put(&json, "logits", nas_text_json(in->what->logits));
+    nas_json_put(&json, "images", nas_count_json(in->images.n));
+    nas_json_put(&json, "classes", nas_count_json(in->context->source.info.classes));
+    nas_json_put(&json, "subnet", nas_text_json(in->subnet.name));
+    nas_json_put(&json, "genome", nas_genome_to_json(&in->context->space, &in->subnet.genome));
+    return json;
+}
+
+static int infer_subnet(nas_context *context, infer *in, nas_error *err) {
+    const nas_infer_request *what = in->what;
+    int rc = nas_subnets_one(&context->space, context->request->out, what->genome, what->platform,
+                             &in->subnet, err);
+    if (rc) return rc;
+    in->context = context;
+    in->arch = nas_genome_decode(&context->space, &in->subnet.genome);
+    rc = nas_npy_read(what->input, &in->images, err);
+    if (!rc) rc = check_images(in, err);
+    if (!rc) rc = nas_context_load(context, err);
+    if (!rc) rc = run_images(in, err);
+    if (!rc)
+        rc = nas_npy_write(what->logits, in->logits, in->images.n, context->source.info.classes,
+                           err);
+    return rc;
+}
+
+int nas_infer(const nas_run_request *request, const nas_infer_request *what, json_t **result,
+              nas_error *err) {
+    nas_context *context;
+    infer in = {.what = what};
+    *result = NULL;
+    int rc = nas_context_create(request, &context, err);
+    if (!rc) rc = infer_subnet(context, &in, err);
+    if (!rc && !(*result = infer_json(&in)))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", what->logits);
+    nas_npy_free(&in.images);
+    free(in.logits);
+    nas_context_destroy(context);
+    return rc;
+}
+
+/* ---- The subcommand ---- */
+
+int nas_infer_print(const json_t *result, nas_error *err) {
+    (void)err;
+    const json_t *genome = json_object_get(result, "genome");
+    printf("%s: logits of %lld images in %lld classes, subnet %s\n",
+           json_string_value(json_object_get(result, "logits")),
+           (long long)json_integer_value(json_object_get(result, "images")),
+           (long long)json_integer_value(json_object_get(result, "classes")),
+           nas_show_cell(genome, NAS_SHOW_GENOME).text);
+    return NAS_OK;
+}
+
 static int check(const nas_args *args, nas_error *err) {
     const char *missing = !args->input ? "input" : !args->logits ? "logits" : NULL;
     if (missing)
@@ -29,7 +177,7 @@ static int check(const nas_args *args, nas_error *err) {
     return nas_args_one_genome("infer", args, err);
 }
 
-static int infer(const nas_args *args, nas_error *err) {
+static int run_infer(const nas_args *args, nas_error *err) {
     const nas_infer_request what = {
         .genome = args->n_genomes ? args->genomes[0] : NULL,
         .platform = args->platform,
@@ -38,10 +186,12 @@ static int infer(const nas_args *args, nas_error *err) {
         .logits = args->logits,
     };
     nas_run_dir run = {0};
+    json_t *result;
     int rc = check(args, err);
     if (!rc) rc = nas_rundir_trained(args->positional, err);
     if (!rc) rc = nas_run_dir_open(args, &run, err);
-    if (!rc) rc = nas_infer(&run.request, &what, err);
+    if (!rc) rc = nas_infer(&run.request, &what, &result, err);
+    if (!rc) rc = nas_cli_result(args, result, nas_infer_print, err);
     nas_run_dir_close(&run);
     return rc;
 }
@@ -53,7 +203,7 @@ int nas_cli_infer(int argc, char **argv) {
         .flags = NAS_FLAG_INPUT | NAS_FLAG_LOGITS | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
                  NAS_FLAG_INT8 | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
         .help = help,
-        .run = infer,
+        .run = run_infer,
     };
     return nas_cli_subcommand(&command, argc, argv);
 }

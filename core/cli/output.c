@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -31,15 +32,6 @@ static void make_printable(char *text) {
         if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
 }
 
-/* JSON takes UTF-8 alone, which a file's name need not be. */
-static json_t *any_string(char *text) {
-    json_t *string = json_string(text);
-    if (string) return string;
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c > 0x7e) *c = '?';
-    return json_string(text);
-}
-
 int nas_cli_fail(const nas_error *err, bool json) {
     nas_error shown = *err;
     make_printable(shown.message);
@@ -47,7 +39,7 @@ int nas_cli_fail(const nas_error *err, bool json) {
     if (json)
         nas_cli_print_json(json_pack("{s:{s:s, s:i, s:o}}", "error", "code", code_name(err->code),
                                      "exit", exit_code(err->code), "message",
-                                     any_string(shown.message)));
+                                     nas_text_json(shown.message)));
     return exit_code(err->code);
 }
 
@@ -61,6 +53,15 @@ int nas_cli_print_json(json_t *json) {
     puts(text);
     free(text);
     return NAS_EXIT_OK;
+}
+
+int nas_cli_result(const nas_args *args, json_t *result,
+                   int (*table)(const json_t *result, nas_error *err), nas_error *err) {
+    if (args->json)
+        return nas_cli_print_json(result) ? nas_fail(err, NAS_ERR_MEMORY, "out of memory") : NAS_OK;
+    int rc = table(result, err);
+    json_decref(result);
+    return rc;
 }
 
 int nas_cli_finish(int status) {

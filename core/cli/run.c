@@ -57,7 +57,7 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
     request.until = until;
     request.dry_run = args->dry_run;
     request.stop = nas_cli_catch_signals();
-    rc = nas_run(&request, err);
+    rc = nas_cli_run_request(args, &request, err);
     nas_pipeline_free(&pipeline);
     return rc;
 }

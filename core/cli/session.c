@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "cli/cli.h"
-#include "stages/rundir.h"
+#include "run/rundir.h"
 
 #include <nashost/dataset.h>
 #include <stdlib.h>
@@ -103,7 +103,6 @@ nas_run_request nas_session_request(nas_session *session, const nas_args *args,
         .registry = session->registry,
         .out = out,
         .threads = args->threads ? args->threads : nas_threads_default(),
-        .json = args->json,
         .quiet = args->quiet,
         .log = &session->log,
     };

@@ -1,6 +1,6 @@
 /* train, search and report: one stage of a run alone. */
 #include "cli/cli.h"
-#include "stages/rundir.h"
+#include "run/rundir.h"
 
 #define COMMON                                                                                     \
     "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"           \
@@ -43,7 +43,7 @@ static int run(const nas_args *args, nas_from from, nas_until until, nas_error *
     run.request.from = from;
     run.request.until = until;
     run.request.stop = nas_cli_catch_signals();
-    if (!rc) rc = nas_run(&run.request, err);
+    if (!rc) rc = nas_cli_run_request(args, &run.request, err);
     nas_run_dir_close(&run);
     return rc;
 }

@@ -19,7 +19,6 @@ struct nas_loader {
     const nas_split_sets *split;
     nas_loader_config config;
     float table[3][256]; /* normalised grey levels */
-    uint8_t fill[3];     /* the mean colour */
     uint64_t *pool;      /* [pool_train], the training images of the unlabelled pool */
     uint64_t pool_train;
     sampler labelled, unlabelled;
@@ -90,7 +89,7 @@ static void make_image(nas_loader *l, nas_augment augment, uint64_t step, uint32
     nas_rng rng = nas_rng_open(l->config.seed, NAS_RNG_AUGMENT, step, view << 24 | number);
     if (augment == NAS_AUGMENT_STRONG)
         nas_augment_strong(&l->config.augment, &rng, pixels, l->image, l->scratch, h, w, c,
-                           l->fill);
+                           l->source->fill);
     else
         nas_augment_weak(&l->config.augment, &rng, pixels, l->image, h, w, c);
     normalise(l->table, l->image, image_size(l->source), c, out);
@@ -175,23 +174,6 @@ static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
                            batch->labelled, batch->unlabelled);
 }
 
-/* The training images in neither validation nor heldout. */
-static int make_pool(nas_loader *l, nas_error *err) {
-    const nas_split_sets *split = l->split;
-    bool *out = nas_alloc(l->source->train.n, sizeof *out);
-    l->pool = nas_alloc(l->source->train.n, sizeof *l->pool);
-    if (!out || !l->pool) {
-        free(out);
-        return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the unlabelled pool");
-    }
-    for (uint64_t i = 0; i < split->n_validation; i++) out[split->validation[i]] = true;
-    for (uint64_t i = 0; i < split->n_heldout; i++) out[split->heldout[i]] = true;
-    for (uint64_t i = 0; i < l->source->train.n; i++)
-        if (!out[i]) l->pool[l->pool_train++] = i;
-    free(out);
-    return NAS_OK;
-}
-
 static int check(const nas_source *source, const nas_split_sets *split,
                  const nas_loader_config *config, nas_error *err) {
     if (split->n_train != source->train.n)
@@ -212,9 +194,8 @@ static int check(const nas_source *source, const nas_split_sets *split,
 static int prepare(nas_loader *l, nas_error *err) {
     const nas_source *source = l->source;
     make_table(source, l->table);
-    for (uint32_t c = 0; c < source->info.channels; c++)
-        l->fill[c] = (uint8_t)(source->mean[c] * 255 + 0.5f);
-    int rc = make_pool(l, err);
+    l->pool_train = nas_split_pool_size(l->split);
+    int rc = nas_split_pool(l->split, &l->pool, err);
     if (!rc && l->config.unlabelled && !nas_loader_pool(l))
         rc = nas_fail(err, NAS_ERR_INPUT,
                       "no image is left for the unlabelled pool; ask for fewer "

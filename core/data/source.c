@@ -98,8 +98,13 @@ static void measure(nas_source *source) {
         for (int v = 0; v < 256; v++) squares += (double)counts[c][v] * (v - mean) * (v - mean);
         double deviation = sqrt(squares / (double)pixels);
         source->mean[c] = (float)(mean / 255);
+        source->fill[c] = (uint8_t)lroundf(source->mean[c] * 255);
         source->std[c] = deviation > 0 ? (float)(deviation / 255) : 1.0f;
     }
+}
+
+size_t nas_source_area(const nas_source *source) {
+    return (size_t)source->info.height * source->info.width * source->info.channels;
 }
 
 int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err) {

@@ -16,6 +16,7 @@ typedef struct nas_source {
     nas_dataset_info info;
     nas_images train, extra;    /* extra: appended to the unlabelled pool */
     float mean[3], std[3];      /* of train's pixels / 255, per channel */
+    uint8_t fill[3];            /* the mean colour, for what augmentation uncovers */
     const nas_dataset_api *api; /* borrowed */
     void *self;                 /* borrowed */
 } nas_source;
@@ -23,6 +24,9 @@ typedef struct nas_source {
 /* Reads train and extra through the plugin, and checks its contract: sizes, channel count, labels
  * in range. The test split is not touched. The plugin must outlive the source. [main] */
 int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err);
+
+/* The numbers of an image: height * width * channels. [any] */
+size_t nas_source_area(const nas_source *source);
 
 /* Reads a whole split into memory; only the final report asks for NAS_SPLIT_TEST. [main] */
 int nas_source_read(const nas_source *source, nas_split split, nas_images *images, nas_error *err);

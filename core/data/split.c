@@ -277,6 +277,30 @@ int nas_split_load(const char *path, uint64_t n_train, nas_split_sets *sets, nas
     return rc;
 }
 
+/* ---- The unlabelled pool ---- */
+
+uint64_t nas_split_pool_size(const nas_split_sets *sets) {
+    return sets->n_train - sets->n_validation - sets->n_heldout;
+}
+
+int nas_split_pool(const nas_split_sets *sets, uint64_t **pool, nas_error *err) {
+    uint64_t n = 0;
+    bool *out = nas_alloc(sets->n_train, sizeof *out);
+    *pool = nas_alloc(nas_split_pool_size(sets), sizeof **pool);
+    if (!out || !*pool) {
+        free(out);
+        free(*pool);
+        *pool = NULL;
+        return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the unlabelled pool");
+    }
+    for (uint64_t i = 0; i < sets->n_validation; i++) out[sets->validation[i]] = true;
+    for (uint64_t i = 0; i < sets->n_heldout; i++) out[sets->heldout[i]] = true;
+    for (uint64_t i = 0; i < sets->n_train; i++)
+        if (!out[i]) (*pool)[n++] = i;
+    free(out);
+    return NAS_OK;
+}
+
 void nas_split_free(nas_split_sets *sets) {
     if (!sets) return;
     free(sets->labelled);

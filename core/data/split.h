@@ -27,6 +27,12 @@ int nas_split_draw(const int32_t *labels, uint64_t n_train, uint32_t classes, ui
  * ascending and in one list only, and that n_train is as given. [any] */
 int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err);
 int nas_split_load(const char *path, uint64_t n_train, nas_split_sets *sets, nas_error *err);
+
+/* The training images of the unlabelled pool: how many, and which, ascending, for the caller to
+ * free. [any] */
+uint64_t nas_split_pool_size(const nas_split_sets *sets);
+int nas_split_pool(const nas_split_sets *sets, uint64_t **pool, nas_error *err);
+
 void nas_split_free(nas_split_sets *sets);
 
 #endif

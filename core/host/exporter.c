@@ -110,6 +110,10 @@ char *nas_export_second(const nas_instance *plugin, const char *path) {
     return name;
 }
 
+bool nas_export_int8(const nas_instance *plugin) {
+    return nas_instance_extension(plugin, NAS_EXT_INT8) != NULL;
+}
+
 typedef struct writing {
     const nas_instance *plugin;
     const nas_network *network;

@@ -29,4 +29,7 @@ int nas_export_file(const nas_instance *plugin, const nas_network *network, cons
  * "net.param". The caller frees; NULL: there is none, or out of memory. [any] */
 char *nas_export_second(const nas_instance *plugin, const char *path);
 
+/* Whether an instance's options ask for 8 bits (NAS_EXT_INT8). [any] */
+bool nas_export_int8(const nas_instance *plugin);
+
 #endif

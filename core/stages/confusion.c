@@ -1,8 +1,8 @@
 #include "stages/confusion.h"
 
 #include "base/memory.h"
+#include "stages/figures.h"
 
-#include <math.h>
 #include <nashost/logits.h>
 #include <stdlib.h>
 
@@ -30,7 +30,7 @@ int nas_confusion(nas_evaluator *evaluator, const nas_images *images, double *to
                   nas_error *err) {
     size_t classes = evaluator->context->source.info.classes;
     float *logits = nas_alloc(images->n + 1, classes * sizeof *logits);
-    uint64_t *pairs = nas_alloc(images->n + 1, sizeof *pairs), n = 0, right = 0;
+    uint64_t *pairs = nas_alloc(images->n + 1, sizeof *pairs), n = 0;
     *json = NULL;
     if (logits && pairs) {
         nas_evaluator_logits(evaluator, images, NULL, images->n, logits);
@@ -38,10 +38,9 @@ int nas_confusion(nas_evaluator *evaluator, const nas_images *images, double *to
             if (images->labels[i] < 0) continue;
             uint64_t label = (uint64_t)images->labels[i];
             uint64_t answer = nas_argmax(logits + i * classes, classes);
-            right += label == answer;
             pairs[n++] = label * classes + answer;
         }
-        *top1 = n ? (double)right / (double)n : (double)NAN;
+        *top1 = nas_top1(logits, images->labels, NULL, images->n, classes);
         *json = count(pairs, n, classes);
     }
     free(logits);

@@ -46,15 +46,13 @@ static void draw(gallery *g) {
 static void augment(gallery *g) {
     const nas_source *source = &g->context->source;
     const nas_dataset_info *info = &source->info;
-    uint8_t fill[3];
-    for (int c = 0; c < 3; c++) fill[c] = (uint8_t)lroundf(255 * source->mean[c]);
     for (uint64_t i = 0; i < g->n; i++) {
         const uint8_t *image = source->train.pixels + g->index[i] * g->area;
         nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_AUGMENT, i);
         nas_augment_weak(&g->context->augment, &rng, image, g->weak + i * g->area, info->height,
                          info->width, info->channels);
         nas_augment_strong(&g->context->augment, &rng, image, g->strong + i * g->area, g->scratch,
-                           info->height, info->width, info->channels, fill);
+                           info->height, info->width, info->channels, source->fill);
     }
 }
 
@@ -114,7 +112,7 @@ static void select_largest(nas_evaluator *evaluator) {
 int nas_gallery(nas_evaluator *evaluator, json_t **json, nas_error *err) {
     const nas_dataset_info *info = &evaluator->context->source.info;
     gallery g = {.context = evaluator->context};
-    g.area = (size_t)info->height * info->width * info->channels;
+    g.area = nas_source_area(&evaluator->context->source);
     draw(&g);
     g.weak = nas_alloc(MOST, g.area);
     g.strong = nas_alloc(MOST, g.area);

@@ -1,12 +1,13 @@
 #include "stages/html.h"
 
 #include "base/file.h"
+#include "base/json.h"
+#include "run/machine.h"
+#include "run/rundir.h"
+#include "run/search_file.h"
 #include "space/lower.h"
 #include "stages/gallery.h"
-#include "stages/machine.h"
 #include "stages/page.h"
-#include "stages/rundir.h"
-#include "stages/search_file.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef NAS_STAGES_HTML_H
 #define NAS_STAGES_HTML_H
 
-#include "stages/candidate.h"
+#include "run/candidate.h"
 #include "stages/evaluate.h"
 
 /* What the report stage knows already; everything is borrowed. */

@@ -1,10 +1,10 @@
 #include "stages/int8.h"
 
 #include "base/memory.h"
+#include "stages/figures.h"
 #include "supernet/runner.h"
 
 #include <math.h>
-#include <nashost/logits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,7 +89,7 @@ static nas_range keep(const measuring *m, uint32_t tensor, uint64_t n, float *ro
 }
 
 uint64_t nas_int8_images(const nas_evaluator *evaluator) {
-    return evaluator->n_calibration < NAS_INT8_IMAGES ? evaluator->n_calibration : NAS_INT8_IMAGES;
+    return evaluator->calibration.n < NAS_INT8_IMAGES ? evaluator->calibration.n : NAS_INT8_IMAGES;
 }
 
 /* The training images that make the ranges; the caller frees. */
@@ -100,7 +100,8 @@ static uint8_t *choose(const nas_evaluator *evaluator, nas_pixels *images) {
     uint64_t n = nas_int8_images(evaluator);
     uint8_t *pixels = nas_alloc(n, area);
     for (uint64_t i = 0; pixels && i < n; i++)
-        memcpy(pixels + i * area, source->train.pixels + evaluator->drawn[i] * area, area);
+        memcpy(pixels + i * area, source->train.pixels + evaluator->calibration.drawn[i] * area,
+               area);
     *images = (nas_pixels){pixels, n, info->height, info->width};
     return pixels;
 }
@@ -157,19 +158,13 @@ int nas_int8_top1(nas_evaluator *evaluator, const nas_folded *folded, const nas_
                   double *top1, nas_error *err) {
     const nas_dataset_info *info = &evaluator->context->source.info;
     const nas_pixels pixels = {images->pixels, images->n, info->height, info->width};
-    uint64_t judged = 0, right = 0;
     *top1 = NAN;
     float *logits = nas_alloc(images->n + 1, info->classes * sizeof *logits);
     if (!logits)
         return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the logits of %llu images",
                         (unsigned long long)images->n);
     int rc = nas_int8_logits(evaluator, folded, &pixels, logits, err);
-    for (uint64_t i = 0; i < images->n && !rc; i++) {
-        if (images->labels[i] < 0) continue;
-        judged++;
-        right += nas_argmax(logits + i * info->classes, info->classes) == (size_t)images->labels[i];
-    }
+    if (!rc) *top1 = nas_top1(logits, images->labels, NULL, images->n, info->classes);
     free(logits);
-    if (judged) *top1 = (double)right / (double)judged;
     return rc;
 }

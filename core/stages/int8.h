@@ -2,10 +2,7 @@
 #ifndef NAS_STAGES_INT8_H
 #define NAS_STAGES_INT8_H
 
-#include "host/registry.h"
 #include "stages/folded.h"
-
-#include <nashost/export.h>
 
 /* Training images whose activations make the ranges: the first ones of those that calibrate batch
  * norm, without augmentation and without their labels; all where there are fewer. Of the images'
@@ -13,11 +10,6 @@
  * others their precision. docs/export.md has what other shares cost. */
 #define NAS_INT8_IMAGES 512
 #define NAS_INT8_KEPT 0.95
-
-/* Whether an export plugin's options ask for 8 bits. [any] */
-static inline bool nas_int8_wanted(const nas_instance *plugin) {
-    return nas_instance_extension(plugin, NAS_EXT_INT8) != NULL;
-}
 
 /* How many images nas_int8_calibrate takes. [any] */
 uint64_t nas_int8_images(const nas_evaluator *evaluator);

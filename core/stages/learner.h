@@ -4,7 +4,7 @@
 #define NAS_STAGES_LEARNER_H
 
 #include "nn/optimizer.h"
-#include "stages/checkpoint.h"
+#include "run/checkpoint.h"
 #include "stages/step.h"
 
 typedef struct nas_learner {

@@ -1,7 +1,7 @@
 #include "stages/plan.h"
 
-#include "space/lower.h"
-#include "stages/chosen.h"
+#include "base/json.h"
+#include "run/candidate.h"
 #include "stages/evaluate.h"
 #include "stages/search.h"
 #include "stages/step.h"
@@ -67,113 +67,97 @@ static int measure(plan *p, nas_error *err) {
 
 /* ---- JSON ---- */
 
-static json_t *subnet_json(const nas_candidate *candidate) {
-    return json_pack("{s:o, s:o, s:o}", "macs", nas_count_json(candidate->macs), "params",
-                     nas_count_json(candidate->params), "predicted",
-                     nas_cost_json(&candidate->cost));
-}
-
-static json_t *platforms_json(const plan *p) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < p->context->pipeline->n_platforms; i++)
-        json_array_append_new(list, json_pack("{s:s, s:o, s:o}", "name",
-                                              p->context->pipeline->platforms[i].name, "largest",
-                                              subnet_json(&p->largest[i]), "smallest",
-                                              subnet_json(&p->smallest[i])));
-    return list;
-}
-
-static int print_json(const plan *p, nas_error *err) {
-    const nas_context *context = p->context;
-    const nas_split_sets *split = &context->split;
-    const nas_train_config *train = &context->pipeline->train;
-    json_t *json = json_pack(
-        "{s:s, s:{s:I, s:I, s:I, s:I, s:I}, s:{s:s, s:f}, s:{s:I, s:I, s:I, s:i, s:s, s:s}, "
-        "s:{s:s, "
-        "s:s, s:I}, s:o, s:{s:I, s:I, s:I}}",
-        "out", context->request->out, "data", "train", (json_int_t)split->n_train, "labelled",
-        (json_int_t)split->n_labelled, "validation", (json_int_t)split->n_validation, "heldout",
-        (json_int_t)split->n_heldout, "unlabelled", (json_int_t)p->pool, "space", "name",
-        context->space.name, "subnets", nas_space_size(&context->space), "train", "steps",
-        (json_int_t)train->steps, "labelled", (json_int_t)train->batch, "unlabelled",
-        (json_int_t)p->per_step, "subnets", (int)p->subnets, "ssl", context->pipeline->ssl.id,
-        "teacher", p->teacher, "search", "plugin", context->pipeline->search.id, "score",
-        context->pipeline->score.id, "evaluations",
-        (json_int_t)context->pipeline->search_config.evaluations, "platforms", platforms_json(p),
-        "memory", "train_bytes", (json_int_t)p->train_bytes, "evaluate_bytes",
-        (json_int_t)p->evaluate_bytes, "image_bytes", (json_int_t)p->image_bytes);
-    if (!json) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the plan");
-    json_dumpf(json, stdout, JSON_INDENT(2));
-    fputc('\n', stdout);
-    json_decref(json);
-    return NAS_OK;
-}
-
-/* ---- Text ---- */
-
-static void print_data(const plan *p) {
+static json_t *data_json(const plan *p) {
     const nas_context *context = p->context;
     const nas_dataset_info *info = &context->source.info;
     const nas_split_sets *split = &context->split;
-    const nas_pipeline *pipeline = context->pipeline;
-    const nas_train_config *train = &pipeline->train;
-    printf("data      %s: %llu training images %ux%ux%u, %u classes, %llu for the final test\n",
-           pipeline->dataset.id, (ull)split->n_train, info->height, info->width, info->channels,
-           info->classes, (ull)info->count[NAS_SPLIT_TEST]);
-    printf("split     %llu labelled, %llu validation, %llu held out for scores, %llu unlabelled\n",
-           (ull)split->n_labelled, (ull)split->n_validation, (ull)split->n_heldout, (ull)p->pool);
-    printf("space     %s: %.4g subnets\n", context->space.name, nas_space_size(&context->space));
-    printf("train     %lld steps of %lld labelled and %llu unlabelled images, %u %s, loss %s, "
-           "teacher %s\n",
-           (long long)train->steps, (long long)train->batch, (ull)p->per_step, p->subnets,
-           p->subnets == 1 ? "subnet" : "subnets", pipeline->ssl.id, p->teacher);
-    double steps = (double)train->steps;
-    printf("          each labelled image is seen %.1f times, each unlabelled one %.1f times\n",
-           steps * (double)train->batch / (double)split->n_labelled,
-           steps * (double)p->per_step / (double)p->pool);
-    printf("search    %s, %lld subnets a platform, score %s\n", pipeline->search.id,
-           (long long)pipeline->search_config.evaluations, pipeline->score.id);
-    printf("memory    %s training, %s judging, %s images\n", nas_text_bytes(p->train_bytes).text,
-           nas_text_bytes(p->evaluate_bytes).text, nas_text_bytes(p->image_bytes).text);
-    printf("threads   %d\nwrites    %s\n\n", context->request->threads, context->request->out);
+    json_t *json = json_object();
+    nas_json_put(&json, "dataset", nas_text_json(context->pipeline->dataset.id));
+    nas_json_put(&json, "image",
+                 json_pack("[i, i, i]", (int)info->height, (int)info->width, (int)info->channels));
+    nas_json_put(&json, "classes", nas_count_json(info->classes));
+    nas_json_put(&json, "train", nas_count_json(split->n_train));
+    nas_json_put(&json, "labelled", nas_count_json(split->n_labelled));
+    nas_json_put(&json, "validation", nas_count_json(split->n_validation));
+    nas_json_put(&json, "heldout", nas_count_json(split->n_heldout));
+    nas_json_put(&json, "unlabelled", nas_count_json(p->pool));
+    nas_json_put(&json, "test", nas_count_json(info->count[NAS_SPLIT_TEST]));
+    return json;
 }
 
-static void fill_row(nas_table *table, size_t row, const char *name, const char *subnet,
-                     const char *limits, const nas_candidate *candidate) {
-    nas_cell *cells = nas_table_at(table, row, 0);
-    snprintf(cells[0].text, sizeof cells[0].text, "%s", name);
-    snprintf(cells[1].text, sizeof cells[1].text, "%s", limits);
-    snprintf(cells[2].text, sizeof cells[2].text, "%s", subnet);
-    cells[3] = nas_text_value(candidate->cost.latency_ms, "ms");
-    cells[4] = nas_text_count(candidate->macs);
-    cells[5] = nas_text_count(candidate->params);
-    cells[6] = nas_text_bytes(candidate->cost.peak_bytes);
-    snprintf(cells[7].text, sizeof cells[7].text, "%s", candidate->violation <= 0 ? "yes" : "no");
-}
-
-static int print_text(const plan *p, nas_error *err) {
-    static const char *const titles[] = {"platform", "at most", "subnet",      "latency",
-                                         "MACs",     "params",  "peak memory", "fits"};
+static json_t *train_json(const plan *p) {
     const nas_pipeline *pipeline = p->context->pipeline;
-    nas_table table;
-    int rc = nas_table_create(2 * pipeline->n_platforms + 1, 8, &table, err);
-    if (rc) return rc;
-    nas_table_head(&table, titles);
-    for (size_t i = 0; i < pipeline->n_platforms; i++) {
-        const nas_platform *platform = &pipeline->platforms[i];
-        nas_cell limits = nas_limits_text(&platform->constraints);
-        fill_row(&table, 2 * i + 1, platform->name, "largest", limits.text, &p->largest[i]);
-        fill_row(&table, 2 * i + 2, "", "smallest", "", &p->smallest[i]);
-    }
-    print_data(p);
-    nas_table_print(&table, stdout);
-    nas_table_free(&table);
-    return NAS_OK;
+    const nas_train_config *train = &pipeline->train;
+    json_t *json = json_object();
+    nas_json_put(&json, "steps", json_integer(train->steps));
+    nas_json_put(&json, "labelled", json_integer(train->batch));
+    nas_json_put(&json, "unlabelled", nas_count_json(p->per_step));
+    nas_json_put(&json, "subnets", nas_count_json(p->subnets));
+    nas_json_put(&json, "ssl", nas_text_json(pipeline->ssl.id));
+    nas_json_put(&json, "teacher", nas_text_json(p->teacher));
+    return json;
 }
 
-int nas_plan(const nas_context *context, nas_error *err) {
+static json_t *search_json(const nas_pipeline *pipeline) {
+    json_t *json = json_object();
+    nas_json_put(&json, "plugin", nas_text_json(pipeline->search.id));
+    nas_json_put(&json, "score", nas_text_json(pipeline->score.id));
+    nas_json_put(&json, "evaluations", json_integer(pipeline->search_config.evaluations));
+    return json;
+}
+
+static json_t *subnet_json(const nas_candidate *candidate) {
+    json_t *json = json_object();
+    nas_json_put(&json, "macs", nas_count_json(candidate->macs));
+    nas_json_put(&json, "params", nas_count_json(candidate->params));
+    nas_json_put(&json, "predicted", nas_cost_json(&candidate->cost));
+    nas_json_put(&json, "fits", json_boolean(candidate->violation <= 0));
+    return json;
+}
+
+static json_t *platforms_json(const plan *p) {
+    const nas_pipeline *pipeline = p->context->pipeline;
+    json_t *list = json_array();
+    for (size_t i = 0; i < pipeline->n_platforms; i++) {
+        json_t *json = json_object();
+        nas_json_put(&json, "name", nas_text_json(pipeline->platforms[i].name));
+        nas_json_put(&json, "constraints",
+                     nas_constraints_json(&pipeline->platforms[i].constraints));
+        nas_json_put(&json, "largest", subnet_json(&p->largest[i]));
+        nas_json_put(&json, "smallest", subnet_json(&p->smallest[i]));
+        nas_json_add(&list, json);
+    }
+    return list;
+}
+
+static json_t *memory_json(const plan *p) {
+    json_t *json = json_object();
+    nas_json_put(&json, "train_bytes", nas_count_json(p->train_bytes));
+    nas_json_put(&json, "evaluate_bytes", nas_count_json(p->evaluate_bytes));
+    nas_json_put(&json, "image_bytes", nas_count_json(p->image_bytes));
+    return json;
+}
+
+static json_t *plan_json(const plan *p) {
+    const nas_context *context = p->context;
+    json_t *json = json_object(), *space = json_object();
+    nas_json_put(&space, "name", nas_text_json(context->space.name));
+    nas_json_put(&space, "subnets", json_real(nas_space_size(&context->space)));
+    nas_json_put(&json, "out", nas_text_json(context->request->out));
+    nas_json_put(&json, "threads", json_integer(context->request->threads));
+    nas_json_put(&json, "data", data_json(p));
+    nas_json_put(&json, "space", space);
+    nas_json_put(&json, "train", train_json(p));
+    nas_json_put(&json, "search", search_json(context->pipeline));
+    nas_json_put(&json, "platforms", platforms_json(p));
+    nas_json_put(&json, "memory", memory_json(p));
+    return json;
+}
+
+int nas_plan(const nas_context *context, json_t **result, nas_error *err) {
     plan p = {.context = context};
     int rc = measure(&p, err);
     if (rc) return rc;
-    return context->request->json ? print_json(&p, err) : print_text(&p, err);
+    *result = plan_json(&p);
+    return *result ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for the plan");
 }

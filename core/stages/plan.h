@@ -2,12 +2,23 @@
 #ifndef NAS_STAGES_PLAN_H
 #define NAS_STAGES_PLAN_H
 
-#include "stages/context.h"
+#include "run/context.h"
 
-/* Prints to stdout, as a table or with the request's json as an object: data, space with the costs
- * of its largest and smallest subnet on each platform, training, search, memory. The context must
- * have its split. Opens what training and search would open, so what they would refuse is refused
- * here; writes nothing. [main] */
-int nas_plan(const nas_context *context, nas_error *err);
+/* Fills *result with
+ *
+ *   {"out", "threads",
+ *    "data": {"dataset", "image": [h, w, c], "classes", "train", "labelled", "validation",
+ *             "heldout", "unlabelled", "test"},
+ *    "space": {"name", "subnets"},
+ *    "train": {"steps", "labelled", "unlabelled", "subnets", "ssl", "teacher"},
+ *    "search": {"plugin", "score", "evaluations"},
+ *    "platforms": [{"name", "constraints", "largest": {"macs", "params", "predicted", "fits"},
+ *                   "smallest": {...}}, ...],
+ *    "memory": {"train_bytes", "evaluate_bytes", "image_bytes"}}
+ *
+ * where labelled, unlabelled and subnets of "train" are those of one step. The context must have
+ * its split. Opens what training and search would open, so what they would refuse is refused here;
+ * writes nothing. The caller owns *result. [main] */
+int nas_plan(const nas_context *context, json_t **result, nas_error *err);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef NAS_STAGES_PROBING_H
 #define NAS_STAGES_PROBING_H
 
-#include "stages/context.h"
+#include "run/context.h"
 #include "supernet/probe.h"
 
 /* Checks a plugin's probe and runs it on the network, which nas_lower made from a genome of the

@@ -3,16 +3,20 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "host/exporter.h"
-#include "stages/chosen.h"
+#include "run/progress.h"
+#include "run/rundir.h"
 #include "stages/confusion.h"
+#include "stages/figures.h"
 #include "stages/html.h"
 #include "stages/int8.h"
-#include "stages/progress.h"
-#include "stages/rundir.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int no_memory(nas_error *err) {
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
+}
 
 typedef struct report {
     const nas_context *context;
@@ -21,7 +25,6 @@ typedef struct report {
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
     bool int8;                     /* some format is in 8 bits */
-    nas_table table;
 } report;
 
 /* ---- One subnet ---- */
@@ -32,7 +35,7 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
                       const nas_network *network, json_t *files, nas_error *err) {
     const nas_export_api *api = plugin->plugin->vtable;
     char file[96], path[NAS_RUNDIR_PATH];
-    const char *part = nas_int8_wanted(plugin) ? ".int8" : "";
+    const char *part = nas_export_int8(plugin) ? ".int8" : "";
     snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, part, api->extension);
     int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
     if (!rc) rc = nas_export_file(plugin, network, path, err);
@@ -76,31 +79,13 @@ static int test(const report *r, const nas_genome *genome, double *top1, nas_err
 
 /* ---- Platforms ---- */
 
-static void fill_row(report *r, size_t row, const nas_platform *platform,
-                     const nas_candidate *candidate, double top1, double int8_top1) {
-    const nas_cell cells[] = {nas_limits_text(&platform->constraints),
-                              nas_text_value(candidate->cost.latency_ms, "ms"),
-                              nas_text_count(candidate->macs),
-                              nas_text_count(candidate->params),
-                              nas_text_bytes(candidate->cost.peak_bytes),
-                              nas_text_percent(top1),
-                              nas_text_percent(int8_top1)};
-    const size_t used = r->table.columns - 2;
-    nas_cell *first = nas_table_at(&r->table, row, 0);
-    snprintf(first->text, sizeof first->text, "%s", platform->name);
-    memcpy(first + 1, cells, used * sizeof *cells);
-    nas_genome_short(&r->context->space, &candidate->genome, first[used + 1].text,
-                     sizeof first->text);
-}
-
-/* What 8 bits cost, if a file of the platform is in them; null: no test image has a label. */
-static int put_int8(const report *r, json_t *json, double top1, double int8_top1) {
-    if (!r->int8) return 0;
-    return json_object_set_new(json, "int8",
-                               json_pack("{s:o, s:o, s:I}", "test_top1", nas_number_json(int8_top1),
-                                         "top1_loss", nas_number_json(top1 - int8_top1),
-                                         "calibration_images",
-                                         (json_int_t)nas_int8_images(r->evaluator)));
+/* What 8 bits cost; null: no test image has a label. */
+static json_t *int8_json(const report *r, double top1, double int8_top1) {
+    json_t *json = json_object();
+    nas_json_put(&json, "test_top1", nas_number_json(int8_top1));
+    nas_json_put(&json, "top1_loss", nas_number_json(top1 - int8_top1));
+    nas_json_put(&json, "calibration_images", nas_count_json(nas_int8_images(r->evaluator)));
+    return json;
 }
 
 static int report_platform(report *r, size_t index, const nas_candidate *candidate,
@@ -114,29 +99,22 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
         json_decref(exports.files);
         return rc;
     }
-    fill_row(r, index + 1, platform, candidate, top1, exports.int8_top1);
     json_t *json = nas_chosen_json(&r->context->space, platform, candidate);
-    int failed = json_object_set_new(json, "test_top1", nas_number_json(top1));
-    failed |= put_int8(r, json, top1, exports.int8_top1);
-    failed |= json_object_set_new(json, "files", exports.files);
-    if (failed)
-        json_decref(json);
-    else if (!json_array_append_new(r->platforms, json))
-        return NAS_OK;
-    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
+    nas_json_put(&json, "test_top1", nas_number_json(top1));
+    if (r->int8) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1));
+    nas_json_put(&json, "files", exports.files);
+    nas_json_add(&r->platforms, json);
+    return r->platforms ? NAS_OK : no_memory(err);
 }
 
 /* ---- References ---- */
 
-static int report_reference(report *r, const char *name, const nas_genome *genome, double *top1,
-                            nas_error *err) {
+static int report_reference(report *r, const char *name, const nas_genome *genome, nas_error *err) {
     nas_figures figures;
-    int rc = nas_evaluator_figures(r->evaluator, genome, &r->test, &figures, err);
+    int rc = nas_figures_measure(r->evaluator, genome, &r->test, &figures, err);
     if (rc) return rc;
-    *top1 = figures.test_top1;
-    json_t *json = nas_figures_json(&r->context->space, genome, &figures);
-    if (!json_object_set_new(r->reference, name, json)) return NAS_OK;
-    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for family.json");
+    nas_json_put(&r->reference, name, nas_figures_json(&r->context->space, genome, &figures));
+    return r->reference ? NAS_OK : no_memory(err);
 }
 
 /* ---- The stage ---- */
@@ -144,11 +122,7 @@ static int report_reference(report *r, const char *name, const nas_genome *genom
 static int prepare(report *r, nas_error *err) {
     const nas_context *context = r->context;
     const size_t n = context->pipeline->n_exports;
-    for (size_t i = 0; i < n; i++) r->int8 = r->int8 || nas_int8_wanted(&context->exports[i]);
-    const char *titles[] = {"platform", "at most",     "latency",    "MACs",
-                            "params",   "peak memory", "test top-1", r->int8 ? "in int8" : "genome",
-                            "genome"};
-    const size_t columns = r->int8 ? 9 : 8;
+    for (size_t i = 0; i < n; i++) r->int8 = r->int8 || nas_export_int8(&context->exports[i]);
     char folder[NAS_RUNDIR_PATH];
     r->platforms = json_array();
     r->reference = json_object();
@@ -156,43 +130,28 @@ static int prepare(report *r, nas_error *err) {
     int rc = nas_rundir_path(context->request->out, "family", folder, sizeof folder, err);
     if (!rc) rc = nas_folder_make(folder, err);
     if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
-    if (!rc) rc = nas_table_create(context->pipeline->n_platforms + 1, columns, &r->table, err);
-    if (!rc) nas_table_head(&r->table, titles);
     return rc;
 }
 
 static json_t *family_json(const report *r) {
     const nas_pipeline *pipeline = r->context->pipeline;
-    return json_pack("{s:I, s:s, s:s, s:I, s:O, s:O}", "seed", (json_int_t)pipeline->seed,
-                     "dataset", pipeline->dataset.id, "space", r->context->space.name, "labelled",
-                     (json_int_t)pipeline->labelled, "platforms", r->platforms, "reference",
-                     r->reference);
+    json_t *json = json_object();
+    nas_json_put(&json, "seed", json_integer(pipeline->seed));
+    nas_json_put(&json, "dataset", nas_text_json(pipeline->dataset.id));
+    nas_json_put(&json, "space", nas_text_json(r->context->space.name));
+    nas_json_put(&json, "labelled", json_integer(pipeline->labelled));
+    nas_json_put(&json, "platforms", json_incref(r->platforms));
+    nas_json_put(&json, "reference", json_incref(r->reference));
+    return json;
 }
 
-static void print(const report *r, const json_t *family, const double *reference_top1) {
-    if (r->context->request->json) {
-        json_dumpf(family, stdout, JSON_INDENT(2));
-        fputc('\n', stdout);
-        return;
-    }
-    nas_table_print(&r->table, stdout);
-    printf("test top-1 for reference: largest subnet %s, smallest %s\n",
-           nas_text_percent(reference_top1[0]).text, nas_text_percent(reference_top1[1]).text);
-}
-
-static int publish(const report *r, const nas_candidate *chosen, const double *reference_top1,
-                   nas_error *err) {
+static int publish(const report *r, const nas_candidate *chosen, json_t **family, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
-    json_t *family = family_json(r);
-    const nas_html html = {r->context, r->evaluator, chosen, family, r->confusions, r->test.n};
     int rc = nas_rundir_path(r->context->request->out, "family.json", path, sizeof path, err);
-    if (!rc)
-        rc = family ? nas_json_save(path, family, err)
-                    : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
-    if (!rc) rc = nas_html_write(&html, err);
-    if (!rc) print(r, family, reference_top1);
-    json_decref(family);
-    return rc;
+    *family = family_json(r);
+    const nas_html html = {r->context, r->evaluator, chosen, *family, r->confusions, r->test.n};
+    if (!rc) rc = *family ? nas_json_save(path, *family, err) : no_memory(err);
+    return rc ? rc : nas_html_write(&html, err);
 }
 
 /* Before each subnet: shows how far it is; fails if the run was asked to stop. */
@@ -205,11 +164,10 @@ static int begin(const report *r, nas_progress *progress, uint64_t done, const c
 }
 
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
-               nas_error *err) {
+               json_t **family, nas_error *err) {
     report r = {.context = context, .evaluator = evaluator};
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
-    double top1[2] = {NAN, NAN};
     size_t n = context->pipeline->n_platforms;
     const nas_run_request *request = context->request;
     nas_progress progress = nas_progress_open(request->log, "report", 0, n + 2, request->quiet);
@@ -219,13 +177,12 @@ int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_c
         if (!rc) rc = report_platform(&r, i, &chosen[i], err);
     }
     if (!rc) rc = begin(&r, &progress, n, "largest", err);
-    if (!rc) rc = report_reference(&r, "largest", &largest, &top1[0], err);
+    if (!rc) rc = report_reference(&r, "largest", &largest, err);
     if (!rc) rc = begin(&r, &progress, n + 1, "smallest", err);
-    if (!rc) rc = report_reference(&r, "smallest", &smallest, &top1[1], err);
+    if (!rc) rc = report_reference(&r, "smallest", &smallest, err);
     nas_progress_clear(&progress);
-    if (!rc) rc = publish(&r, chosen, top1, err);
+    if (!rc) rc = publish(&r, chosen, family, err);
     nas_images_free(&r.test);
-    nas_table_free(&r.table);
     json_decref(r.platforms);
     json_decref(r.reference);
     json_decref(r.confusions);

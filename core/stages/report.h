@@ -17,13 +17,13 @@
 #ifndef NAS_STAGES_REPORT_H
 #define NAS_STAGES_REPORT_H
 
-#include "stages/candidate.h"
+#include "cli/table.h"
+#include "run/candidate.h"
 #include "stages/evaluate.h"
-#include "stages/table.h"
 
-/* chosen [n_platforms] as nas_search fills it. Prints the table, or with the request's json
- * family.json's content, to stdout. [main] */
+/* chosen [n_platforms] as nas_search fills it. *family gets
+ * family.json's content; the caller owns it. [main] */
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
-               nas_error *err);
+               json_t **family, nas_error *err);
 
 #endif

@@ -1,53 +1,55 @@
 #include "stages/run.h"
 
+#include "base/json.h"
 #include "base/memory.h"
-#include "stages/chosen.h"
-#include "stages/context.h"
+#include "run/context.h"
+#include "run/rundir.h"
 #include "stages/evaluate.h"
 #include "stages/plan.h"
 #include "stages/report.h"
-#include "stages/rundir.h"
 #include "stages/search.h"
 #include "stages/train.h"
+#include "stages/validate.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-static int search_and_report(nas_context *context, nas_evaluator *evaluator, nas_error *err) {
+static json_t *chosen_json(const nas_context *context, const nas_candidate *chosen) {
+    const nas_pipeline *pipeline = context->pipeline;
+    json_t *json = json_object(), *list = json_array();
+    for (size_t i = 0; i < pipeline->n_platforms; i++)
+        nas_json_add(&list, nas_chosen_json(&context->space, &pipeline->platforms[i], &chosen[i]));
+    nas_json_put(&json, "platforms", list);
+    return json;
+}
+
+static int search_and_report(nas_context *context, nas_evaluator *evaluator, json_t **result,
+                             nas_error *err) {
     size_t n = context->pipeline->n_platforms;
     nas_candidate *chosen = nas_alloc(n, sizeof *chosen);
     if (!chosen) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu platforms", n);
     int rc = nas_search(context, evaluator, chosen, err);
     if (!rc && context->request->until == NAS_UNTIL_SEARCH)
-        rc = nas_chosen_print(context, chosen, err);
+        *result = chosen_json(context, chosen);
     else if (!rc)
-        rc = nas_report(context, evaluator, chosen, err);
+        rc = nas_report(context, evaluator, chosen, result, err);
     free(chosen);
     return rc;
 }
 
-/* Says where the weights are, and whether they were trained now. */
-static int print_trained(const nas_context *context, bool trained, nas_error *err) {
-    const nas_run_request *request = context->request;
-    const nas_pipeline *pipeline = context->pipeline;
-    long long steps = (long long)pipeline->train.steps;
-    if (!request->json) {
-        printf("%s/supernet.safetensors: %lld steps with %s%s\n", request->out, steps,
-               pipeline->ssl.id, trained ? "" : ", trained before");
-        return NAS_OK;
-    }
-    json_t *json =
-        json_pack("{s:s, s:s, s:I, s:b}", "out", request->out, "supernet", "supernet.safetensors",
-                  "steps", (json_int_t)steps, "trained_now", trained);
-    if (!json) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    json_dumpf(json, stdout, JSON_INDENT(2));
-    fputc('\n', stdout);
-    json_decref(json);
-    return NAS_OK;
+/* Where the weights are, and whether they were trained now. */
+static json_t *trained_json(const nas_context *context, bool trained) {
+    json_t *json = json_object();
+    nas_json_put(&json, "out", nas_text_json(context->request->out));
+    nas_json_put(&json, "supernet", json_string("supernet.safetensors"));
+    nas_json_put(&json, "steps", json_integer(context->pipeline->train.steps));
+    nas_json_put(&json, "ssl", nas_text_json(context->pipeline->ssl.id));
+    nas_json_put(&json, "trained_now", json_boolean(trained));
+    return json;
 }
 
 /* The stages, in a run directory that fits. */
-static int run_stages(nas_context *context, nas_error *err) {
+static int run_stages(nas_context *context, json_t **result, nas_error *err) {
     const char *out = context->request->out;
     char path[NAS_RUNDIR_PATH];
     nas_evaluator evaluator;
@@ -60,26 +62,27 @@ static int run_stages(nas_context *context, nas_error *err) {
     if (rc) return rc;
     rc = nas_train(context, &trained, err);
     if (!rc) rc = nas_rundir_path(out, "metrics.jsonl", path, sizeof path, err);
-    if (!rc && trained) rc = nas_evaluator_validate(&evaluator, path, err);
+    if (!rc && trained) rc = nas_validate(&evaluator, path, err);
     if (!rc && context->request->until == NAS_UNTIL_TRAIN)
-        rc = print_trained(context, trained, err);
+        *result = trained_json(context, trained);
     else if (!rc)
-        rc = search_and_report(context, &evaluator, err);
+        rc = search_and_report(context, &evaluator, result, err);
     nas_evaluator_close(&evaluator);
     return rc;
 }
 
-static int run_in_directory(nas_context *context, nas_error *err) {
+static int run_in_directory(nas_context *context, json_t **result, nas_error *err) {
     const nas_run_request *request = context->request;
     int lock = -1;
     int rc = nas_rundir_lock(request->out, &lock, err);
     if (!rc) rc = nas_rundir_open(request->out, request->pipeline->resolved, request->log, err);
-    if (!rc) rc = run_stages(context, err);
+    if (!rc) rc = run_stages(context, result, err);
     if (lock >= 0) close(lock);
     return rc;
 }
 
-int nas_run(const nas_run_request *request, nas_error *err) {
+int nas_run(const nas_run_request *request, json_t **result, nas_error *err) {
+    *result = NULL;
     nas_context *context = nas_alloc(1, sizeof *context);
     if (!context) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a run");
     int rc = nas_rundir_ready(request, err);
@@ -87,11 +90,15 @@ int nas_run(const nas_run_request *request, nas_error *err) {
     if (!rc) rc = nas_search_check(context, err);
     if (!rc && request->dry_run) {
         rc = nas_context_split(context, NULL, err);
-        if (!rc) rc = nas_plan(context, err);
+        if (!rc) rc = nas_plan(context, result, err);
     } else if (!rc) {
-        rc = run_in_directory(context, err);
+        rc = run_in_directory(context, result, err);
     }
     nas_context_close(context);
     free(context);
+    if (!rc && !*result) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for the result");
+    if (!rc) return NAS_OK;
+    json_decref(*result);
+    *result = NULL;
     return rc;
 }

@@ -1,8 +1,49 @@
 #include "stages/scorer.h"
 
 #include "space/lower.h"
+#include "stages/probing.h"
 
 #include <math.h>
+
+/* ---- A subnet as score plugins see it ---- */
+
+/* What stands behind a nas_subnet. */
+typedef struct handle {
+    nas_evaluator *evaluator;
+    const nas_genome *genome;
+} handle;
+
+static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *err) {
+    (void)err;
+    const handle *h = subnet->impl;
+    const nas_context *context = h->evaluator->context;
+    nas_evaluator_select(h->evaluator, h->genome);
+    nas_evaluator_logits(h->evaluator, &context->source.train, context->split.heldout,
+                         context->split.n_heldout, logits);
+    return NAS_OK;
+}
+
+static int probe(const nas_subnet *subnet, const nas_probe *how, nas_error *err) {
+    const handle *h = subnet->impl;
+    nas_evaluator *evaluator = h->evaluator;
+    nas_pool *pool;
+    int rc = nas_evaluator_pool(evaluator, &pool, err);
+    return rc ? rc : nas_probing_run(evaluator->context, subnet->network, how, pool, err);
+}
+
+static void open_subnet(handle *h, const nas_network *network, nas_subnet *subnet) {
+    const nas_context *context = h->evaluator->context;
+    *subnet = (nas_subnet){.size = sizeof *subnet,
+                           .classes = context->source.info.classes,
+                           .impl = h,
+                           .network = network,
+                           .heldout = context->split.n_heldout,
+                           .heldout_logits = heldout_logits,
+                           .labelled = context->split.n_labelled,
+                           .probe = probe};
+}
+
+/* ---- Asking ---- */
 
 nas_scorer nas_scorer_open(nas_evaluator *evaluator) {
     return (nas_scorer){.evaluator = evaluator, .known = {.space = &evaluator->context->space}};
@@ -19,9 +60,9 @@ static int ask_plugin(nas_scorer *scorer, const nas_genome *genome, double *valu
     nas_lowered *lowered = NULL;
     int rc = nas_lower(&context->space, genome, &lowered, err);
     if (rc) return rc;
-    nas_subnet_handle handle = {scorer->evaluator, genome};
+    handle h = {scorer->evaluator, genome};
     nas_subnet subnet;
-    nas_evaluator_subnet(&handle, &lowered->network, &subnet);
+    open_subnet(&h, &lowered->network, &subnet);
     rc = value ? api->score(context->score.self, &subnet, value, err)
                : api->start(context->score.self, &subnet, err);
     nas_lowered_free(lowered);

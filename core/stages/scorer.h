@@ -2,8 +2,8 @@
 #ifndef NAS_STAGES_SCORER_H
 #define NAS_STAGES_SCORER_H
 
+#include "run/memo.h"
 #include "stages/evaluate.h"
-#include "stages/memo.h"
 
 typedef struct nas_scorer {
     nas_evaluator *evaluator; /* borrowed */

@@ -1,12 +1,13 @@
 #include "stages/search.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
-#include "stages/events.h"
-#include "stages/progress.h"
-#include "stages/rundir.h"
+#include "run/events.h"
+#include "run/progress.h"
+#include "run/rundir.h"
+#include "run/search_file.h"
 #include "stages/scorer.h"
-#include "stages/search_file.h"
 
 #include <math.h>
 #include <stdlib.h>

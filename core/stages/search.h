@@ -1,10 +1,10 @@
 /* The search stage: for each platform the best subnet under its constraints, without training.
  * Reads the trained weights, writes search/PLATFORM.jsonl, a line for each candidate that was
- * judged, as in stages/candidate.h. */
+ * judged, as in run/candidate.h. */
 #ifndef NAS_STAGES_SEARCH_H
 #define NAS_STAGES_SEARCH_H
 
-#include "stages/candidate.h"
+#include "run/candidate.h"
 #include "stages/evaluate.h"
 
 /* Asks each platform's hardware plugin, before anything long is done, for the costs of the smallest

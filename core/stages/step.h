@@ -7,8 +7,8 @@
 #define NAS_STAGES_STEP_H
 
 #include "data/loader.h"
-#include "stages/context.h"
-#include "stages/metrics.h"
+#include "run/context.h"
+#include "run/metrics.h"
 #include "supernet/profile.h"
 
 /* Opened once for a training; its arrays are its own. Rows of the student: the labelled images,

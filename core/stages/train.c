@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "stages/events.h"
+#include "run/events.h"
+#include "run/progress.h"
+#include "run/rundir.h"
 #include "stages/learner.h"
-#include "stages/progress.h"
-#include "stages/rundir.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef NAS_STAGES_TRAIN_H
 #define NAS_STAGES_TRAIN_H
 
-#include "stages/context.h"
+#include "run/context.h"
 
 /* Ends with the trained weights in context->supernet: read from supernet.safetensors if the run
  * directory has it, else trained, from the checkpoint if there is one. context->split must be

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "cli/commands.h"
 #include "samples.h"
 #include "stages/run.h"
 
@@ -115,8 +116,15 @@ typedef struct toys_how {
     int threads;
     nas_until until;
     bool dry_run, json;
-    int (*call)(const nas_run_request *, nas_error *); /* instead of nas_run */
+    int (*call)(const nas_run_request *, json_t **, nas_error *); /* instead of nas_run */
+    int (*print)(const json_t *, nas_error *);                    /* what it gave, unless json */
 } toys_how;
+
+static inline int toys_print(const nas_run_request *request, toys_how how, const json_t *result,
+                             nas_error *err) {
+    if (how.json) return json_dumpf(result, stdout, 0);
+    return how.print ? how.print(result, err) : nas_run_print(request, result, err);
+}
 
 static inline int toys_run_pipeline(toys *t, const nas_pipeline *pipeline, const char *out,
                                     toys_how how) {
@@ -130,7 +138,6 @@ static inline int toys_run_pipeline(toys *t, const nas_pipeline *pipeline, const
                                      .threads = how.threads ? how.threads : 2,
                                      .until = how.until,
                                      .dry_run = how.dry_run,
-                                     .json = how.json,
                                      .quiet = true,
                                      .log = &log,
                                      .stop = &t->stop};
@@ -138,7 +145,10 @@ static inline int toys_run_pipeline(toys *t, const nas_pipeline *pipeline, const
     int terminal = dup(STDOUT_FILENO);
     FILE *file = fopen(printed, "w");
     assert_true(terminal >= 0 && file && dup2(fileno(file), STDOUT_FILENO) >= 0);
-    int rc = how.call ? how.call(&request, &t->err) : nas_run(&request, &t->err);
+    json_t *result = NULL;
+    int rc = how.call ? how.call(&request, &result, &t->err) : nas_run(&request, &result, &t->err);
+    if (!rc) rc = toys_print(&request, how, result, &t->err);
+    json_decref(result);
     fflush(stdout);
     dup2(terminal, STDOUT_FILENO);
     close(terminal);

@@ -1,0 +1,76 @@
+#include "run/machine.h"
+
+#include "base/version.h"
+#include "nn/kernels.h"
+
+#include <nashost/plugin.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The start of a file of /proc, which has no length; ends with a NUL beyond *n. */
+static char *read_start(const char *path, size_t *n) {
+    const size_t room = 1 << 16;
+    char *text = calloc(1, room + 1);
+    FILE *file = text ? fopen(path, "r") : NULL;
+    *n = file ? fread(text, 1, room, file) : 0;
+    if (file) fclose(file);
+    return text;
+}
+
+static json_t *command(void) {
+    size_t n = 0;
+    char *text = read_start("/proc/self/cmdline", &n);
+    json_t *words = json_array();
+    for (size_t at = 0; at < n; at += strlen(text + at) + 1) {
+        json_t *word = json_string(text + at); /* NULL: not UTF-8 */
+        json_array_append_new(words, word ? word : json_string("?"));
+    }
+    free(text);
+    return words;
+}
+
+/* What the system calls its processor; null where it does not say. */
+static json_t *processor(void) {
+    size_t n = 0;
+    char *text = read_start("/proc/cpuinfo", &n);
+    json_t *name = NULL;
+    for (char *line = text; line && *line && !name;
+         line += strcspn(line, "\n"), line += *line > 0) {
+        const char *colon = strchr(line, ':');
+        size_t length = strcspn(line, "\n");
+        if (strncmp(line, "model name", 10) != 0 || !colon || colon + 2 > line + length) continue;
+        name = json_stringn(colon + 2, length - (size_t)(colon + 2 - line));
+    }
+    free(text);
+    return name ? name : json_null();
+}
+
+static json_t *date(void) {
+    char text[32];
+    struct tm utc;
+    time_t now = time(NULL);
+    if (!gmtime_r(&now, &utc) || !strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc))
+        return json_null();
+    return json_string(text);
+}
+
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+json_t *nas_machine_json(int threads) {
+    struct utsname name;
+    char system[sizeof name.sysname + sizeof name.release + sizeof name.machine + 3] = "?";
+    if (uname(&name) == 0)
+        snprintf(system, sizeof system, "%s %s %s", name.sysname, name.release, name.machine);
+    return json_pack("{s:s, s:[i, i], s:s, s:s, s:o, s:I, s:i, s:s, s:o, s:o}", "version",
+                     NASHOST_VERSION, "abi", NAS_ABI_MAJOR, NAS_ABI_MINOR, "compiler", COMPILER,
+                     "system", system, "processor", processor(), "processors",
+                     (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "threads", threads, "instructions",
+                     nas_kernels_pick()->isa, "command", command(), "date", date());
+}

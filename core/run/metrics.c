@@ -1,0 +1,106 @@
+#include "run/metrics.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "run/candidate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_BYTES = 1 << 30 };
+
+void nas_metrics_add(nas_metrics *metrics, const nas_ssl_batch *batch, const nas_ssl_result *result,
+                     const int32_t *hidden_labels) {
+    metrics->subnets++;
+    metrics->loss += result->loss;
+    metrics->labelled += result->labelled_loss;
+    metrics->unlabelled += result->unlabelled_loss;
+    metrics->rows += batch->unlabelled;
+    for (uint32_t i = 0; i < batch->unlabelled; i++) {
+        if (!(result->weights[i] > 0)) continue;
+        metrics->used++;
+        if (!hidden_labels || hidden_labels[i] < 0) continue;
+        metrics->judged++;
+        metrics->right += hidden_labels[i] == result->pseudo_labels[i];
+    }
+    metrics->n_values = result->n_metrics;
+    for (uint32_t i = 0; i < result->n_metrics; i++) {
+        metrics->names[i] = result->metrics[i].name;
+        metrics->values[i] += result->metrics[i].value;
+    }
+}
+
+static double ratio(double a, uint64_t b) {
+    return b ? a / (double)b : (double)NAN;
+}
+
+double nas_metrics_mask_rate(const nas_metrics *metrics) {
+    return ratio((double)metrics->used, metrics->rows);
+}
+
+json_t *nas_metrics_json(const nas_metrics *m, uint64_t step, double seconds, double interval,
+                         double lr) {
+    json_t *json = json_pack(
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "step", (json_int_t)step, "seconds",
+        nas_number_json(seconds), "loss", nas_number_json(ratio(m->loss, m->subnets)),
+        "labelled_loss", nas_number_json(ratio(m->labelled, m->subnets)), "unlabelled_loss",
+        nas_number_json(ratio(m->unlabelled, m->subnets)), "mask_rate",
+        nas_number_json(nas_metrics_mask_rate(m)), "pseudo_label_accuracy",
+        nas_number_json(ratio((double)m->right, m->judged)), "lr", nas_number_json(lr),
+        "images_per_s", nas_number_json((double)m->images / interval));
+    if (!json || !m->n_values) return json;
+    json_t *ssl = json_object();
+    bool good = !json_object_set_new(json, "ssl", ssl);
+    for (uint32_t i = 0; i < m->n_values && good; i++) {
+        json_t *value = nas_number_json(ratio(m->values[i], m->subnets));
+        good = !json_object_set_new(ssl, m->names[i], value);
+    }
+    if (good) return json;
+    json_decref(json);
+    return NULL;
+}
+
+/* Cuts a file of JSON lines before the first that is beyond last_step, or that is not whole. */
+static int trim(const char *path, uint64_t last_step, nas_error *err) {
+    char *data = NULL;
+    size_t bytes = 0, kept = 0;
+    int rc = nas_file_read(path, MAX_BYTES, &data, &bytes, err);
+    if (rc) return rc;
+    for (char *end; (end = memchr(data + kept, '\n', bytes - kept)) != NULL;) {
+        json_t *line = json_loadb(data + kept, (size_t)(end - data) - kept, 0, NULL);
+        const json_t *step = json_object_get(line, "step");
+        bool keep = json_is_integer(step) && (uint64_t)json_integer_value(step) <= last_step;
+        json_decref(line);
+        if (!keep) break;
+        kept = (size_t)(end + 1 - data);
+    }
+    if (kept < bytes) rc = nas_file_write(path, data, kept, err);
+    free(data);
+    return rc;
+}
+
+int nas_jsonl_open(const char *path, uint64_t last_step, nas_jsonl *jsonl, nas_error *err) {
+    *jsonl = (nas_jsonl){.path = path};
+    if (nas_file_exists(path)) {
+        int rc = trim(path, last_step, err);
+        if (rc) return rc;
+    }
+    jsonl->file = fopen(path, "a");
+    if (jsonl->file) return NAS_OK;
+    return nas_fail(err, NAS_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+}
+
+int nas_jsonl_write(nas_jsonl *jsonl, json_t *json, nas_error *err) {
+    if (!json) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
+    int failed = json_dumpf(json, jsonl->file, 0);
+    json_decref(json);
+    if (!failed && fputc('\n', jsonl->file) != EOF && fflush(jsonl->file) == 0) return NAS_OK;
+    return nas_fail(err, NAS_ERR_IO, "%s: cannot be written: %s", jsonl->path, strerror(errno));
+}
+
+void nas_jsonl_close(nas_jsonl *jsonl) {
+    if (jsonl->file) fclose(jsonl->file);
+    jsonl->file = NULL;
+}

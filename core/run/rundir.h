@@ -1,0 +1,55 @@
+/* The run directory: everything that it holds was made by the pipeline.json that stands in it.
+ *
+ *   pipeline.json         as resolved, with every default
+ *   split.json            which images were labelled
+ *   metrics.jsonl         the course of the training, see run/metrics.h
+ *   tensorboard/          the same and the searches' scores, see run/events.h
+ *   checkpoint/           an interrupted training, see run/checkpoint.h
+ *   supernet.safetensors  the trained weights
+ *   search/NAME.jsonl     every candidate of a platform, see run/candidate.h
+ *   family/NAME.EXT       the exported subnets
+ *   family.json           the answer, see stages/report.h
+ *   report.html           all of this in pictures, see stages/html.h */
+#ifndef NAS_RUN_RUNDIR_H
+#define NAS_RUN_RUNDIR_H
+
+#include "run/request.h"
+
+#include <jansson.h>
+
+/* out/name into path, which holds size bytes; too long a path is an error. [any] */
+int nas_rundir_path(const char *out, const char *name, char *path, size_t size, nas_error *err);
+
+/* Fails unless out holds the file; command is the subcommand that makes it, for the message. [any]
+ */
+int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err);
+
+#define NAS_RUNDIR_PATH 4096 /* what the stages give a path */
+
+/* out/search/PLATFORM.jsonl into path [NAS_RUNDIR_PATH]. [any] */
+int nas_rundir_search(const char *out, const char *platform, char *path, nas_error *err);
+
+/* Makes the directory and keeps other runs out of it until *lock is closed; fails if one is in it.
+ * [any] */
+int nas_rundir_lock(const char *out, int *lock, nas_error *err);
+
+/* Writes pipeline.json into the directory, after comparing it with one that stands there
+ * already:
+ *  - Where search, platforms or export differ, what they had made is removed: the searches of
+ *    platforms that changed or went (all, if search differs) and family.json. The trained weights
+ *    stay.
+ *  - train.log_every and train.checkpoint_every may differ.
+ *  - Any other key belongs to the training. If it differs and there is a supernet or a checkpoint,
+ *    the error names the key and both values, and nothing is changed. [main] */
+int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err);
+
+/* Fails unless the run directory holds what the stages before request->from leave: a finished
+ * training, and each platform's search. The message names the file that is missing and the command
+ * that makes it. [any] */
+int nas_rundir_ready(const nas_run_request *request, nas_error *err);
+
+/* Fails unless out holds what a finished training leaves: pipeline.json, split.json and
+ * supernet.safetensors. [any] */
+int nas_rundir_trained(const char *out, nas_error *err);
+
+#endif
