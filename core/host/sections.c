@@ -16,32 +16,39 @@
     { key, NAS_TYPE_STRING, NULL, offsetof(type, field), 0, 0, NULL, help, NULL }
 
 static const nas_option root_options[] = {
-    INT(nas_root_section, seed, "seed", "1", 0, MOST, NULL, "of every random number of the run"),
+    INT(nas_root_section, seed, "seed", "1", 0, MOST, NULL,
+        "seed of every random number of the run: the same seed gives the same results"),
     {0},
 };
 
 static const nas_option split_options[] = {
     INT(nas_split_section, labelled, "labelled", "250", 1, MOST, "images",
-        "training images whose label is used, as many of each class"),
+        "training images whose labels the run may read, equally many of each class"),
     INT(nas_split_section, validation, "validation", "0", 0, MOST, "images",
-        "labelled images that are kept out of training, to choose settings by"),
+        "labelled images that are kept out of training, so that settings can be compared by their "
+        "accuracy on them"),
     INT(nas_split_section, heldout, "heldout", "2000", 0, MOST, "images",
-        "unlabelled images that are kept out of training, to score subnets on"),
+        "images that are kept out of training and are used without their labels, so that a search "
+        "can score subnets on them"),
     {0},
 };
 
 static const nas_option augment_options[] = {
     {"flip", NAS_TYPE_BOOL, "true", offsetof(nas_augment_config, flip), 0, 0, NULL,
-     "mirror half of the images, where the data set says that a mirrored image keeps its class",
+     "whether half of the images, chosen at random, are mirrored left to right; no image is where "
+     "the data set says that mirroring changes the class",
      NULL},
-    FLOAT(nas_augment_config, crop, "crop", "0.125", 0, 0.5, NULL,
-          "padding before a random crop, as a share of the side"),
+    FLOAT(
+        nas_augment_config, crop, "crop", "0.125", 0, 0.5, NULL,
+        "how far a random crop may shift an image: the padding around it, as a share of its side"),
     INT(nas_augment_config, strong_ops, "strong_ops", "2", 0, 16, NULL,
-        "RandAugment operations on a strong view"),
+        "number of RandAugment operations that a strong view goes through"),
     FLOAT(nas_augment_config, strong_magnitude, "strong_magnitude", "1", 0, 1, NULL,
-          "largest magnitude of an operation"),
+          "largest strength that a RandAugment operation may have, as a share of the strongest "
+          "there is"),
     FLOAT(nas_augment_config, cutout, "cutout", "0.5", 0, 1, NULL,
-          "side of the square cut out of a strong view, as a share of the image's"),
+          "largest side of the square that is blanked in a strong view, as a share of the image's "
+          "side; 0: none is"),
     {0},
 };
 
@@ -52,77 +59,100 @@ static const char *const statistics[] = {"joint", "separate", NULL};
 static const char *const schedules[] = {"cosine", "constant", NULL};
 
 static const nas_option train_options[] = {
-    INT(nas_train_config, steps, "steps", "1500", 1, 10000000, "steps", "length of the training"),
-    INT(nas_train_config, batch, "batch", "32", 1, 65536, "images", "labelled images in a step"),
-    FLOAT(nas_train_config, mu, "mu", "2", 0, 64, NULL, "unlabelled images for each labelled one"),
+    INT(nas_train_config, steps, "steps", "1500", 1, 10000000, "steps",
+        "number of training steps, each of which updates the weights once"),
+    INT(nas_train_config, batch, "batch", "32", 1, 65536, "images",
+        "number of labelled images in a step"),
+    FLOAT(nas_train_config, mu, "mu", "2", 0, 64, NULL,
+          "number of unlabelled images in a step for each labelled one"),
     ENUM(nas_train_config, shape, "subnet_sampling", "\"sandwich\"", shapes,
-         "subnets that a step trains: the largest, the smallest and random ones; the largest; or "
-         "the one in genome"),
-    INT(nas_train_config, subnets, "subnets", "4", 2, 64, "subnets", "in a step of the sandwich"),
+         "which subnets a step trains: sandwich, the largest, the smallest and random ones; "
+         "largest, the largest alone; fixed, the one that \"genome\" gives"),
+    INT(nas_train_config, subnets, "subnets", "4", 2, 64, "subnets",
+        "number of subnets that a step trains when subnet_sampling is sandwich, the largest and "
+        "the smallest among them"),
     ENUM(nas_train_config, teacher, "teacher", "\"auto\"", teachers,
-         "network that makes the pseudo-labels; auto: what the loss suggests"),
+         "which network makes the pseudo-labels: self, each subnet its own; largest, the largest "
+         "subnet; ema, the averaged weights; auto, the one that the loss suggests"),
     ENUM(nas_train_config, batch_statistics, "batch_statistics", "\"separate\"", statistics,
-         "of batch norm: labelled images and each view of the student together, or each by itself"),
+         "which images share batch norm's mean and variance in training: joint, labelled images "
+         "and all views of the student; separate, each of these by itself"),
     FLOAT(nas_train_config, distill, "distill", "0", 0, 100, NULL,
-          "weight of learning from the largest subnet on labelled images"),
+          "weight of a further loss by which the other subnets learn from the largest one's "
+          "answers on labelled images; 0: none"),
     ENUM(nas_train_config, distill_loss, "distill_loss", "\"cross_entropy\"", distil_losses,
-         "from its softmax: cross-entropy, or AlphaNet's alpha-divergence"),
+         "how that further loss compares a subnet's probabilities with the largest one's: "
+         "cross_entropy, or alpha, AlphaNet's divergence"),
     FLOAT(nas_train_config, lr, "lr", "0.03", 0, 100, NULL, "learning rate at its highest"),
-    FLOAT(nas_train_config, momentum, "momentum", "0.9", 0, 0.9999, NULL, "Nesterov's"),
+    FLOAT(nas_train_config, momentum, "momentum", "0.9", 0, 0.9999, NULL,
+          "Nesterov momentum of the optimiser, stochastic gradient descent: how much of the last "
+          "update is kept"),
     FLOAT(nas_train_config, weight_decay, "weight_decay", "5e-4", 0, 1, NULL,
-          "on convolution and linear weights"),
-    ENUM(nas_train_config, schedule, "schedule", "\"cosine\"", schedules, "of the learning rate"),
+          "L2 weight decay of convolution and linear weights; biases and batch norm have none"),
+    ENUM(nas_train_config, schedule, "schedule", "\"cosine\"", schedules,
+         "how the learning rate changes over the training, besides the warm-up: cosine, it falls; "
+         "constant, it stays"),
     FLOAT(nas_train_config, cosine_cycles, "cosine_cycles", "0.4375", 0, 0.5, NULL,
-          "half periods of the cosine over the training"),
+          "how far the cosine schedule goes by the last step, in half periods: at 0.5 the learning "
+          "rate ends at 0"),
     INT(nas_train_config, warmup, "warmup", "0", 0, 10000000, "steps",
-        "in which the learning rate rises linearly"),
+        "number of steps at the start in which the learning rate rises linearly to its highest"),
     FLOAT(nas_train_config, clip_norm, "clip_norm", "0", 0, 1e9, NULL,
-          "longest gradient; 0: any length"),
+          "length to which the gradient of all weights together is scaled down if it is longer; 0: "
+          "it never is"),
     FLOAT(nas_train_config, label_smoothing, "label_smoothing", "0", 0, 0.99, NULL,
-          "share of a label's weight that is spread over all classes"),
+          "label smoothing: the share of a label's weight that is spread evenly over all classes"),
     FLOAT(nas_train_config, dropout, "dropout", "0", 0, 0.95, NULL,
-          "probability, before the classifier"),
+          "dropout: the probability that an input of the classifier is set to 0 in training"),
     FLOAT(nas_train_config, ema, "ema", "0.999", 0, 0.999999, NULL,
-          "decay of the averaged weights that are kept; 0: keep the last ones"),
+          "decay, per step, of the exponential average of the weights, which is what the run "
+          "keeps; 0: it keeps the last step's weights"),
     INT(nas_train_config, log_every, "log_every", "10", 1, 10000000, "steps",
-        "between lines of metrics.jsonl"),
+        "number of steps from one line of metrics.jsonl to the next"),
     INT(nas_train_config, checkpoint_every, "checkpoint_every", "0", 0, 10000000, "steps",
-        "between checkpoints; 0: only when the run is stopped"),
+        "number of steps from one checkpoint to the next; 0: one is written only when the run is "
+        "stopped"),
     {0},
 };
 
 static const nas_option use_options[] = {
-    STRING(nas_use_section, plugin, "plugin", "id of the plugin"),
+    STRING(nas_use_section, plugin, "plugin", "id of the plugin, as `nashost plugins` lists it"),
     {0},
 };
 
 static const nas_option search_options[] = {
-    STRING(nas_search_section, plugin, "plugin", "id of the plugin"),
+    STRING(nas_search_section, plugin, "plugin", "id of the plugin, as `nashost plugins` lists it"),
     INT(nas_search_section, config.evaluations, "evaluations", "200", 1, 10000000, "subnets",
-        "scored for each platform"),
-    INT(nas_search_section, config.batch, "batch", "16", 1, 65536, "subnets", "asked for at once"),
+        "number of subnets that the search scores for each platform"),
+    INT(nas_search_section, config.batch, "batch", "16", 1, 65536, "subnets",
+        "number of subnets that the strategy is asked for at once; it learns their scores "
+        "together"),
     INT(nas_search_section, config.calibration_images, "calibration_images", "1024", 1, 1000000,
-        "images", "that batch norm is calibrated on before a subnet is scored"),
+        "images",
+        "number of training images that a subnet's batch norm is calibrated on before it is "
+        "scored"),
     {0},
 };
 
 static const nas_option platform_options[] = {
-    STRING(nas_platform_section, name, "name", "names the platform and its files"),
+    STRING(nas_platform_section, name, "name",
+           "name of the platform, which its files have as well"),
     {0},
 };
 
 const nas_option nas_constraints_options[] = {
     FLOAT(nas_constraints, latency_ms, "latency_ms", "null", 1e-9, INFINITY, "ms",
-          "most time for one image"),
+          "most time that a subnet may take for one image on this platform"),
     FLOAT(nas_constraints, energy_mj, "energy_mj", "null", 1e-9, INFINITY, "mJ",
-          "most energy for one image"),
+          "most energy that a subnet may take for one image on this platform"),
     INT(nas_constraints, peak_bytes, "peak_bytes", "null", 1, MOST, "bytes",
-        "most activation memory"),
+        "most memory that a subnet's activations may need at once"),
     INT(nas_constraints, flash_bytes, "flash_bytes", "null", 1, MOST, "bytes",
-        "most memory for weights"),
+        "most memory that a subnet's weights may need"),
     INT(nas_constraints, macs, "macs", "null", 1, MOST, NULL,
-        "most multiply-accumulates for one image"),
-    INT(nas_constraints, params, "params", "null", 1, MOST, NULL, "most parameters"),
+        "most multiply-accumulates (MACs) that a subnet may do for one image"),
+    INT(nas_constraints, params, "params", "null", 1, MOST, NULL,
+        "most parameters that a subnet may have"),
     {0},
 };
 
@@ -130,35 +160,59 @@ const nas_option nas_constraints_options[] = {
     { .key = key_, .parent = parent_, .help = help_, .options = use_options, .plugin = kind_ }
 
 const nas_section nas_sections[NAS_SECTIONS] = {
-    [NAS_AT_ROOT] = {NULL, NAS_SECTIONS, "what a run of nashost does", .options = root_options},
-    [NAS_AT_SCHEMA] = {"$schema", NAS_AT_ROOT, "for editors: what `nashost schema` prints",
+    [NAS_AT_ROOT] = {NULL, NAS_SECTIONS,
+                     "what a run of nashost does: train one supernet, then search a subnet for "
+                     "each platform and export it",
+                     .options = root_options},
+    [NAS_AT_SCHEMA] = {"$schema", NAS_AT_ROOT,
+                       "path of a file that holds what `nashost schema` prints, by which an editor "
+                       "explains and checks the other keys",
                        .type = "string"},
-    [NAS_AT_DATASET] = USE(NAS_KIND_DATASET, "dataset", NAS_AT_ROOT, "what reads the images"),
+    [NAS_AT_DATASET] =
+        USE(NAS_KIND_DATASET, "dataset", NAS_AT_ROOT,
+            "the data set: the plugin that reads the images and their labels, and its options"),
     [NAS_AT_SPLIT] = {"split", NAS_AT_ROOT, "which training images are used for what",
                       .options = split_options},
     [NAS_AT_SPACE] = {"space", NAS_AT_ROOT,
-                      "the family of networks: a preset's name, a file, or an object as in "
-                      "spaces/README.md",
+                      "the search space, that is the family of networks: a preset's name, a file, "
+                      "or an object as in spaces/README.md",
                       .type = "string", .form = nas_space_schema, .required = true},
-    [NAS_AT_AUGMENT] = {"augment", NAS_AT_ROOT, "how training images are varied",
+    [NAS_AT_AUGMENT] = {"augment", NAS_AT_ROOT,
+                        "how training images are varied at random: weak views are flipped and "
+                        "cropped, strong views go through RandAugment and cutout as well",
                         .options = augment_options},
-    [NAS_AT_TRAIN] = {"train", NAS_AT_ROOT, "the training of the supernet",
+    [NAS_AT_TRAIN] = {"train", NAS_AT_ROOT,
+                      "how the supernet, which holds the weights of every subnet, is trained",
                       .options = train_options},
     [NAS_AT_GENOME] = {"genome", NAS_AT_TRAIN,
-                       "the subnet of subnet_sampling \"fixed\": {\"resolution\", \"stages\"}",
+                       "the one subnet that is trained when subnet_sampling is \"fixed\": "
+                       "{\"resolution\", \"stages\"}",
                        .type = "null", .form = nas_genome_schema},
-    [NAS_AT_SSL] = USE(NAS_KIND_SSL, "ssl", NAS_AT_TRAIN, "the loss"),
-    [NAS_AT_SEARCH] = {"search", NAS_AT_ROOT, "how subnets are found", .options = search_options,
-                       .plugin = NAS_KIND_SEARCH},
-    [NAS_AT_SCORE] = USE(NAS_KIND_SCORE, "score", NAS_AT_SEARCH, "what subnets are judged by"),
-    [NAS_AT_PLATFORMS] = {"platforms", NAS_AT_ROOT, "a device, and what a subnet may cost on it",
+    [NAS_AT_SSL] = USE(
+        NAS_KIND_SSL, "ssl", NAS_AT_TRAIN,
+        "the training loss, which says what unlabelled images teach: its plugin and its options"),
+    [NAS_AT_SEARCH] = {"search", NAS_AT_ROOT,
+                       "how subnets are found: the search strategy's plugin and its options, and "
+                       "how many subnets it may try",
+                       .options = search_options, .plugin = NAS_KIND_SEARCH},
+    [NAS_AT_SCORE] = USE(NAS_KIND_SCORE, "score", NAS_AT_SEARCH,
+                         "the score by which a search tells which subnet is better, without "
+                         "training it: its plugin and its options"),
+    [NAS_AT_PLATFORMS] = {"platforms", NAS_AT_ROOT,
+                          "a target device, for which the search finds one subnet: a model of what "
+                          "subnets cost on it, and the limits of these costs",
                           .options = platform_options, .min = 1, .max = NAS_MAX_PLATFORMS},
-    [NAS_AT_HARDWARE] =
-        USE(NAS_KIND_HARDWARE, "hardware", NAS_AT_PLATFORMS, "what tells a subnet's costs"),
-    [NAS_AT_CONSTRAINTS] = {"constraints", NAS_AT_PLATFORMS, "the most that a subnet may cost",
-                            .options = nas_constraints_options},
-    [NAS_AT_EXPORT] = {"export", NAS_AT_ROOT, "a format that chosen subnets are written in",
-                       .options = use_options, .plugin = NAS_KIND_EXPORT, .max = NAS_MAX_EXPORTS},
+    [NAS_AT_HARDWARE] = USE(NAS_KIND_HARDWARE, "hardware", NAS_AT_PLATFORMS,
+                            "the cost model of the platform, which predicts or measures a subnet's "
+                            "latency, energy and memory: its plugin and its options"),
+    [NAS_AT_CONSTRAINTS] =
+        {"constraints", NAS_AT_PLATFORMS,
+         "the most that a subnet may cost on the platform; a cost that is left out has no limit",
+         .options = nas_constraints_options},
+    [NAS_AT_EXPORT] =
+        {"export", NAS_AT_ROOT,
+         "a format that the chosen subnets are written in: its plugin and its options",
+         .options = use_options, .plugin = NAS_KIND_EXPORT, .max = NAS_MAX_EXPORTS},
 };
 
 void nas_section_nested(nas_section_id id, const char **keys) {

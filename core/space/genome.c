@@ -159,7 +159,7 @@ static const nas_key stage_keys[] = {
      .keys = block_keys,
      .least = 1,
      .most = NAS_MAX_DEPTH,
-     .help = "as many as the depth"},
+     .help = "the stage's blocks: as many entries as the stage is deep"},
     {0},
 };
 static const nas_key genome_keys[] = {
@@ -172,7 +172,7 @@ static const nas_key genome_keys[] = {
      .keys = stage_keys,
      .least = 1,
      .most = NAS_MAX_STAGES,
-     .help = "one for each stage of the space"},
+     .help = "the choices of each stage of the space, in its order"},
     {0},
 };
 

@@ -46,9 +46,12 @@ typedef struct cifar_config {
 
 static const nas_option options[] = {
     {"folder", NAS_TYPE_PATH, NULL, offsetof(cifar_config, folder), 0, 0, NULL,
-     "folder of the .bin files: cifar-10-batches-bin or cifar-100-binary", NULL},
+     "folder that holds the published .bin files, named cifar-10-batches-bin or cifar-100-binary "
+     "in the archives",
+     NULL},
     {"classes", NAS_TYPE_ENUM, "\"10\"", offsetof(cifar_config, classes), 0, 0, NULL,
-     "CIFAR-10, or CIFAR-100 with its 100 fine or its 20 coarse classes", choices},
+     "which classes the files are read for: CIFAR-10's, or CIFAR-100's 100 fine or 20 coarse ones",
+     choices},
     {0},
 };
 

@@ -27,24 +27,28 @@ typedef struct idx_config {
 
 static const nas_option options[] = {
     {"folder", NAS_TYPE_PATH, NULL, offsetof(idx_config, folder), 0, 0, NULL,
-     "folder of the four files", NULL},
+     "folder that holds the four files of images and labels", NULL},
     {"train_images", NAS_TYPE_STRING, "\"train-images-idx3-ubyte\"",
      offsetof(idx_config, names[TRAIN_IMAGES]), 0, 0, NULL,
-     "file of the training images; this name, or else with .gz added", NULL},
+     "file of the training images in that folder; if it is not there, the same name with .gz added "
+     "is read",
+     NULL},
     {"train_labels", NAS_TYPE_STRING, "\"train-labels-idx1-ubyte\"",
-     offsetof(idx_config, names[TRAIN_LABELS]), 0, 0, NULL, "file of the training labels; likewise",
-     NULL},
+     offsetof(idx_config, names[TRAIN_LABELS]), 0, 0, NULL,
+     "file of the training images' labels in that folder, or the same name with .gz added", NULL},
     {"test_images", NAS_TYPE_STRING, "\"t10k-images-idx3-ubyte\"",
-     offsetof(idx_config, names[TEST_IMAGES]), 0, 0, NULL, "file of the test images; likewise",
-     NULL},
+     offsetof(idx_config, names[TEST_IMAGES]), 0, 0, NULL,
+     "file of the test images in that folder, or the same name with .gz added", NULL},
     {"test_labels", NAS_TYPE_STRING, "\"t10k-labels-idx1-ubyte\"",
-     offsetof(idx_config, names[TEST_LABELS]), 0, 0, NULL, "file of the test labels; likewise",
-     NULL},
+     offsetof(idx_config, names[TEST_LABELS]), 0, 0, NULL,
+     "file of the test images' labels in that folder, or the same name with .gz added", NULL},
     {"class_names", NAS_TYPE_STRING, "\"\"", offsetof(idx_config, class_names), 0, 0, NULL,
-     "names of the classes, separated by commas, in the order of the labels; empty: none", NULL},
+     "names of the classes, separated by commas, in the order of the labels; empty: classes are "
+     "shown by their numbers",
+     NULL},
     {"flip", NAS_TYPE_BOOL, "true", offsetof(idx_config, flip), 0, 0, NULL,
-     "a mirrored image keeps its class; false for digits and letters, which mirroring turns into "
-     "other signs",
+     "whether a mirrored image keeps its class; set it to false for digits and letters, which "
+     "mirroring turns into other signs",
      NULL},
     {0},
 };

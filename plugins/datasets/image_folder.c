@@ -18,23 +18,31 @@ typedef struct folder_config {
 static const nas_option options[] = {
     /* the first three in the order of nas_split */
     {"train", NAS_TYPE_PATH, NULL, offsetof(folder_config, train), 0, 0, NULL,
-     "folder with one folder of .png, .jpg and .jpeg files for each class", NULL},
+     "folder of the training images: it holds one folder of .png, .jpg and .jpeg files for each "
+     "class",
+     NULL},
     {"test", NAS_TYPE_PATH, "null", offsetof(folder_config, test), 0, 0, NULL,
-     "folder of test images, likewise; left out: test_share of train is set apart", NULL},
+     "folder of the test images, with one folder for each class; if it is left out, a share of the "
+     "training images (test_share) is set apart instead",
+     NULL},
     {"unlabelled", NAS_TYPE_PATH, "null", offsetof(folder_config, unlabelled), 0, 0, NULL,
-     "folder of further images, without labels and without folders in it", NULL},
+     "folder of further training images that have no labels; it holds no folders", NULL},
     {"test_share", NAS_TYPE_FLOAT, "0.2", offsetof(folder_config, test_share), 0.001, 0.9, NULL,
-     "without \"test\": share of train's images that are test images instead; which ones depends "
-     "on their names alone",
+     "share of the training images that become test images if \"test\" is left out; which ones "
+     "depends on their names alone",
      NULL},
     {"side", NAS_TYPE_INT, NULL, offsetof(folder_config, side), 4, 1024, "pixels",
-     "height and width that images get: the largest square in the middle is resized", NULL},
+     "height and width to which images are resized, after the largest square in their middle is "
+     "cut out",
+     NULL},
     {"channels", NAS_TYPE_INT, "3", offsetof(folder_config, channels), 1, 3, NULL,
-     "3 (colour) or 1 (grey); files of the other kind are converted", NULL},
+     "number of channels: 3 (colour) or 1 (grey); files of the other kind are converted", NULL},
     {"max_side", NAS_TYPE_INT, "8192", offsetof(folder_config, max_side), 4, 65500, "pixels",
-     "larger images are refused, as decoding may take 8 bytes a pixel", NULL},
+     "largest width or height of a file that is read; a larger one is refused, since decoding may "
+     "take 8 bytes a pixel",
+     NULL},
     {"flip", NAS_TYPE_BOOL, "true", offsetof(folder_config, flip), 0, 0, NULL,
-     "a mirrored image keeps its class; false for digits and letters", NULL},
+     "whether a mirrored image keeps its class; set it to false for digits and letters", NULL},
     {0},
 };
 

@@ -26,18 +26,25 @@ static const char *const layouts[] = {"nhwc", "nchw", NULL};
 
 static const nas_option options[] = {
     ARRAY("train_images", NULL, TRAIN_IMAGES,
-          "uint8 array [n][h][w] or [n][h][w][c]: FILE.npy, or FILE.npz:NAME for one of an "
-          "archive"),
-    ARRAY("train_labels", NULL, TRAIN_LABELS, "integer array [n] or [n][1], classes from 0 on"),
-    ARRAY("test_images", NULL, TEST_IMAGES, "like train_images"),
-    ARRAY("test_labels", NULL, TEST_LABELS, "like train_labels"),
-    ARRAY("extra_images", "null", EXTRA_IMAGES, "further images, without labels"),
+          "the training images, a uint8 array [n][h][w] or [n][h][w][c]: FILE.npy, or "
+          "FILE.npz:NAME for one of an archive"),
+    ARRAY("train_labels", NULL, TRAIN_LABELS,
+          "the training images' labels, an integer array [n] or [n][1] of classes from 0 on"),
+    ARRAY("test_images", NULL, TEST_IMAGES, "the test images, an array like that of train_images"),
+    ARRAY("test_labels", NULL, TEST_LABELS,
+          "the test images' labels, an array like that of train_labels"),
+    ARRAY("extra_images", "null", EXTRA_IMAGES,
+          "further training images that have no labels, an array like that of train_images"),
     {"layout", NAS_TYPE_ENUM, "\"nhwc\"", offsetof(npy_config, layout), 0, 0, NULL,
-     "order of the dimensions of images with channels", layouts},
+     "order of the dimensions of arrays with channels: nhwc, channels last; nchw, channels before "
+     "height and width",
+     layouts},
     {"class_names", NAS_TYPE_STRING, "\"\"", offsetof(npy_config, class_names), 0, 0, NULL,
-     "names of the classes, separated by commas, in the order of the labels; empty: none", NULL},
+     "names of the classes, separated by commas, in the order of the labels; empty: classes are "
+     "shown by their numbers",
+     NULL},
     {"flip", NAS_TYPE_BOOL, "true", offsetof(npy_config, flip), 0, 0, NULL,
-     "a mirrored image keeps its class; false for digits and letters", NULL},
+     "whether a mirrored image keeps its class; set it to false for digits and letters", NULL},
     {0},
 };
 

@@ -12,21 +12,25 @@ typedef struct synthetic {
 } synthetic;
 
 static const nas_option options[] = {
-    {"classes", NAS_TYPE_INT, "10", offsetof(synthetic, classes), 2, 1000, NULL, "classes", NULL},
+    {"classes", NAS_TYPE_INT, "10", offsetof(synthetic, classes), 2, 1000, NULL,
+     "number of classes, each with a pattern of its own", NULL},
     {"side", NAS_TYPE_INT, "28", offsetof(synthetic, side), 4, 1024, "pixels",
      "height and width of the images", NULL},
     {"channels", NAS_TYPE_INT, "1", offsetof(synthetic, channels), 1, 3, NULL,
-     "1 (grey) or 3 (colour)", NULL},
+     "number of channels: 1 (grey) or 3 (colour)", NULL},
     {"train", NAS_TYPE_INT, "2000", offsetof(synthetic, train), 1, 10000000, "images",
-     "training images; image i is of class i mod classes", NULL},
-    {"test", NAS_TYPE_INT, "500", offsetof(synthetic, test), 1, 10000000, "images", "test images",
-     NULL},
+     "number of training images; image i is of class i mod classes", NULL},
+    {"test", NAS_TYPE_INT, "500", offsetof(synthetic, test), 1, 10000000, "images",
+     "number of test images", NULL},
     {"extra", NAS_TYPE_INT, "0", offsetof(synthetic, extra), 0, 10000000, "images",
-     "further images, without labels", NULL},
+     "number of further training images that have no labels", NULL},
     {"noise", NAS_TYPE_FLOAT, "0.5", offsetof(synthetic, noise), 0, 1, NULL,
-     "share of noise in a pixel: at 0 the classes are plain, at 1 there is nothing else", NULL},
+     "share of noise in a pixel: at 0 the classes are plain to see, at 1 there is nothing but "
+     "noise",
+     NULL},
     {"seed", NAS_TYPE_INT, "1", offsetof(synthetic, seed), 0, 9007199254740992.0, NULL,
-     "makes another data set; independent of the run's seed", NULL},
+     "seed of the images: another one makes another data set; the run's seed has no part in it",
+     NULL},
     {0},
 };
 

@@ -20,9 +20,11 @@ static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
     {"prefix", NAS_TYPE_STRING, "\"net\"", offsetof(c_config, prefix), 0, 0, NULL,
-     "what the names in the file begin with; a C identifier", NULL},
+     "prefix of the functions' and types' names in the file, a C identifier", NULL},
     {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(c_config, dtype), 0, 0, NULL,
-     "numbers of weights and activations; int8 is quantised after training", dtypes},
+     "type of the numbers that weights and activations are stored in; int8 is quantised after "
+     "training",
+     dtypes},
     {0},
 };
 

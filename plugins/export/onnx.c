@@ -23,7 +23,9 @@ static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
     {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(onnx_config, dtype), 0, 0, NULL,
-     "numbers of weights and activations; int8 is quantised after training", dtypes},
+     "type of the numbers that weights and activations are stored in; int8 is quantised after "
+     "training",
+     dtypes},
     {0},
 };
 

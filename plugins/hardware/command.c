@@ -32,19 +32,23 @@ static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
     {"command", NAS_TYPE_STRINGS, NULL, offsetof(command_config, command), 0, 0, NULL,
-     "program and arguments; {network} in them is the path of a JSON description of the network, "
-     "{file} that of the exported network",
+     "the program and its arguments; in them {network} stands for the path of a JSON description "
+     "of the network, {file} for that of the exported network",
      NULL},
     {"export", NAS_TYPE_STRING, "null", offsetof(command_config, export), 0, 0, NULL,
-     "export plugin that writes {file}", NULL},
+     "id of the export plugin that writes the file that {file} stands for", NULL},
     {"timeout_s", NAS_TYPE_FLOAT, "60", offsetof(command_config, timeout_s), 0.001, 1e6, "s",
-     "after which the program and its children are killed", NULL},
+     "time after which the program and its children are killed and the try has failed", NULL},
     {"retries", NAS_TYPE_INT, "2", offsetof(command_config, retries), 0, 100, NULL,
-     "further tries after a failure", NULL},
+     "how many times the program is run again after a failure", NULL},
     {"device", NAS_TYPE_STRING, "null", offsetof(command_config, device), 0, 0, NULL,
-     "name for tables of what it measures; left out: the program's", NULL},
+     "name of the device in the tables that `nashost lut build` writes; if it is left out, the "
+     "program's name",
+     NULL},
     {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(command_config, dtype), 0, 0, NULL,
-     "of weights and activations on the device, for tables", dtypes},
+     "type of weights and activations on the device, which the tables that `nashost lut build` "
+     "writes say",
+     dtypes},
     {0},
 };
 

@@ -12,9 +12,11 @@ typedef struct lut_config {
 
 static const nas_option options[] = {
     {"table", NAS_TYPE_PATH, NULL, offsetof(lut_config, table), 0, 0, NULL,
-     "JSON file that `nashost lut build` made", NULL},
+     "latency table: a JSON file that `nashost lut build` made", NULL},
     {"allow_missing", NAS_TYPE_BOOL, "false", offsetof(lut_config, allow_missing), 0, 0, NULL,
-     "estimate layers that the table lacks from its nearest layer of the same operation", NULL},
+     "whether a layer that the table lacks is estimated from the table's nearest layer of the same "
+     "operation; if not, it is an error",
+     NULL},
     {0},
 };
 

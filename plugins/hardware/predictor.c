@@ -21,15 +21,17 @@ typedef struct predictor_config {
 
 static const nas_option options[] = {
     {"samples", NAS_TYPE_PATH, NULL, offsetof(predictor_config, samples), 0, 0, NULL,
-     "latency table that `nashost lut build` made, of all layers of a space or of some", NULL},
+     "latency table that the regressors are fitted to: a JSON file that `nashost lut build` made, "
+     "of all layers of a space or of some",
+     NULL},
     {"trees", NAS_TYPE_INT, "200", offsetof(predictor_config, trees), 0, 5000, NULL,
-     "boosted trees for each operation", NULL},
+     "number of boosted trees that are fitted for each operation", NULL},
     {"depth", NAS_TYPE_INT, "4", offsetof(predictor_config, depth), 1, MOST_DEPTH, "levels",
-     "of a tree", NULL},
+     "depth of a tree", NULL},
     {"rate", NAS_TYPE_FLOAT, "0.1", offsetof(predictor_config, rate), 1e-3, 1, NULL,
-     "share of what a tree says that is taken over", NULL},
+     "learning rate of boosting: the share of a tree's prediction that is added", NULL},
     {"folds", NAS_TYPE_INT, "5", offsetof(predictor_config, folds), 0, 20, NULL,
-     "of the cross-validation whose error is logged; below 2: none", NULL},
+     "number of folds of the cross-validation whose error is logged; below 2: there is none", NULL},
     {0},
 };
 

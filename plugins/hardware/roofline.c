@@ -43,7 +43,8 @@ typedef struct model {
 
 static const nas_option options[] = {
     {"profile", NAS_TYPE_PATH, NULL, offsetof(roofline_config, profile), 0, 0, NULL,
-     "JSON file that describes the device", NULL},
+     "device profile: a JSON file of the device's peak rate, bandwidth, overheads and energies",
+     NULL},
     {0},
 };
 

@@ -20,19 +20,23 @@ static const char *const clocks[] = {"wall", "cpu", NULL};
 
 static const nas_option options[] = {
     {"threads", NAS_TYPE_INT, "1", offsetof(xnnpack_config, threads), 1, 64, "threads",
-     "that share one run", NULL},
+     "number of threads that share the work of one run", NULL},
     {"warmup", NAS_TYPE_INT, "10", offsetof(xnnpack_config, warmup), 1, 1e6, "runs",
-     "before the first sample", NULL},
+     "number of runs before the first one that is timed", NULL},
     {"samples", NAS_TYPE_INT, "50", offsetof(xnnpack_config, samples), 3, 1e5, NULL,
-     "whose median is the latency", NULL},
+     "number of timings of a network; their median is its latency", NULL},
     {"sample_us", NAS_TYPE_FLOAT, "500", offsetof(xnnpack_config, sample_us), 0, 1e6, "us",
-     "a sample is the mean of as many runs as last this long", NULL},
+     "least time of a sample, which is the mean of as many runs as last this long", NULL},
     {"outliers", NAS_TYPE_FLOAT, "3", offsetof(xnnpack_config, outliers), 0, INFINITY, "spreads",
-     "samples further from the median are left out", NULL},
+     "distance from the median beyond which a sample is left out", NULL},
     {"clock", NAS_TYPE_ENUM, "\"wall\"", offsetof(xnnpack_config, clock), 0, 0, NULL,
-     "cpu: the time that the one thread ran, for a machine that has other work to do", clocks},
+     "clock that runs are timed by: wall, the time that passes; cpu, the time that the one thread "
+     "ran, for a machine that has other work to do",
+     clocks},
     {"device", NAS_TYPE_STRING, "null", offsetof(xnnpack_config, device), 0, 0, NULL,
-     "name for tables of this machine; left out: the processor's", NULL},
+     "name of this machine in the tables that `nashost lut build` writes; if it is left out, the "
+     "processor's name",
+     NULL},
     {0},
 };
 

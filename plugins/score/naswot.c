@@ -88,7 +88,7 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 }
 
 static const nas_option options[] = {
-    NAS_PROXY_IMAGES(config, "64", 2, "images in a batch"),
+    NAS_PROXY_IMAGES(config, "64", 2, "number of images in the batch that the score looks at"),
     NAS_PROXY_WEIGHTS(config, "initial"),
     {0},
 };

@@ -96,7 +96,7 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 }
 
 static const nas_option options[] = {
-    NAS_PROXY_IMAGES(config, "16", 1, "random images in a batch"),
+    NAS_PROXY_IMAGES(config, "16", 1, "number of random images in a batch"),
     {.name = "repeats",
      .type = NAS_TYPE_INT,
      .fallback = "4",
@@ -104,14 +104,14 @@ static const nas_option options[] = {
      .min = 1,
      .max = 1024,
      .unit = "draws",
-     .help = "draws of weights and images, averaged"},
+     .help = "how many times weights and images are drawn; the score is the mean"},
     {.name = "strength",
      .type = NAS_TYPE_FLOAT,
      .fallback = "0.01",
      .offset = offsetof(config, strength),
      .min = 1e-6,
      .max = 1,
-     .help = "of the change"},
+     .help = "size of the change of the input, as a factor of standard normal noise"},
     NAS_PROXY_WEIGHTS(config, "normal"),
     {0},
 };

@@ -103,7 +103,7 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 }
 
 static const nas_option options[] = {
-    NAS_PROXY_IMAGES(config, "64", 1, "most images in a batch"),
+    NAS_PROXY_IMAGES(config, "64", 1, "most images in a batch; with few labels a batch has fewer"),
     {.name = "batches",
      .type = NAS_TYPE_INT,
      .fallback = "2",
@@ -111,7 +111,7 @@ static const nas_option options[] = {
      .min = 2,
      .max = 256,
      .unit = "batches",
-     .help = "batches whose gradients are compared"},
+     .help = "number of batches whose gradients are compared"},
     NAS_PROXY_WEIGHTS(config, "initial"),
     {0},
 };

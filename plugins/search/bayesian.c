@@ -61,16 +61,20 @@ static const char *const lengths[] = {"kind", "gene", "one", NULL};
 
 static const nas_option options[] = {
     {"initial", NAS_TYPE_INT, "5", offsetof(bayesian_config, initial), 2, 1e6, "subnets",
-     "random ones to begin with; at most a quarter of the evaluations, or 4", NULL},
+     "number of random subnets to begin with; at most a quarter of the evaluations, or 4", NULL},
     {"candidates", NAS_TYPE_INT, "500", offsetof(bayesian_config, candidates), 1, 1e5, "subnets",
-     "random ones to choose from, besides neighbours of the best and of the most promising", NULL},
+     "number of random subnets that each proposal is chosen from, besides neighbours of the best "
+     "and of the most promising ones",
+     NULL},
     {"lengths", NAS_TYPE_ENUM, "\"kind\"", offsetof(bayesian_config, lengths), 0, 0, NULL,
-     "length scales: one for each kind of gene (the last part of its name), each gene, or all",
+     "how many length scales the Gaussian process has: one for each kind of gene (the last part of "
+     "its name), one for each gene, or one for all",
      lengths},
     {"points", NAS_TYPE_INT, "400", offsetof(bayesian_config, points), 10, 5000, "subnets",
-     "results that the process is given at most: the best, and as many of the newest", NULL},
+     "most results that the Gaussian process is fitted to: half of them the best, half the newest",
+     NULL},
     {"tries", NAS_TYPE_INT, "1000", offsetof(bayesian_config, tries), 1, 1e9, "draws",
-     "for each random proposal, until one meets the constraints", NULL},
+     "most draws for a random subnet until one meets the constraints", NULL},
     {0},
 };
 

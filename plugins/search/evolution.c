@@ -24,21 +24,23 @@ static const char *const survivals[] = {"age", "rank", NULL};
 
 static const nas_option options[] = {
     {"population", NAS_TYPE_INT, "100", offsetof(evolution_config, population), 2, 1e6, "subnets",
-     "alive at once; at most a tenth of the evaluations, or 4", NULL},
+     "number of subnets that are alive at once; at most a tenth of the evaluations, or 4", NULL},
     {"sample", NAS_TYPE_INT, "25", offsetof(evolution_config, sample), 1, 1e6, "subnets",
-     "drawn, with replacement, for each parent (survival \"age\")", NULL},
+     "number of members that are drawn, with replacement, to choose a parent from: the best of "
+     "them (survival \"age\" alone)",
+     NULL},
     {"survival", NAS_TYPE_ENUM, "\"age\"", offsetof(evolution_config, survival), 0, 0, NULL,
-     "who dies: the oldest member, or in each generation all but the best", survivals},
+     "who dies: age, the oldest member; rank, in each generation all but the best", survivals},
     {"parents", NAS_TYPE_FLOAT, "0.25", offsetof(evolution_config, parents), 0.01, 1, NULL,
-     "share of a generation that survives and has children (survival \"rank\")", NULL},
+     "share of a generation that survives and has children (survival \"rank\" alone)", NULL},
     {"crossover", NAS_TYPE_FLOAT, "0", offsetof(evolution_config, crossover), 0, 1, NULL,
      "share of the children that mix two parents gene by gene; the others are mutants of one",
      NULL},
     {"mutation", NAS_TYPE_FLOAT, "0", offsetof(evolution_config, mutation), 0, 1, NULL,
      "probability with which a mutant's gene changes; 0: exactly one gene changes", NULL},
     {"tries", NAS_TYPE_INT, "1000", offsetof(evolution_config, tries), 1, 1e9, "draws",
-     "children drawn for each proposal; if none meets the constraints, the one that comes closest "
-     "is proposed",
+     "most children that are drawn for a proposal until one meets the constraints; if none does, "
+     "the one that comes closest is proposed",
      NULL},
     {0},
 };

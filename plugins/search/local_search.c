@@ -30,12 +30,16 @@ static const char *const moves[] = {"best", "first", NULL};
 
 static const nas_option options[] = {
     {"move", NAS_TYPE_ENUM, "\"best\"", offsetof(local_config, move), 0, 0, NULL,
-     "to the best neighbour, once all are known, or to the first that is better", moves},
+     "which neighbour the search moves to: best, the best one, once all are known; first, the "
+     "first that is better",
+     moves},
     {"initial", NAS_TYPE_INT, "10", offsetof(local_config, initial), 1, 1e6, "subnets",
-     "random ones, the best of which is a start; at most a tenth of the evaluations, or 4", NULL},
+     "number of random subnets before each start, which is made from the best of them; at most a "
+     "tenth of the evaluations, or 4",
+     NULL},
     {"tries", NAS_TYPE_INT, "1000", offsetof(local_config, tries), 1, 1e9, "draws",
-     "drawn for each random subnet; if none meets the constraints, the one that comes "
-     "closest, or a neighbour that comes closer",
+     "most draws for a random subnet until one meets the constraints; if none does, the one that "
+     "comes closest is proposed, or a neighbour that comes closer",
      NULL},
     {0},
 };

@@ -38,16 +38,20 @@ static const char *const crossovers[] = {"uniform", "two_point", NULL};
 
 static const nas_option options[] = {
     {"population", NAS_TYPE_INT, "100", offsetof(nsga2_config, population), 2, 1e5, "subnets",
-     "kept, and children in a generation; at most a tenth of the evaluations, or 4", NULL},
+     "number of subnets that are kept, and of children in a generation; at most a tenth of the "
+     "evaluations, or 4",
+     NULL},
     {"crossover", NAS_TYPE_FLOAT, "0.9", offsetof(nsga2_config, crossover), 0, 1, NULL,
      "probability that a child has two parents", NULL},
     {"points", NAS_TYPE_ENUM, "\"uniform\"", offsetof(nsga2_config, points), 0, 0, NULL,
-     "how two parents mix: gene by gene, or a stretch of genes from one", crossovers},
+     "how two parents mix: gene by gene, or with a stretch of genes from one of them", crossovers},
     {"mutation", NAS_TYPE_FLOAT, "null", offsetof(nsga2_config, mutation), 0, 1, NULL,
-     "probability with which each gene of a child then changes; left out: 1 / active genes", NULL},
+     "probability with which each gene of a child changes after the crossover; if it is left out, "
+     "1 / active genes",
+     NULL},
     {"tries", NAS_TYPE_INT, "1000", offsetof(nsga2_config, tries), 1, 1e9, "draws",
-     "children drawn for each proposal; if none meets the constraints, the one that comes closest "
-     "is proposed",
+     "most children that are drawn for a proposal until one meets the constraints; if none does, "
+     "the one that comes closest is proposed",
      NULL},
     {0},
 };

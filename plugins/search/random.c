@@ -7,8 +7,8 @@ typedef struct random_config {
 
 static const nas_option options[] = {
     {"tries", NAS_TYPE_INT, "1000", offsetof(random_config, tries), 1, 1e9, "draws",
-     "draws for each proposal; if none meets the constraints, the one that comes closest is "
-     "proposed",
+     "most draws for a proposal until one meets the constraints; if none does, the one that comes "
+     "closest is proposed",
      NULL},
     {0},
 };

@@ -17,13 +17,18 @@ static const nas_state_layout layout = {
 
 static const nas_option options[] = {
     {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(fixmatch_config, threshold), 0, 1, NULL,
-     "least probability at which a pseudo-label counts (tau)", NULL},
+     "least probability that a class must have for it to count as an image's pseudo-label (tau)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(fixmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {"align", NAS_TYPE_BOOL, "false", offsetof(fixmatch_config, align), 0, 0, NULL,
-     "align the teacher's probabilities to equally likely classes first", NULL},
+     "whether the teacher's probabilities are first scaled so that, on average, all classes are "
+     "equally likely",
+     NULL},
     {"momentum", NAS_TYPE_FLOAT, "0.99", offsetof(fixmatch_config, momentum), 0, 1, NULL,
-     "of the running mean that align uses, per step", NULL},
+     "share of the running mean of the teacher's probabilities that is kept in each step; only "
+     "\"align\" uses that mean",
+     NULL},
     {0},
 };
 

@@ -9,9 +9,11 @@ typedef struct flexmatch_config {
 
 static const nas_option options[] = {
     {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(flexmatch_config, threshold), 0, 1, NULL,
-     "threshold of a wholly learned class, and least probability that is recorded (tau)", NULL},
+     "least probability for a pseudo-label of a class that is wholly learned, and for an image to "
+     "count as learned (tau)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(flexmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {0},
 };
 

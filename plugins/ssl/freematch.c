@@ -24,11 +24,13 @@ static const nas_state_layout layout = {.id = "freematch",
 
 static const nas_option options[] = {
     {"momentum", NAS_TYPE_FLOAT, "0.999", offsetof(freematch_config, momentum), 0, 1, NULL,
-     "of the running means, per step (lambda)", NULL},
+     "share of the running means of confidence and of class probabilities that is kept in each "
+     "step (lambda)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(freematch_config, weight), 0, 1e6, NULL,
-     "weight of the pseudo-label term (w_u)", NULL},
+     "weight of the pseudo-labels' term in the loss (w_u)", NULL},
     {"fairness", NAS_TYPE_FLOAT, "0.001", offsetof(freematch_config, fairness), 0, 1e6, NULL,
-     "weight of the fairness term (w_f)", NULL},
+     "weight of the fairness term in the loss, which asks for diverse classes (w_f)", NULL},
     {0},
 };
 

@@ -9,9 +9,11 @@ typedef struct mean_teacher {
 
 static const nas_option options[] = {
     {"weight", NAS_TYPE_FLOAT, "50", offsetof(mean_teacher, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(mean_teacher, ramp), 0, 1, NULL,
-     "share of training over which the unlabelled term grows linearly from 0", NULL},
+     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+     "weight",
+     NULL},
     {0},
 };
 

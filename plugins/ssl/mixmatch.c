@@ -17,13 +17,19 @@ enum { VIEWS = 2 };
 
 static const nas_option options[] = {
     {"temperature", NAS_TYPE_FLOAT, "0.5", offsetof(mixmatch_config, temperature), 0.01, 1, NULL,
-     "sharpens the mean of the guesses (T)", NULL},
+     "temperature that sharpens the mean of the guesses: the lower, the surer the target; 1 leaves "
+     "it as it is (T)",
+     NULL},
     {"alpha", NAS_TYPE_FLOAT, "0.75", offsetof(mixmatch_config, alpha), 0.05, 1, NULL,
-     "of the Beta distribution of the mixing", NULL},
+     "parameter of the Beta distribution from which the share of each of two mixed images is drawn "
+     "(alpha)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "100", offsetof(mixmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {"ramp", NAS_TYPE_FLOAT, "0.015625", offsetof(mixmatch_config, ramp), 0, 1, NULL,
-     "share of training over which the unlabelled term grows linearly from 0", NULL},
+     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+     "weight",
+     NULL},
     {0},
 };
 

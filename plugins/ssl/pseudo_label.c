@@ -8,11 +8,14 @@ typedef struct pseudo_label {
 
 static const nas_option options[] = {
     {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(pseudo_label, threshold), 0, 1, NULL,
-     "least probability at which a pseudo-label counts (tau)", NULL},
+     "least probability that a class must have for it to count as an image's pseudo-label (tau)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(pseudo_label, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(pseudo_label, ramp), 0, 1, NULL,
-     "share of training over which the unlabelled term grows linearly from 0", NULL},
+     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+     "weight",
+     NULL},
     {0},
 };
 

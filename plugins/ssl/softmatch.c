@@ -22,11 +22,15 @@ static const nas_state_layout layout = {.id = "softmatch",
 
 static const nas_option options[] = {
     {"momentum", NAS_TYPE_FLOAT, "0.999", offsetof(softmatch_config, momentum), 0, 1, NULL,
-     "of the running statistics, per step (m)", NULL},
+     "share of the running mean and variance of confidence, and of the mean probabilities, that is "
+     "kept in each step (m)",
+     NULL},
     {"sigmas", NAS_TYPE_FLOAT, "2", offsetof(softmatch_config, sigmas), 0.01, 100, NULL,
-     "the Gaussian is this much narrower than the running deviation (n)", NULL},
+     "how many times narrower than the running standard deviation the Gaussian is that weights "
+     "images (n)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(softmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {0},
 };
 

@@ -11,11 +11,14 @@ typedef struct uda {
 
 static const nas_option options[] = {
     {"temperature", NAS_TYPE_FLOAT, "0.4", offsetof(uda, temperature), 0.01, 100, NULL,
-     "divides the teacher's logits; below 1 sharpens the target (T)", NULL},
+     "temperature that the teacher's logits are divided by; below 1 it sharpens the target (T)",
+     NULL},
     {"threshold", NAS_TYPE_FLOAT, "0.8", offsetof(uda, threshold), 0, 1, NULL,
-     "least probability, before sharpening, at which an image counts (beta)", NULL},
+     "least probability that the teacher's surest class must have, before sharpening, for an image "
+     "to count (beta)",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(uda, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
+     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
     {0},
 };
 

@@ -14,10 +14,11 @@ typedef struct config {
 
 static const nas_option options[] = {
     {"train", NAS_TYPE_INT, "1000", offsetof(config, train), CLASSES, 1e6, "images",
-     "training images", NULL},
-    {"test", NAS_TYPE_INT, "200", offsetof(config, test), 1, 1e6, "images", "test images", NULL},
+     "number of training images", NULL},
+    {"test", NAS_TYPE_INT, "200", offsetof(config, test), 1, 1e6, "images", "number of test images",
+     NULL},
     {"noise", NAS_TYPE_FLOAT, "0.3", offsetof(config, noise), 0, 1, NULL,
-     "largest noise, as a share of the brightness", NULL},
+     "largest noise in a pixel, as a share of the brightness", NULL},
     {0},
 };
 

@@ -12,7 +12,7 @@ typedef struct config {
 
 static const nas_option options[] = {
     {"separator", NAS_TYPE_STRING, "\",\"", offsetof(config, separator), 0, 0, NULL,
-     "between the columns", NULL},
+     "text between one column and the next", NULL},
     {0},
 };
 

@@ -11,9 +11,9 @@ typedef struct config {
 
 static const nas_option options[] = {
     {"gmacs", NAS_TYPE_FLOAT, "0.1", offsetof(config, gmacs), 1e-6, 1e6, "1e9/s",
-     "multiply-accumulates a second", NULL},
+     "multiply-accumulates that the device does in a second", NULL},
     {"overhead_us", NAS_TYPE_FLOAT, "10", offsetof(config, overhead_us), 0, 1e6, "us",
-     "added for each layer", NULL},
+     "time that every layer takes besides its multiply-accumulates", NULL},
     {0},
 };
 

@@ -12,7 +12,7 @@ typedef struct config {
 
 static const nas_option options[] = {
     {"temperature", NAS_TYPE_FLOAT, "1", offsetof(config, temperature), 0.01, 100, NULL,
-     "that logits are divided by", NULL},
+     "temperature that logits are divided by before their softmax is taken", NULL},
     {0},
 };
 

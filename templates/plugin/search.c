@@ -18,11 +18,11 @@ typedef struct climber {
 
 static const nas_option options[] = {
     {"random", NAS_TYPE_INT, "8", offsetof(config, random), 1, 1e6, "subnets",
-     "random ones at the start", NULL},
+     "number of random subnets at the start", NULL},
     {"tries", NAS_TYPE_INT, "1000", offsetof(config, tries), 1, 1e9, "draws",
-     "for each proposal, until one is new and meets the constraints", NULL},
+     "most draws for a proposal until one is new and meets the constraints", NULL},
     {"rate", NAS_TYPE_FLOAT, "0.2", offsetof(config, rate), 0.001, 1, NULL,
-     "probability at which each gene of the best one is changed", NULL},
+     "probability with which each gene of the best subnet changes in a proposal", NULL},
     {0},
 };
 

@@ -11,9 +11,11 @@ typedef struct config {
 
 static const nas_option options[] = {
     {"power", NAS_TYPE_FLOAT, "4", offsetof(config, power), 0, 100, NULL,
-     "of the teacher's confidence; 0: every pseudo-label counts alike", NULL},
+     "power of the teacher's confidence that weights a pseudo-label; 0: every pseudo-label counts "
+     "alike",
+     NULL},
     {"weight", NAS_TYPE_FLOAT, "1", offsetof(config, weight), 0, 1e6, NULL,
-     "of the unlabelled term", NULL},
+     "weight of the unlabelled images' term in the loss", NULL},
     {0},
 };
 

@@ -48,7 +48,8 @@
     {                                                                                              \
         .name = "weights", .type = NAS_TYPE_ENUM, .fallback = "\"" fallback_ "\"",                 \
         .offset = offsetof(config, weights),                                                       \
-        .help = "of the subnet: a new network's, the supernet's, or N(0, 1)",                      \
+        .help = "which weights the subnet has: initial, a new network's; inherited, the "          \
+                "supernet's; normal, drawn from N(0, 1)",                                          \
         .choices = (const char *const[]) {                                                         \
             NAS_PROBE_WEIGHTS_CHOICES, NULL                                                        \
         }                                                                                          \
@@ -62,12 +63,14 @@ typedef struct nas_proxy_labelled {
 } nas_proxy_labelled;
 
 #define NAS_PROXY_LABELLED_OPTIONS                                                                 \
-    NAS_PROXY_IMAGES(nas_proxy_labelled, "64", 1, "images in a batch"),                            \
+    NAS_PROXY_IMAGES(nas_proxy_labelled, "64", 1,                                                  \
+                     "number of labelled images in the batch that the score looks at"),            \
         {.name = "batch",                                                                          \
          .type = NAS_TYPE_ENUM,                                                                    \
          .fallback = "\"random\"",                                                                 \
          .offset = offsetof(nas_proxy_labelled, batch),                                            \
-         .help = "labelled images at random, or the classes in turns",                             \
+         .help = "how the batch's labelled images are chosen: random, or balanced, the classes "   \
+                 "taking turns",                                                                   \
          .choices = (const char *const[]){"random", "balanced", NULL}},                            \
         NAS_PROXY_WEIGHTS(nas_proxy_labelled, "initial")
 
