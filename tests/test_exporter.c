@@ -30,6 +30,7 @@ static int setup(void **state) {
     snprintf(manifest, sizeof manifest, "%s/plugins.json", f->folder);
     snprintf(f->file, sizeof f->file, "%s/network.txt", f->folder);
     const char *manifests[] = {manifest};
+    f->services.extension = nas_exporter_service;
     if (samples_write(f->folder, "plugins.json", text) ||
         nas_registry_open(manifests, 1, &f->services, &f->registry, &err))
         return -1;

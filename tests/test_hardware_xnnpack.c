@@ -61,9 +61,9 @@ static void compare(void *self, const nas_network *net, uint32_t stream) {
     free(images);
 }
 
-/* Hidden layers that feed more than 16 outputs have inputs by the four: with others, the kernel that
- * Debian's XNNPACK takes for one row on the first Zen (1x16s4) reads its inputs from a wrong place.
- * The time that the plugin measures is the same. */
+/* Hidden layers that feed more than 16 outputs have inputs by the four: with others, the kernel
+ * that Debian's XNNPACK takes for one row on the first Zen (1x16s4) reads its inputs from a wrong
+ * place. The time that the plugin measures is the same. */
 static void test_same_results(void **state) {
     (void)state;
     static const char *const hidden[] = {"", "12, 17"};

@@ -1,6 +1,6 @@
 /* Manifests, and what the loader refuses: every refusal names the file and the reason. */
+#include "host/instance.h"
 #include "host/options.h"
-#include "host/registry.h"
 #include "samples.h"
 
 #include <locale.h>

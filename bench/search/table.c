@@ -9,8 +9,8 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "run/candidate.h"
-#include "stages/evaluate.h"
 #include "run/rundir.h"
+#include "stages/evaluate.h"
 
 #include <nashost/logits.h>
 #include <stdlib.h>

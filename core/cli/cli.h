@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "host/instance.h"
 #include "host/pipeline.h"
 #include "run/request.h"
 #include "space/space.h"

@@ -5,7 +5,7 @@
 #ifndef NAS_CLI_COMMANDS_H
 #define NAS_CLI_COMMANDS_H
 
-#include "host/registry.h"
+#include "host/instance.h"
 #include "run/request.h"
 #include "run/subnets.h"
 

@@ -1,5 +1,5 @@
 #include "cli/cli.h"
-#include "host/options.h"
+#include "host/instance.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/rng.h"
-#include "host/options.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -160,4 +159,32 @@ int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const
     free(second);
     free_filled(&f);
     return rc;
+}
+
+/* ---- For other plugins ---- */
+
+static int export_open(const nas_host *host, const char *id, void **exporter, nas_error *err) {
+    nas_exporter *opened;
+    int rc = nas_exporter_open(nas_host_registry(host), id, &opened, err);
+    *exporter = opened;
+    return rc;
+}
+
+static const char *export_extension(void *exporter) {
+    return nas_exporter_extension(exporter);
+}
+
+static int export_write(void *exporter, const nas_network *network, const char *path,
+                        nas_error *err) {
+    return nas_exporter_write(exporter, network, path, err);
+}
+
+static void export_close(void *exporter) {
+    nas_exporter_close(exporter);
+}
+
+const void *nas_exporter_service(const char *id) {
+    static const nas_export_service service = {sizeof service, export_open, export_extension,
+                                               export_write, export_close};
+    return strcmp(id, NAS_EXT_EXPORT) == 0 ? &service : NULL;
 }

@@ -2,7 +2,7 @@
 #ifndef NAS_HOST_EXPORTER_H
 #define NAS_HOST_EXPORTER_H
 
-#include "host/registry.h"
+#include "host/instance.h"
 
 #include <nashost/export.h>
 
@@ -31,5 +31,9 @@ char *nas_export_second(const nas_instance *plugin, const char *path);
 
 /* Whether an instance's options ask for 8 bits (NAS_EXT_INT8). [any] */
 bool nas_export_int8(const nas_instance *plugin);
+
+/* What nas_services' extension offers: NAS_EXT_EXPORT, to plugins that write networks themselves.
+ * [any] */
+const void *nas_exporter_service(const char *id);
 
 #endif

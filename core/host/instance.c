@@ -1,8 +1,10 @@
+/* An instance's life: its options are parsed into the plugin's configuration, it gets a nas_host of
+ * its own (log lines with its id, random numbers keyed by it, the services of the session), and
+ * create is called, around which what belongs to the process is compared. */
+#include "host/instance.h"
+
 #include "base/rng.h"
-#include "host/exporter.h"
-#include "host/options.h"
 #include "host/process.h"
-#include "host/registry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,32 +41,14 @@ static uint64_t host_random(const nas_host *host, uint64_t stream, uint64_t coun
     return (uint64_t)out[0] << 32 | out[1];
 }
 
-static int export_open(const nas_host *host, const char *id, void **exporter, nas_error *err) {
-    const nas_host_impl *impl = host->impl;
-    nas_exporter *opened;
-    int rc = nas_exporter_open(impl->registry, id, &opened, err);
-    *exporter = opened;
-    return rc;
-}
-
-static const char *export_extension(void *exporter) {
-    return nas_exporter_extension(exporter);
-}
-
-static int export_write(void *exporter, const nas_network *network, const char *path,
-                        nas_error *err) {
-    return nas_exporter_write(exporter, network, path, err);
-}
-
-static void export_close(void *exporter) {
-    nas_exporter_close(exporter);
-}
-
 static const void *host_extension(const nas_host *host, const char *id) {
-    static const nas_export_service service = {sizeof service, export_open, export_extension,
-                                               export_write, export_close};
     const nas_host_impl *impl = host->impl;
-    return strcmp(id, NAS_EXT_EXPORT) == 0 && impl->registry ? &service : NULL;
+    bool offered = impl->registry && impl->services->extension;
+    return offered ? impl->services->extension(id) : NULL;
+}
+
+nas_registry *nas_host_registry(const nas_host *host) {
+    return ((const nas_host_impl *)host->impl)->registry;
 }
 
 /* FNV-1a, 64 bits (http://www.isthe.com/chongo/tech/comp/fnv/). */

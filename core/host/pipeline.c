@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "host/instance.h"
 #include "host/overrides.h"
 #include "host/sections.h"
 #include "host/space_file.h"

@@ -16,11 +16,13 @@ typedef struct nas_manifest_entry {
 
 typedef struct nas_registry nas_registry;
 
-/* Where log lines and random numbers of plugins go; borrowed, must outlive the registry. */
+/* Where plugins' log lines go, where their random numbers come from, and what more they are
+ * offered; borrowed, must outlive the registry. */
 typedef struct nas_services {
     uint64_t seed;
     void (*log)(void *context, nas_level level, const char *message); /* [any] */
     void *context;
+    const void *(*extension)(const char *id); /* nas_host's further services [any]; NULL: none */
 } nas_services;
 
 /* Reads manifests in order; one that is listed twice is read once. An id that is named twice is an
@@ -57,40 +59,5 @@ int nas_plugin_check_file(nas_registry *registry, const char *path, nas_kind kin
 /* "dataset", "ssl", "search", "hardware", "score", "export"; NULL / 0 if unknown. */
 const char *nas_kind_name(nas_kind kind);
 nas_kind nas_kind_from_name(const char *name);
-
-/* An instance: a plugin, its configuration and its self. Zeroed, it is empty. It may be moved. */
-typedef struct nas_instance {
-    const nas_plugin *plugin;
-    void *config;
-    json_t *resolved;           /* its options with defaults */
-    struct nas_host_impl *host; /* what the plugin was given */
-    void *self;
-} nas_instance;
-
-/* Loads, parses options (NULL: none given) and creates. place tells where the options stand in the
- * pipeline. A create that fails, or that changes the process, is reported with the plugin's file
- * and id. On failure *instance is empty. [main] */
-struct nas_place;
-int nas_instance_create(nas_registry *registry, nas_kind kind, const char *id,
-                        const json_t *options, const struct nas_place *place,
-                        nas_instance *instance, nas_error *err);
-
-/* The same for a plugin that is loaded already from the file `path`; it is offered no services that
- * need other plugins. [main] */
-int nas_instance_start(const nas_services *services, const nas_plugin *plugin, const char *path,
-                       const json_t *options, const struct nas_place *place, nas_instance *instance,
-                       nas_error *err);
-
-/* The same up to, but without, create: for `nashost validate`. The caller releases *resolved.
- * [main] */
-int nas_instance_validate(nas_registry *registry, nas_kind kind, const char *id,
-                          const json_t *options, const struct nas_place *place, json_t **resolved,
-                          nas_error *err);
-
-/* Destroys the plugin's self and frees the rest; NULL-safe, empty is fine. [main] */
-void nas_instance_destroy(nas_instance *instance);
-
-/* The instance's extension table of that id, or NULL. */
-const void *nas_instance_extension(const nas_instance *instance, const char *id);
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef NAS_RUN_CHECKPOINT_H
 #define NAS_RUN_CHECKPOINT_H
 
-#include "host/registry.h"
+#include "host/instance.h"
 #include "nn/real.h"
 
 #define NAS_CHECKPOINT "checkpoint/state.safetensors" /* in the run directory */

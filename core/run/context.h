@@ -4,7 +4,7 @@
 
 #include "data/source.h"
 #include "data/split.h"
-#include "host/registry.h"
+#include "host/instance.h"
 #include "run/request.h"
 #include "supernet/supernet.h"
 
