@@ -1,5 +1,5 @@
 /* The whole gradient of a supernet, in double, against central finite differences of the loss. */
-#include "supernet/engine_impl.h"
+#include "supernet/engine_state.h"
 
 #include <math.h>
 #include <setjmp.h>

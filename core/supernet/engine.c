@@ -1,9 +1,10 @@
 /* The engine: it owns a plan of the selected subnet, the memory that any subnet of the space needs,
  * and the last call's pass, which backward goes on with. */
-#include "supernet/engine_impl.h"
+#include "supernet/engine.h"
 
 #include "base/memory.h"
 #include "supernet/backward.h"
+#include "supernet/engine_state.h"
 #include "supernet/forward.h"
 
 #include <stdlib.h>
