@@ -1,5 +1,5 @@
 /* The whole gradient of a supernet, in double, against central finite differences of the loss. */
-#include "supernet/engine_impl.h"
+#include "supernet/engine_state.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -259,10 +259,11 @@ static void gradients_of_stored_expansions(void **state) {
         nas_space space = small_parse(WIDE_SPACE, SMALL_CHANNELS, SMALL_CLASSES);
         trial t = open_trial_in(space, which, images[which], which, 0);
         int stored = 0, computed = 0;
-        for (int i = 0; i < t.engine->n_units; i++) {
-            const unit *u = &t.engine->units[i];
-            stored += u->expands && u->y;
-            computed += u->expands && !u->y;
+        for (int i = 0; i < t.engine->plan.n_units; i++) {
+            bool expands = t.engine->plan.units[i].expands;
+            bool keeps_y = t.engine->memory.units[i].y.values;
+            stored += expands && keeps_y;
+            computed += expands && !keeps_y;
         }
         assert_int_equal(stored, 2);
         assert_int_equal(computed, which ? 1 : 2);
@@ -351,7 +352,7 @@ static void check_together(const char *text, int trunk) {
     nas_real *together = calloc(2 * n, sizeof *together);
     nas_real logits[3][TOGETHER * ROWS * SMALL_CLASSES];
     assert_non_null(together);
-    assert_int_equal(t.engine->trunk, trunk);
+    assert_int_equal(t.engine->plan.trunk, trunk);
     run_subnets(&t, t.engine, false, logits[0], t.gradient);
     run_subnets(&t, t.engine, true, logits[1], together);
     run_subnets(&t, threads, true, logits[2], together + n);

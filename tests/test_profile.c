@@ -9,7 +9,7 @@
 #include "small_net.h"
 
 #include "space/lower.h"
-#include "supernet/profile.h"
+#include "supernet/engine.h"
 
 enum { IMAGES = 18, AREA = SMALL_SIDE * SMALL_SIDE * SMALL_CHANNELS };
 

@@ -2,9 +2,7 @@
 #ifndef NAS_SPACE_LOWER_H
 #define NAS_SPACE_LOWER_H
 
-#include "space/space.h"
-
-#define NAS_MAX_LAYERS (8 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 8)
+#include "space/layout.h"
 
 /* A network that owns its layers. network.layers points into layers: do not copy the structure. */
 typedef struct nas_lowered {

@@ -9,7 +9,7 @@
 #include "data/loader.h"
 #include "run/context.h"
 #include "run/metrics.h"
-#include "supernet/profile.h"
+#include "supernet/engine.h"
 
 /* Opened once for a training; its arrays are its own. Rows of the student: the labelled images,
  * then each view that has a student, in order of views.

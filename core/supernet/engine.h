@@ -1,11 +1,14 @@
 /* Runs one subnet at a time, forward and backward, on batches of images.
  *
  * A batch is one cohort of images, which batch norm normalises together, or several. Each is cut
- * into groups of images, at most NAS_CHUNKS, by their number alone; every sum over images is taken
+ * into chunks of images, at most NAS_CHUNKS, by their number alone; every sum over images is taken
  * in their order, so results do not depend on the number of threads. */
 #ifndef NAS_SUPERNET_ENGINE_H
 #define NAS_SUPERNET_ENGINE_H
 
+#include "supernet/batch.h"
+#include "supernet/profile.h"
+#include "supernet/resize.h"
 #include "supernet/supernet.h"
 
 typedef struct nas_engine nas_engine;
@@ -14,42 +17,6 @@ typedef enum nas_engine_mode {
     NAS_ENGINE_TRAIN = 0,   /* keeps what backward needs */
     NAS_ENGINE_FORWARD = 1, /* does not */
 } nas_engine_mode;
-
-/* Part of a batch: n images [n][h][w][c], normalised, at the data set's size. */
-typedef struct nas_input {
-    const nas_real *images;
-    uint32_t n;
-} nas_input;
-
-/* An image [h][w][c] at a subnet's resolution: to [side][side][c]. Bilinear, half-pixel centres, no
- * anti-aliasing. [any] */
-void nas_engine_resize(nas_real *to, uint32_t side, const nas_real *from, uint32_t h, uint32_t w,
-                       uint32_t c);
-
-/* Batch norm's means and variances for one subnet, in the engine's order. */
-typedef struct nas_bn_stats {
-    size_t n; /* channels in all; 0: none yet */
-    nas_real *mean, *var;
-} nas_bn_stats;
-
-/* How to run a batch.
- *
- * Several subnets on the same images with the same weights, in turn (mode TRAIN, batch statistics),
- * need their trunk only once: the layers at the start that every subnet of the space has. The first
- * runs it forward, the last one backward, for the sum of what all of them pass down to it. Every
- * subnet but the first `follows`, every one but the last is `followed`; between them the engine
- * (and its memory, if lent) must do nothing else but these subnets' select, forward and backward.
- */
-typedef struct nas_forward {
-    const nas_bn_stats *stats; /* normalise with these (inference); NULL: with the batch's own */
-    double dropout;            /* before the classifier; 0: none */
-    uint64_t seed, step;       /* of dropout's random stream, with the row */
-    uint64_t stream;           /* tells apart the subnets of one step */
-    bool follows, followed;    /* as above; neither: the subnet stands alone */
-    bool apart; /* every input is a cohort, with batch statistics of its own; none is empty */
-} nas_forward;
-
-#define NAS_MAX_COHORTS 15 /* of a batch */
 
 /* Allocates for up to max_images images, in up to max_cohorts cohorts (1 .. NAS_MAX_COHORTS), of
  * any subnet of the space; height and width are the data set's. No call below allocates. [main] */
@@ -93,6 +60,10 @@ void nas_engine_calibrate(nas_engine *engine, const nas_real *weights, const nas
 size_t nas_engine_channels(const nas_engine *engine);
 int nas_bn_stats_create(const nas_engine *engine, nas_bn_stats *stats, nas_error *err);
 void nas_bn_stats_free(nas_bn_stats *stats);
+
+/* From now on every forward call with batch statistics and every backward call adds what it does to
+ * the profile, which must outlive them; NULL: no longer. [main] */
+void nas_engine_profile(nas_engine *engine, nas_profile *profile);
 
 /* Logits of n images (any number) with calibrated statistics. [main] */
 void nas_engine_infer(nas_engine *engine, const nas_real *weights, const nas_bn_stats *stats,

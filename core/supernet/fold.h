@@ -3,7 +3,8 @@
 #define NAS_SUPERNET_FOLD_H
 
 #include "space/lower.h"
-#include "supernet/engine.h"
+#include "supernet/batch.h"
+#include "supernet/supernet.h"
 
 /* Fills weight and bias of every layer of lowered (made by nas_lower from a genome of the
  * supernet's space) with the subnet's slices of weights, batch norm folded by the same subnet's

@@ -1,7 +1,8 @@
-#include "supernet/probe_impl.h"
+#include "supernet/probe.h"
 
 #include "base/memory.h"
-#include "supernet/slice.h"
+#include "supernet/probe_ops.h"
+#include "supernet/probe_weights.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,20 +11,21 @@
 /* ---- Loops over the images ---- */
 
 typedef struct loop {
-    probing *p;
-    probed *at;
-    void (*body)(probing *p, probed *at, span s);
+    nas_probe_pass *p;
+    nas_probed *at;
+    void (*body)(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s);
 } loop;
 
 static void run_chunk(void *context, int chunk, int thread) {
     const loop *l = context;
     uint64_t n = l->p->batch->n;
-    span s = {(uint32_t)(n * (uint64_t)chunk / NAS_CHUNKS),
-              (uint32_t)(n * ((uint64_t)chunk + 1) / NAS_CHUNKS), chunk, thread};
+    nas_probe_chunk s = {(uint32_t)(n * (uint64_t)chunk / NAS_CHUNKS),
+                         (uint32_t)(n * ((uint64_t)chunk + 1) / NAS_CHUNKS), chunk, thread};
     l->body(l->p, l->at, s);
 }
 
-static void each_chunk(probing *p, probed *at, void (*body)(probing *p, probed *at, span s)) {
+static void each_chunk(nas_probe_pass *p, nas_probed *at,
+                       void (*body)(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s)) {
     loop l = {.p = p, .at = at, .body = body};
     nas_parallel(p->pool, NAS_CHUNKS, false, run_chunk, &l);
 }
@@ -35,22 +37,22 @@ static void add_chunks(const double *rows, size_t room, double *out, size_t n) {
         for (size_t i = 0; i < n; i++) out[i] += rows[chunk * room + i];
 }
 
-static void run_op(probing *p, probed *at, span s) {
-    nas_probing_op(p, (uint32_t)(at - p->layers), s);
+static void run_op(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
+    nas_probe_op(p, (uint32_t)(at - p->layers), s);
 }
 
-static void run_op_grad(probing *p, probed *at, span s) {
-    nas_probing_op_grad(p, (uint32_t)(at - p->layers), s);
+static void run_op_grad(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
+    nas_probe_op_grad(p, (uint32_t)(at - p->layers), s);
 }
 
-static double *chunk_sums(const probing *p, span s) {
+static double *chunk_sums(const nas_probe_pass *p, nas_probe_chunk s) {
     return p->sums + (size_t)s.chunk * 2 * p->widest;
 }
 
 /* ---- Batch norm and activation ---- */
 
 /* sums [2][c]: of the op's result minus mean, and of its square. */
-static void moments(probing *p, probed *at, span s) {
+static void moments(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c;
     double *sums = chunk_sums(p, s);
     memset(sums, 0, 2 * c * sizeof *sums);
@@ -63,7 +65,7 @@ static void moments(probing *p, probed *at, span s) {
 }
 
 /* Mean and variance over batch and pixels, in two passes; then scale and shift. */
-static void normalise(probing *p, probed *at) {
+static void normalise(nas_probe_pass *p, nas_probed *at) {
     size_t c = at->layer->out.c;
     size_t pixels = at->values / c;
     double rows = (double)p->batch->n * (double)pixels, *total = p->weight_grad;
@@ -106,21 +108,21 @@ static double slope(uint32_t activation, double x) {
     }
 }
 
-static void fill_before(probing *p, probed *at, span s) {
+static void fill_before(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c;
     for (size_t i = s.first * at->values; i < s.end * at->values; i += c)
         for (size_t j = 0; j < c; j++)
             p->before[i + j] = at->sum[i + j] * at->scale[j] + at->shift[j];
 }
 
-static void fill_output(probing *p, probed *at, span s) {
+static void fill_output(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
     for (size_t i = s.first * at->values; i < s.end * at->values; i++)
         at->output[i] = activate(at->layer->activation, p->before[i]);
 }
 
 /* From the output's gradient to that of `before`; sums [2][c] of it, and of it times the sum's
  * distance from its mean. */
-static void activation_grad(probing *p, probed *at, span s) {
+static void activation_grad(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c;
     double *sums = chunk_sums(p, s);
     memset(sums, 0, 2 * c * sizeof *sums);
@@ -133,7 +135,7 @@ static void activation_grad(probing *p, probed *at, span s) {
 }
 
 /* From the gradient of `before` to that of sum (arXiv 1502.03167). */
-static void norm_grad(probing *p, probed *at, span s) {
+static void norm_grad(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c;
     const double *offset = p->weight_grad, *along = offset + c;
     for (size_t i = s.first * at->values; i < s.end * at->values; i += c)
@@ -143,7 +145,7 @@ static void norm_grad(probing *p, probed *at, span s) {
         }
 }
 
-static void affine_grad(probing *p, probed *at) {
+static void affine_grad(nas_probe_pass *p, nas_probed *at) {
     size_t c = at->layer->out.c;
     size_t pixels = at->values / c;
     double rows = (double)p->batch->n * (double)pixels, *total = p->weight_grad;
@@ -160,23 +162,23 @@ static void affine_grad(probing *p, probed *at) {
 
 /* ---- Forward and backward ---- */
 
-static int no_memory(const probing *p, nas_error *err) {
+static int no_memory(const nas_probe_pass *p, nas_error *err) {
     return nas_fail(err, NAS_ERR_MEMORY,
                     "out of memory: a score looks at %u images at once; use fewer", p->batch->n);
 }
 
-static double *batch_values(const probing *p, const probed *at) {
+static double *batch_values(const nas_probe_pass *p, const nas_probed *at) {
     return nas_alloc((size_t)p->batch->n * at->values, sizeof(double));
 }
 
-static void forget(probed *at) {
+static void forget(nas_probed *at) {
     if (at->output != at->sum) free(at->output);
     free(at->sum);
     free(at->grad);
     at->sum = at->output = at->grad = NULL;
 }
 
-static nas_probe_layer view(const probing *p, const probed *at, bool backward) {
+static nas_probe_layer view(const nas_probe_pass *p, const nas_probed *at, bool backward) {
     return (nas_probe_layer){.size = sizeof(nas_probe_layer),
                              .index = (uint32_t)(at - p->layers),
                              .layer = at->layer,
@@ -190,8 +192,8 @@ static nas_probe_layer view(const probing *p, const probed *at, bool backward) {
                              .weight_grad = backward && at->layer->weights ? p->weight_grad : NULL};
 }
 
-static int forward_layer(probing *p, uint32_t index, nas_error *err) {
-    probed *at = &p->layers[index];
+static int forward_layer(nas_probe_pass *p, uint32_t index, nas_error *err) {
+    nas_probed *at = &p->layers[index];
     at->sum = batch_values(p, at);
     if (!at->sum) return no_memory(p, err);
     each_chunk(p, at, run_op);
@@ -208,19 +210,19 @@ static int forward_layer(probing *p, uint32_t index, nas_error *err) {
 }
 
 /* Makes room for the gradients that the layer adds to. */
-static bool open_inputs(const probing *p, const probed *at) {
+static bool open_inputs(const nas_probe_pass *p, const nas_probed *at) {
     bool good = true;
     for (int i = 0; i < 2; i++) {
         if (at->layer->input[i] < 0) continue;
-        probed *from = &p->layers[at->layer->input[i]];
+        nas_probed *from = &p->layers[at->layer->input[i]];
         if (!from->grad) from->grad = batch_values(p, from);
         good = good && from->grad;
     }
     return good;
 }
 
-static int backward_layer(probing *p, uint32_t index, nas_error *err) {
-    probed *at = &p->layers[index];
+static int backward_layer(nas_probe_pass *p, uint32_t index, nas_error *err) {
+    nas_probed *at = &p->layers[index];
     if (!at->grad) at->grad = batch_values(p, at); /* nothing reads it: 0 */
     if (!at->grad || !open_inputs(p, at)) return no_memory(p, err);
     affine_grad(p, at);
@@ -233,7 +235,7 @@ static int backward_layer(probing *p, uint32_t index, nas_error *err) {
 }
 
 /* The objective's gradient with respect to the logits. */
-static void objective_grad(const probing *p, probed *last) {
+static void objective_grad(const nas_probe_pass *p, nas_probed *last) {
     size_t classes = last->values;
     for (size_t n = 0; n < p->batch->n; n++) {
         const double *logits = last->output + n * classes;
@@ -248,12 +250,12 @@ static void objective_grad(const probing *p, probed *last) {
     }
 }
 
-static int run(probing *p, nas_error *err) {
+static int run(nas_probe_pass *p, nas_error *err) {
     uint32_t n = p->network->n_layers;
     int rc = NAS_OK;
     for (uint32_t i = 0; i < n && !rc; i++) rc = forward_layer(p, i, err);
     if (rc || p->probe->objective == NAS_PROBE_FORWARD) return rc;
-    probed *last = &p->layers[n - 1];
+    nas_probed *last = &p->layers[n - 1];
     last->grad = batch_values(p, last);
     if (!last->grad) return no_memory(p, err);
     objective_grad(p, last);
@@ -271,28 +273,28 @@ static size_t larger(size_t a, size_t b) {
 }
 
 /* Describes the layers; returns the most values that one has for an image. */
-static size_t open_layers(probing *p) {
+static size_t open_layers(nas_probe_pass *p) {
     size_t most = 0;
     for (uint32_t i = 0; i < p->network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(p->network, i);
         size_t pixels = (size_t)layer->out.h * layer->out.w;
-        p->layers[i] =
-            (probed){.layer = layer,
-                     .values = pixels * layer->out.c,
-                     .last_read = i,
-                     .norm = nas_layer_has_norm(layer) && p->probe->norm == NAS_PROBE_BATCH_NORM};
+        p->layers[i] = (nas_probed){.layer = layer,
+                                    .values = pixels * layer->out.c,
+                                    .last_read = i,
+                                    .norm = nas_layer_has_norm(layer) &&
+                                            p->probe->norm == NAS_PROBE_BATCH_NORM};
         for (int j = 0; j < 2; j++)
             if (layer->input[j] >= 0) p->layers[layer->input[j]].last_read = i;
         most = larger(most, p->layers[i].values);
         p->widest = larger(p->widest, layer->out.c);
         p->most_weights = larger(p->most_weights, layer->weights);
-        if (layer->op == NAS_OP_CONV && !nas_probing_direct(layer))
+        if (layer->op == NAS_OP_CONV && !nas_probe_is_direct(layer))
             p->patch_room = larger(p->patch_room, pixels * (layer->weights / layer->out.c));
     }
     return most;
 }
 
-static int open_probing(probing *p, nas_error *err) {
+static int open_pass(nas_probe_pass *p, nas_error *err) {
     nas_shape image = p->network->image;
     p->layers = nas_alloc(p->network->n_layers, sizeof *p->layers);
     if (!p->layers) return no_memory(p, err);
@@ -308,10 +310,10 @@ static int open_probing(probing *p, nas_error *err) {
     }
     if (!p->before || !p->patches || !p->sums || !p->partial || !p->weight_grad)
         return no_memory(p, err);
-    return nas_probing_weights(p, err);
+    return nas_probe_fill_weights(p, err);
 }
 
-static void close_probing(probing *p) {
+static void close_pass(nas_probe_pass *p) {
     for (uint32_t i = 0; p->layers && i < p->network->n_layers; i++) forget(&p->layers[i]);
     free(p->layers);
     free(p->memory);
@@ -326,14 +328,14 @@ static void close_probing(probing *p) {
 int nas_supernet_probe(const nas_supernet *supernet, const nas_network *network,
                        const nas_probe *probe, uint64_t seed, const nas_probe_batch *batch,
                        nas_pool *pool, nas_error *err) {
-    probing p = {.supernet = supernet,
-                 .network = network,
-                 .probe = probe,
-                 .batch = batch,
-                 .pool = pool,
-                 .seed = seed};
-    int rc = open_probing(&p, err);
+    nas_probe_pass p = {.supernet = supernet,
+                        .network = network,
+                        .probe = probe,
+                        .batch = batch,
+                        .pool = pool,
+                        .seed = seed};
+    int rc = open_pass(&p, err);
     if (!rc) rc = run(&p, err);
-    close_probing(&p);
+    close_pass(&p);
     return rc;
 }

@@ -6,30 +6,15 @@
 #define NAS_SUPERNET_PROBE_H
 
 #include "base/threads.h"
+#include "supernet/probe_batch.h"
 #include "supernet/supernet.h"
 
 #include <nashost/probe.h>
-
-/* n images [n][h][w][c] of the network's image shape; labels [n], NULL: none. */
-typedef struct nas_probe_batch {
-    uint32_t n;
-    const double *images;
-    const int32_t *labels;
-} nas_probe_batch;
 
 /* Runs the batch through a network made by nas_lower from a genome of the supernet's space, as the
  * probe says but for its images, and makes its calls. seed: of random weights. [main] */
 int nas_supernet_probe(const nas_supernet *supernet, const nas_network *network,
                        const nas_probe *probe, uint64_t seed, const nas_probe_batch *batch,
                        nas_pool *pool, nas_error *err);
-
-/* Streams of NAS_RNG_PROBE: the generator's step is draw * NAS_PROBE_STREAMS + stream. */
-enum {
-    NAS_PROBE_STREAM_WEIGHTS, /* sample: index of the tensor */
-    NAS_PROBE_STREAM_ORDER,
-    NAS_PROBE_STREAM_IMAGES, /* sample: number of the image */
-    NAS_PROBE_STREAM_NOISE,  /* likewise */
-    NAS_PROBE_STREAMS,
-};
 
 #endif

@@ -1,11 +1,11 @@
-/* The probe's layers, forward and backward, for some images of the batch. */
+#include "supernet/probe_ops.h"
+
 #include "nn/gemm.h"
-#include "supernet/probe_impl.h"
 
 #include <string.h>
 
 /* What input `which` of a layer holds, from an image on. */
-static const double *input_values(const probing *p, const nas_layer *layer, int which,
+static const double *input_values(const nas_probe_pass *p, const nas_layer *layer, int which,
                                   uint32_t image) {
     int32_t from = layer->input[which];
     if (from < 0) return p->batch->images + image * nas_shape_elements(p->network->image);
@@ -13,7 +13,8 @@ static const double *input_values(const probing *p, const nas_layer *layer, int 
 }
 
 /* Its gradient, or NULL where nobody asks. */
-static double *input_grad(const probing *p, const nas_layer *layer, int which, uint32_t image) {
+static double *input_grad(const nas_probe_pass *p, const nas_layer *layer, int which,
+                          uint32_t image) {
     int32_t from = layer->input[which];
     if (from >= 0) return p->layers[from].grad + image * p->layers[from].values;
     return p->image_grad ? p->image_grad + image * nas_shape_elements(p->network->image) : NULL;
@@ -56,14 +57,14 @@ static void add_patches(const nas_layer *layer, const double *patches, double *i
                 image[i * c + j] += patches[j];
 }
 
-static void product(const probing *p, const probed *at, span s) {
+static void product(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     const nas_layer *layer = at->layer;
     size_t pixels = out_pixels(layer), in = layer->weights / layer->out.c;
     double *patches = p->patches + (size_t)s.thread * 2 * p->patch_room;
-    uint32_t step = nas_probing_direct(layer) ? s.end - s.first : 1;
+    uint32_t step = nas_probe_is_direct(layer) ? s.end - s.first : 1;
     for (uint32_t n = s.first; n < s.end; n += step) {
         const double *x = input_values(p, layer, 0, n);
-        if (!nas_probing_direct(layer)) {
+        if (!nas_probe_is_direct(layer)) {
             take_patches(layer, x, patches);
             x = patches;
         }
@@ -72,23 +73,23 @@ static void product(const probing *p, const probed *at, span s) {
     }
 }
 
-static void product_grad(const probing *p, const probed *at, span s) {
+static void product_grad(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     const nas_layer *layer = at->layer;
     size_t pixels = out_pixels(layer), in = layer->weights / layer->out.c;
     double *patches = p->patches + (size_t)s.thread * 2 * p->patch_room;
     double *patches_grad = patches + p->patch_room;
     double *partial = p->partial + (size_t)s.chunk * p->most_weights;
-    uint32_t step = nas_probing_direct(layer) ? s.end - s.first : 1;
+    uint32_t step = nas_probe_is_direct(layer) ? s.end - s.first : 1;
     for (uint32_t n = s.first; n < s.end; n += step) {
         const double *x = input_values(p, layer, 0, n), *d = at->grad + n * at->values;
         double *dx = input_grad(p, layer, 0, n);
-        if (!nas_probing_direct(layer)) {
+        if (!nas_probe_is_direct(layer)) {
             take_patches(layer, x, patches);
             x = patches;
         }
         nas_gemm_double(in, layer->out.c, step * pixels, x, true, d, false, 1, partial);
         if (!dx) continue;
-        bool here = nas_probing_direct(layer);
+        bool here = nas_probe_is_direct(layer);
         nas_gemm_double(step * pixels, in, layer->out.c, d, false, at->weight, true, here,
                         here ? dx : patches_grad);
         if (!here) add_patches(layer, patches_grad, dx);
@@ -103,7 +104,7 @@ static void add_products(double *restrict y, const double *restrict x, const dou
     for (size_t i = 0; i < n; i++) y[i] += x[i] * w[i];
 }
 
-static void depthwise(const probing *p, const probed *at, span s) {
+static void depthwise(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c, i;
     for (uint32_t n = s.first; n < s.end; n++) {
         const double *x = input_values(p, at->layer, 0, n);
@@ -116,7 +117,7 @@ static void depthwise(const probing *p, const probed *at, span s) {
     }
 }
 
-static void depthwise_grad(const probing *p, const probed *at, span s) {
+static void depthwise_grad(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c, i;
     double *partial = p->partial + (size_t)s.chunk * p->most_weights;
     for (uint32_t n = s.first; n < s.end; n++) {
@@ -133,7 +134,7 @@ static void depthwise_grad(const probing *p, const probed *at, span s) {
 
 /* ---- Layers without weights ---- */
 
-static void pool(const probing *p, const probed *at, span s) {
+static void pool(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c, pixels = (size_t)at->layer->in.h * at->layer->in.w;
     for (uint32_t n = s.first; n < s.end; n++) {
         const double *x = input_values(p, at->layer, 0, n);
@@ -144,7 +145,7 @@ static void pool(const probing *p, const probed *at, span s) {
     }
 }
 
-static void pool_grad(const probing *p, const probed *at, span s) {
+static void pool_grad(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c, pixels = (size_t)at->layer->in.h * at->layer->in.w;
     for (uint32_t n = s.first; n < s.end; n++) {
         double *dx = input_grad(p, at->layer, 0, n);
@@ -154,7 +155,7 @@ static void pool_grad(const probing *p, const probed *at, span s) {
 }
 
 /* Additions and scalings; with `plain` the first input as it is. */
-static void pair(const probing *p, const probed *at, span s) {
+static void pair(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c;
     bool add = at->layer->op == NAS_OP_ADD;
     for (uint32_t n = s.first; n < s.end; n++) {
@@ -165,7 +166,7 @@ static void pair(const probing *p, const probed *at, span s) {
     }
 }
 
-static void pair_grad(const probing *p, const probed *at, span s) {
+static void pair_grad(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s) {
     size_t c = at->layer->out.c;
     bool add = at->layer->op == NAS_OP_ADD || p->probe->plain;
     for (uint32_t n = s.first; n < s.end; n++) {
@@ -180,21 +181,21 @@ static void pair_grad(const probing *p, const probed *at, span s) {
 
 /* ---- Any layer ---- */
 
-typedef void (*op_fn)(const probing *p, const probed *at, span s);
+typedef void (*op_fn)(const nas_probe_pass *p, const nas_probed *at, nas_probe_chunk s);
 
-void nas_probing_op(const probing *p, uint32_t index, span at) {
+void nas_probe_op(const nas_probe_pass *p, uint32_t index, nas_probe_chunk at) {
     static const op_fn ops[] = {
         [NAS_OP_CONV] = product, [NAS_OP_DEPTHWISE] = depthwise, [NAS_OP_LINEAR] = product,
         [NAS_OP_POOL] = pool,    [NAS_OP_SCALE] = pair,          [NAS_OP_ADD] = pair};
-    const probed *layer = &p->layers[index];
+    const nas_probed *layer = &p->layers[index];
     if (at.first < at.end) ops[layer->layer->op](p, layer, at);
 }
 
-void nas_probing_op_grad(const probing *p, uint32_t index, span at) {
+void nas_probe_op_grad(const nas_probe_pass *p, uint32_t index, nas_probe_chunk at) {
     static const op_fn ops[] = {[NAS_OP_CONV] = product_grad,   [NAS_OP_DEPTHWISE] = depthwise_grad,
                                 [NAS_OP_LINEAR] = product_grad, [NAS_OP_POOL] = pool_grad,
                                 [NAS_OP_SCALE] = pair_grad,     [NAS_OP_ADD] = pair_grad};
-    const probed *layer = &p->layers[index];
+    const nas_probed *layer = &p->layers[index];
     double *partial = p->partial + (size_t)at.chunk * p->most_weights;
     memset(partial, 0, layer->layer->weights * sizeof *partial);
     if (at.first < at.end) ops[layer->layer->op](p, layer, at);

@@ -1,17 +1,17 @@
-/* The weights with which a probe runs. */
+#include "supernet/probe_weights.h"
+
 #include "base/memory.h"
 #include "base/rng.h"
-#include "supernet/probe_impl.h"
 #include "supernet/slice.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 /* Memory for every layer's weights and values of channels; one block. */
-static double *hand_out(probing *p, double *free_memory) {
+static double *hand_out(nas_probe_pass *p, double *free_memory) {
     size_t used = 0;
     for (uint32_t i = 0; i < p->network->n_layers; i++) {
-        probed *at = &p->layers[i];
+        nas_probed *at = &p->layers[i];
         const size_t counts[] = {at->layer->weights, at->layer->out.c, at->layer->out.c,
                                  at->layer->out.c, at->layer->out.c};
         double **places[] = {&at->weight, &at->scale, &at->shift, &at->mean, &at->var};
@@ -24,14 +24,14 @@ static double *hand_out(probing *p, double *free_memory) {
 }
 
 /* The whole tensor as random numbers, N(0, 1). */
-static void draw(const probing *p, const nas_parameter *tensor, double *values) {
+static void draw(const nas_probe_pass *p, const nas_parameter *tensor, double *values) {
     uint64_t step = (uint64_t)p->probe->draw * NAS_PROBE_STREAMS + NAS_PROBE_STREAM_WEIGHTS;
     uint64_t index = (uint64_t)(tensor - p->supernet->parameters);
     nas_rng rng = nas_rng_open(p->seed, NAS_RNG_PROBE, step, index);
     for (size_t i = 0; i < tensor->count; i++) values[i] = nas_rng_normal(&rng);
 }
 
-static int fill_kernel(const probing *p, probed *at, double *random, nas_error *err) {
+static int fill_kernel(const nas_probe_pass *p, nas_probed *at, double *random, nas_error *err) {
     nas_slice slice;
     bool inherited = p->probe->weights == NAS_PROBE_INHERITED;
     double factor = 1;
@@ -51,8 +51,8 @@ static int fill_kernel(const probing *p, probed *at, double *random, nas_error *
 }
 
 /* Fills values [out.c] from a tensor of the layer, or with what a new network has there. */
-static int fill_channels(const probing *p, const probed *at, const char *part, double fresh,
-                         double *values, nas_error *err) {
+static int fill_channels(const nas_probe_pass *p, const nas_probed *at, const char *part,
+                         double fresh, double *values, nas_error *err) {
     const nas_parameter *tensor = nas_slice_parameter(p->supernet, at->layer, part, err);
     if (!tensor) return NAS_ERR_INPUT;
     bool inherited = p->probe->weights == NAS_PROBE_INHERITED;
@@ -63,7 +63,7 @@ static int fill_channels(const probing *p, const probed *at, const char *part, d
     return NAS_OK;
 }
 
-static int fill_layer(const probing *p, probed *at, double *random, nas_error *err) {
+static int fill_layer(const nas_probe_pass *p, nas_probed *at, double *random, nas_error *err) {
     for (size_t c = 0; c < at->layer->out.c; c++) at->scale[c] = 1; /* shift is 0 */
     if (!at->layer->weights) return NAS_OK;
     int rc = fill_kernel(p, at, random, err);
@@ -74,7 +74,7 @@ static int fill_layer(const probing *p, probed *at, double *random, nas_error *e
     return rc ? rc : fill_channels(p, at, ".bn.beta", 0, at->shift, err);
 }
 
-int nas_probing_weights(probing *p, nas_error *err) {
+int nas_probe_fill_weights(nas_probe_pass *p, nas_error *err) {
     size_t most = 0;
     for (uint32_t i = 0; i < p->supernet->n_parameters; i++)
         most = p->supernet->parameters[i].count > most ? p->supernet->parameters[i].count : most;

@@ -2,8 +2,6 @@
 #ifndef NAS_SUPERNET_PROFILE_H
 #define NAS_SUPERNET_PROFILE_H
 
-#include "supernet/engine.h"
-
 typedef enum nas_part {
     NAS_PART_STEM,
     NAS_PART_EXPAND,    /* of an expanding 1x1 convolution what is narrow: its inputs and sums */
@@ -30,9 +28,5 @@ typedef struct nas_profile {
 
 /* "stem", "expand", ... */
 const char *nas_part_name(nas_part part);
-
-/* From now on every forward call with batch statistics and every backward call adds what it does to
- * the profile, which must outlive them; NULL: no longer. [main] */
-void nas_engine_profile(nas_engine *engine, nas_profile *profile);
 
 #endif

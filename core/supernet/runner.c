@@ -1,7 +1,7 @@
 #include "supernet/runner.h"
 
 #include "base/memory.h"
-#include "supernet/runner_impl.h"
+#include "supernet/runner_ops.h"
 
 #include <stdlib.h>
 
@@ -178,7 +178,7 @@ static void load_image(const nas_runner *r, const uint8_t *pixels, nas_real *to)
 
 static void run_chunk(void *context, int chunk, int thread) {
     const nas_runner *r = context;
-    const lane *l = &r->lanes[thread];
+    const nas_runner_lane *l = &r->lanes[thread];
     const nas_network *net = r->network;
     size_t area = nas_shape_elements(net->image), layers = net->n_layers;
     uint64_t first = r->n * (uint64_t)chunk / NAS_CHUNKS;

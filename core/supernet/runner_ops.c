@@ -1,13 +1,17 @@
-/* The runner's layers. */
+#include "supernet/runner_ops.h"
+
 #include "nn/gemm.h"
-#include "supernet/runner_impl.h"
 
 #include <string.h>
+
+/* In 8 bits the terms of a sum that is exact in nas_real: 512 * 255 * 127 < 2^24. Longer sums are
+ * added up in 32 bits. */
+#define EXACT 512
 
 /* Layer i of the image that a lane is at. */
 typedef struct step {
     const nas_runner *r;
-    const lane *l;
+    const nas_runner_lane *l;
     uint32_t i;
     const nas_layer *layer;
     const nas_int8_layer *q; /* NULL: single precision */
@@ -163,7 +167,7 @@ static void finish_last(const step *s, float *logits) {
         logits[o] = (float)s->l->whole[o] * (s->q->in[0].scale * s->q->scale[o]);
 }
 
-void nas_runner_layer(const nas_runner *r, uint32_t i, const lane *l, nas_range *ranges,
+void nas_runner_layer(const nas_runner *r, uint32_t i, const nas_runner_lane *l, nas_range *ranges,
                       float *logits) {
     static void (*const ops[])(const step *) = {
         [NAS_OP_CONV] = product, [NAS_OP_DEPTHWISE] = depthwise, [NAS_OP_LINEAR] = product,

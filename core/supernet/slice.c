@@ -1,15 +1,9 @@
 #include "supernet/slice.h"
 
-#include <string.h>
-
-/* The linear layers of squeeze-excite stand under "se." in their block. */
 const nas_parameter *nas_slice_parameter(const nas_supernet *supernet, const nas_layer *layer,
                                          const char *part, nas_error *err) {
-    char name[64];
-    const char *dot = strrchr(layer->name, '.');
-    size_t block = layer->op == NAS_OP_LINEAR && dot ? (size_t)(dot + 1 - layer->name) : 0;
-    snprintf(name, sizeof name, "%.*s%s%s%s", (int)block, layer->name, block ? "se." : "",
-             layer->name + block, part);
+    char name[NAS_TENSOR_NAME];
+    nas_layer_tensor_name(layer, part, name);
     const nas_parameter *p = nas_supernet_find(supernet, name);
     if (!p)
         nas_fail(err, NAS_ERR_INPUT,

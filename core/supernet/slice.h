@@ -2,6 +2,7 @@
 #ifndef NAS_SUPERNET_SLICE_H
 #define NAS_SUPERNET_SLICE_H
 
+#include "space/layout.h"
 #include "supernet/supernet.h"
 
 /* A layer's kernel: the centre, first inputs and first outputs of a tensor [k][k][in][out]
@@ -13,13 +14,8 @@ typedef struct nas_slice {
     size_t kernel, inputs, columns; /* of the layer */
 } nas_slice;
 
-/* True if batch norm follows the layer. */
-static inline bool nas_layer_has_norm(const nas_layer *layer) {
-    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE;
-}
-
-/* A tensor of a layer made by nas_lower: part is ".conv", ".weight", ".bias", ".bn.gamma" or
- * ".bn.beta". NULL with NAS_ERR_INPUT if the supernet has none, which is then of another space. */
+/* A tensor of a layer made by nas_layout, part as in nas_layer_tensor_name(). NULL with
+ * NAS_ERR_INPUT if the supernet has none, which is then of another space. [any] */
 const nas_parameter *nas_slice_parameter(const nas_supernet *supernet, const nas_layer *layer,
                                          const char *part, nas_error *err);
 

@@ -5,7 +5,6 @@
 #include "base/safetensors.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,82 +13,53 @@ typedef struct builder {
     nas_parameter *parameters;
     uint32_t n;
     size_t size;
-    char prefix[40];
 } builder;
 
-static uint32_t most(const nas_choices *choices) {
-    return choices->value[choices->n - 1];
-}
-
-static void add(builder *b, const char *name, uint32_t fan_in, uint32_t ndim, ...) {
+static void add(builder *b, const nas_layer *layer, const char *part, uint32_t fan_in,
+                uint32_t ndim, const uint32_t *shape) {
     nas_parameter p = {.ndim = ndim, .offset = b->size, .count = 1, .fan_in = fan_in};
-    snprintf(p.name, sizeof p.name, "%s%s", b->prefix, name);
-    va_list sizes;
-    va_start(sizes, ndim);
+    nas_layer_tensor_name(layer, part, p.name);
     for (uint32_t i = 0; i < ndim; i++) {
-        p.shape[i] = va_arg(sizes, uint32_t);
-        p.count *= p.shape[i];
+        p.shape[i] = shape[i];
+        p.count *= shape[i];
     }
-    va_end(sizes);
     p.decay = fan_in > 0;
     if (b->parameters) b->parameters[b->n] = p;
     b->n++;
     b->size += p.count;
 }
 
-static void add_bn(builder *b, const char *name, uint32_t c) {
-    char full[24];
-    snprintf(full, sizeof full, "%s.bn.gamma", name);
-    add(b, full, 0, 1, c);
-    snprintf(full, sizeof full, "%s.bn.beta", name);
-    add(b, full, 0, 1, c);
+/* The kernel of a layer of the largest subnet. */
+static void add_kernel(builder *b, const nas_layer *layer, nas_role role) {
+    const uint32_t k = layer->kernel, in = layer->in.c, out = layer->out.c;
+    const uint32_t full[] = {k, k, in, out}, depthwise[] = {k, k, out};
+    if (role == NAS_ROLE_STEM)
+        add(b, layer, ".conv", k * k * in, 4, full);
+    else if (layer->op == NAS_OP_DEPTHWISE)
+        add(b, layer, ".conv", k * k, 3, depthwise);
+    else
+        add(b, layer, layer->op == NAS_OP_CONV ? ".conv" : ".weight", in, 2, full + 2);
 }
 
-static void add_linear(builder *b, const char *name, uint32_t in, uint32_t out) {
-    char full[24];
-    snprintf(full, sizeof full, "%s.weight", name);
-    add(b, full, in, 2, in, out);
-    snprintf(full, sizeof full, "%s.bias", name);
-    add(b, full, 0, 1, out);
-}
-
-static void add_block(builder *b, const nas_stage *stage, uint32_t in) {
-    uint32_t mid = in * most(&stage->expand), out = most(&stage->width), k = most(&stage->kernel);
-    if (most(&stage->expand) > 1) {
-        add(b, "expand.conv", in, 2, in, mid);
-        add_bn(b, "expand", mid);
+static void add_layer(builder *b, const nas_layer *layer, nas_role role) {
+    if (!nas_layer_weighs(layer)) return;
+    add_kernel(b, layer, role);
+    if (nas_layer_has_norm(layer)) {
+        add(b, layer, ".bn.gamma", 0, 1, &layer->out.c);
+        add(b, layer, ".bn.beta", 0, 1, &layer->out.c);
+    } else {
+        add(b, layer, ".bias", 0, 1, &layer->out.c);
     }
-    add(b, "depthwise.conv", k * k, 3, k, k, mid);
-    add_bn(b, "depthwise", mid);
-    if (stage->squeeze_excite) {
-        add_linear(b, "se.reduce", mid, nas_squeeze_width(mid));
-        add_linear(b, "se.excite", nas_squeeze_width(mid), mid);
-    }
-    add(b, "project.conv", mid, 2, mid, out);
-    add_bn(b, "project", out);
 }
 
+/* The largest subnet has every tensor, in its full size. */
 static void build(builder *b, const nas_space *space) {
-    uint32_t k = space->stem.kernel, width = space->stem.width;
-    add(b, "stem.conv", k * k * space->channels, 4, k, k, space->channels, width);
-    add_bn(b, "stem", width);
-    for (uint32_t s = 0; s < space->n_stages; s++)
-        for (uint32_t d = 0; d < most(&space->stages[s].depth); d++) {
-            snprintf(b->prefix, sizeof b->prefix, "stage%u.block%u.", s, d);
-            add_block(b, &space->stages[s], width);
-            width = most(&space->stages[s].width);
-        }
-    b->prefix[0] = 0;
-    add(b, "head.conv", width, 2, width, space->head.width);
-    add_bn(b, "head", space->head.width);
-    width = space->head.width;
-    for (uint32_t i = 0; i < space->head.n_hidden; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "hidden%u", i);
-        add_linear(b, name, width, space->head.hidden[i]);
-        width = space->head.hidden[i];
-    }
-    add_linear(b, "classifier", width, space->classes);
+    nas_layer layers[NAS_MAX_LAYERS];
+    nas_role roles[NAS_MAX_LAYERS];
+    nas_genome largest = nas_genome_largest(space);
+    nas_arch arch = nas_genome_decode(space, &largest);
+    uint32_t n = nas_layout(space, &arch, layers, roles);
+    for (uint32_t i = 0; i < n; i++) add_layer(b, &layers[i], roles[i]);
 }
 
 static bool ends_with(const char *text, const char *end) {

@@ -4,7 +4,7 @@
 #define NAS_SUPERNET_SUPERNET_H
 
 #include "nn/real.h"
-#include "space/space.h"
+#include "space/layout.h"
 
 #define NAS_BN_EPSILON 1e-5 /* added to batch norm's variance */
 
@@ -17,7 +17,7 @@
  *   head.conv [in][out], head.bn.*; hiddenH.weight [in][out], hiddenH.bias;
  *   classifier.weight [in][out], classifier.bias */
 typedef struct nas_parameter {
-    char name[64];
+    char name[NAS_TENSOR_NAME];
     uint32_t ndim;
     uint32_t shape[4];
     size_t offset, count; /* in nas_real, into the flat array */

@@ -1,28 +1,25 @@
-/* The runner's inside, shared by its own files only.
+/* A runner, for its own files only.
  *
  * Each thread runs one image at a time, its tensors in a block of its own. In 8 bits a tensor holds
- * q - zero, a whole number; products of them are exact in nas_real as long as a sum has at most
- * EXACT terms, and longer sums are added up in 32 bits. */
-#ifndef NAS_SUPERNET_RUNNER_IMPL_H
-#define NAS_SUPERNET_RUNNER_IMPL_H
+ * q - zero, a whole number. */
+#ifndef NAS_SUPERNET_RUNNER_STATE_H
+#define NAS_SUPERNET_RUNNER_STATE_H
 
+#include "base/threads.h"
 #include "nn/kernels.h"
-#include "supernet/runner.h"
 
 #include <nashost/int8.h>
 
-#define EXACT 512 /* 512 * 255 * 127 < 2^24 */
-
 /* One thread's work memory. */
-typedef struct lane {
+typedef struct nas_runner_lane {
     nas_real *tensors;
     nas_real *columns; /* a convolution's patches [pixels][k * k * in] */
     nas_real *sums;    /* a layer's op(input) */
     nas_real *scratch; /* of depthwise kernels */
     int32_t *whole;    /* [as sums] in 8 bits */
-} lane;
+} nas_runner_lane;
 
-struct nas_runner {
+typedef struct nas_runner {
     const nas_network *network;
     const nas_kernels *kernels;
     nas_pool *pool;
@@ -35,26 +32,12 @@ struct nas_runner {
     nas_real *ones, *zeros; /* [widest] */
     nas_real *pixel;        /* [image.c][256]: what a pixel becomes */
     nas_real *work;         /* of all lanes */
-    lane *lanes;            /* [threads] */
+    nas_runner_lane *lanes; /* [threads] */
     /* The call under way. */
     const uint8_t *pixels;
     uint64_t n;
     float *logits;     /* NULL: measure */
     nas_range *ranges; /* [n][2 * n_layers]: sums, then results; NULL: none */
-};
-
-/* A product that needs no patches. */
-static inline bool nas_runner_direct(const nas_layer *layer) {
-    return layer->kernel == 1 && layer->stride == 1;
-}
-
-static inline nas_depthwise nas_runner_shape(const nas_layer *l) {
-    return (nas_depthwise){l->in.h, l->in.w, l->out.h, l->out.w, l->in.c, l->kernel, l->stride};
-}
-
-/* runner_ops.c: runs layer i of the image in lane l; ranges [2 * n_layers] may be NULL. The last
- * layer also writes the logits. */
-void nas_runner_layer(const nas_runner *r, uint32_t i, const lane *l, nas_range *ranges,
-                      float *logits);
+} nas_runner;
 
 #endif

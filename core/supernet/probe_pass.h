@@ -1,11 +1,15 @@
-/* The probe's inside, shared by its own files only. */
-#ifndef NAS_SUPERNET_PROBE_IMPL_H
-#define NAS_SUPERNET_PROBE_IMPL_H
+/* One look under way, for the probe's own files only. */
+#ifndef NAS_SUPERNET_PROBE_PASS_H
+#define NAS_SUPERNET_PROBE_PASS_H
 
-#include "supernet/probe.h"
+#include "base/threads.h"
+#include "supernet/probe_batch.h"
+#include "supernet/supernet.h"
+
+#include <nashost/probe.h>
 
 /* A layer with its values. before = sum * scale + shift, output = activation(before). */
-typedef struct probed {
+typedef struct nas_probed {
     const nas_layer *layer;
     size_t values;                      /* out.h * out.w * out.c */
     uint32_t last_read;                 /* the last layer that reads its output */
@@ -14,16 +18,16 @@ typedef struct probed {
     double *scale, *shift, *mean, *var; /* [out.c]; first gamma and beta or bias */
     double *sum, *output;               /* [n][values]; the same where nothing is between them */
     double *grad; /* backward: [n][values] gradient of output, turned into that of sum; NULL: 0 */
-} probed;
+} nas_probed;
 
-typedef struct probing {
+typedef struct nas_probe_pass {
     const nas_supernet *supernet;
     const nas_network *network;
     const nas_probe *probe;
     const nas_probe_batch *batch;
     nas_pool *pool;
     uint64_t seed;
-    probed *layers;      /* [network->n_layers] */
+    nas_probed *layers;  /* [network->n_layers] */
     double *memory;      /* of weight, scale, ... of all layers */
     size_t widest;       /* most channels of a layer */
     size_t most_weights; /* of a layer */
@@ -34,25 +38,12 @@ typedef struct probing {
     double *partial;     /* [NAS_CHUNKS][most_weights] weight gradients */
     double *weight_grad; /* [most_weights] */
     double *image_grad;  /* [n][image], NULL: nobody asks */
-} probing;
-
-/* True if the layer is a product of its weights and its input's rows as they lie. */
-static inline bool nas_probing_direct(const nas_layer *layer) {
-    return layer->op == NAS_OP_LINEAR || (layer->kernel == 1 && layer->stride == 1);
-}
+} nas_probe_pass;
 
 /* Images first .. end - 1, handled by one chunk. */
-typedef struct span {
+typedef struct nas_probe_chunk {
     uint32_t first, end;
     int chunk, thread;
-} span;
-
-/* probe_weights.c: counts the memory that weights take, then fills them as the probe asks. */
-int nas_probing_weights(probing *p, nas_error *err);
-
-/* probe_ops.c: sum from the inputs' outputs. */
-void nas_probing_op(const probing *p, uint32_t index, span at);
-/* From grad, now of sum: adds to the inputs' grads, and sets the chunk's partial. */
-void nas_probing_op_grad(const probing *p, uint32_t index, span at);
+} nas_probe_chunk;
 
 #endif
