@@ -12,7 +12,7 @@
 #include "stages/evaluate.h"
 #include "stages/rundir.h"
 
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

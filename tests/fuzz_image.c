@@ -1,6 +1,6 @@
-/* libFuzzer harness of nashost/image_file.h: no file may crash the decoders, and what they accept
- * must be readable in full and can be resized. */
-#include <nashost/image_file.h>
+/* libFuzzer harness of nashost/kit/image_file.h: no file may crash the decoders, and what they
+ * accept must be readable in full and can be resized. */
+#include <nashost/kit/image_file.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -13,7 +13,7 @@
 #include "stages/infer.h"
 #include "toy_run.h"
 
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 static int setup(void **state) {
     toys *t = calloc(1, sizeof *t);

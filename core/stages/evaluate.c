@@ -9,7 +9,7 @@
 #include "stages/step.h"
 
 #include <math.h>
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,6 +9,7 @@
 #include "stages/search_file.h"
 
 #include <math.h>
+#include <nashost/kit/layers.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "supernet/runner.h"
 
 #include <math.h>
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #include "nn/kernels.h"
 #include "supernet/runner.h"
 
-#include <nashost/int8.h>
+#include <nashost/kit/int8.h>
 
 #define EXACT 512 /* 512 * 255 * 127 < 2^24 */
 

@@ -3,7 +3,7 @@
  * size a dimension, then the bytes. */
 #include <errno.h>
 #include <limits.h>
-#include <nashost/dataset_files.h>
+#include <nashost/kit/dataset_files.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,10 +1,16 @@
 /* Images as PNG and JPEG files, one folder a class. Only names are kept in memory: a file is
  * decoded, cut to a square and resized when it is asked for. The order of images and classes is
  * that of their names' bytes, so it is the same on every machine. */
-#include <nashost/dataset_files.h>
-#include <nashost/image_file.h>
+#include <nashost/kit/dataset_files.h>
+#include <nashost/kit/image_file.h>
+#include <nashost/kit/resize.h>
 
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 enum { MAX_CLASSES = 65536 };
 

@@ -1,9 +1,11 @@
 /* Writes a subnet for ncnn: NET.param, the graph as text, and NET.bin, the weights. Input "image":
  * pixels 0 to 255 as ncnn::Mat::from_pixels gives them; output "logits". Formats:
  * https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure */
-#include <nashost/deploy.h>
+#include <nashost/kit/deploy.h>
+#include <nashost/kit/layers.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "ncnn's weights are little-endian; this writer copies floats as they lie in memory"

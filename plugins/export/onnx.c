@@ -2,11 +2,13 @@
  * [batch][classes]; normalisation is part of the graph, batch norm is folded. In 8 bits every
  * tensor passes a QuantizeLinear and a DequantizeLinear, which runtimes fuse with the operators
  * between them. Format and operators: https://onnx.ai/onnx/intro/ */
-#include <nashost/deploy.h>
-#include <nashost/int8.h>
+#include <nashost/kit/deploy.h>
+#include <nashost/kit/int8.h>
+#include <nashost/kit/layers.h>
 
 #include <onnx.pb-c.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The oldest that has HardSwish, so that as many runtimes as possible take it. */
 enum { OPSET = 14, IR_VERSION = 7 };

@@ -1,9 +1,11 @@
 /* Writes a subnet as a safetensors file with PyTorch's names and layouts. Batch norm is folded, so
  * that each layer is a `NAME.weight` and a `NAME.bias`; "__metadata__" holds what it takes to run
  * them. Format: https://github.com/huggingface/safetensors#format */
-#include <nashost/deploy.h>
+#include <nashost/kit/deploy.h>
+#include <nashost/kit/layers.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors files are little-endian; this writer copies floats as they lie in memory"

@@ -3,7 +3,8 @@
  * one line of JSON on its standard output. */
 #include <nashost/export.h>
 #include <nashost/hardware.h>
-#include <nashost/json_file.h>
+#include <nashost/kit/json_file.h>
+#include <nashost/kit/layers.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>

@@ -3,7 +3,12 @@
  * lacks never counts as nothing: it is an error, or, if that is allowed, an estimate. Where the
  * table has whole networks too, these correct the sum. */
 #include <nashost/hardware.h>
-#include <nashost/lut_file.h>
+#include <nashost/kit/layers.h>
+#include <nashost/kit/lut_file.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct lut_config {
     const char *table;

@@ -8,7 +8,12 @@
  * function approximation", Annals of Statistics 29(5), 2001), which learn what the law leaves. Both
  * minimise relative errors. */
 #include <nashost/hardware.h>
-#include <nashost/lut_file.h>
+#include <nashost/kit/layers.h>
+#include <nashost/kit/lut_file.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct predictor_config {
     const char *samples;

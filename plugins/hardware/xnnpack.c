@@ -2,9 +2,13 @@
  * float inference on phones: one image, NHWC float32. ReLU and h-sigmoid are fused into the
  * operator before them (h-sigmoid as clamp(x / 6 + 1/2, 0, 1), the division folded into the
  * weights); h-swish is an operator of its own, as in TensorFlow Lite. */
-#include <nashost/statistics.h>
+#include <nashost/kit/layers.h>
+#include <nashost/kit/statistics.h>
 
+#include <math.h>
 #include <pthreadpool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <xnnpack.h>

@@ -3,7 +3,7 @@
  * x + .01 e; plus, for each batch norm, which hides how much the layers before it amplify, the
  * logarithm of the root of the mean variance that it divides by. Residual additions and
  * squeeze-excite are left out, weights are N(0, 1). The mean of several draws. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <float.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  * (mean abs g / std g), mean and standard deviation of each weight's gradient g over some batches
  * of labelled images. A weight whose gradient is the same for all is skipped; a kernel of such
  * weights alone adds nothing. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <math.h>
 #include <stdlib.h>

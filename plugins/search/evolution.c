@@ -1,7 +1,10 @@
 /* Regularised (aging) evolution, arXiv 1802.01548: the best of a random sample of the population
  * has a child, and the oldest member dies. With survival "rank", generations as in Once-for-All,
  * arXiv 1908.09791: children of the best, which alone survive. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
+
+#include <stdlib.h>
+#include <string.h>
 
 enum { SURVIVAL_AGE = 0, SURVIVAL_RANK = 1 };
 

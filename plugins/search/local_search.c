@@ -1,7 +1,11 @@
 /* Local search (White, Nolen and Savani, arXiv 2005.02960): look at every neighbour of a subnet,
  * which differ from it in one gene, move to the best of them, and start again from a random subnet
  * where none is better. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { MOVE_BEST = 0, MOVE_FIRST = 1 };
 #define NOWHERE UINT64_MAX

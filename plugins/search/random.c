@@ -1,5 +1,7 @@
 /* Uniform random search: distinct subnets, drawn until one meets the constraints. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
+
+#include <stdlib.h>
 
 typedef struct random_config {
     int64_t tries;

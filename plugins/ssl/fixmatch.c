@@ -2,8 +2,8 @@
  * enough, is the student's label on the strong view. With distribution alignment (ReMixMatch,
  * Berthelot et al., arXiv 1911.09785), which the paper tries too, the teacher's probabilities are
  * first scaled so that, on average, all classes are equally likely. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
 
 typedef struct fixmatch_config {
     double threshold, weight, momentum;

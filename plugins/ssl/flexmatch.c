@@ -1,7 +1,9 @@
 /* FlexMatch (Zhang et al., arXiv 2110.08263): FixMatch with a threshold for each class that grows
  * with how many images of the pool were last surely taken for that class. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
+
+#include <string.h>
 
 typedef struct flexmatch_config {
     double threshold, weight;

@@ -1,8 +1,9 @@
 /* FreeMatch (Wang et al., arXiv 2205.07246): FixMatch whose threshold follows the teacher's mean
  * confidence, lower for classes that it predicts less, plus a term that asks for diverse classes.
  */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
 #include <stdlib.h>
 
 typedef struct freematch_config {

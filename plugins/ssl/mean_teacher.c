@@ -1,6 +1,6 @@
 /* Mean Teacher (Tarvainen and Valpola, arXiv 1703.01780): the student's softmax on one weak view
  * follows that of a teacher, the moving average of its weights, on another. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 typedef struct mean_teacher {

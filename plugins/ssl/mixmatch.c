@@ -1,6 +1,7 @@
 /* MixMatch (Berthelot et al., arXiv 1905.02249): the sharpened mean of the softmax of two weak
  * views is the target of both; then all rows, labelled and not, are mixed with random others. */
-#include <nashost/logits.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

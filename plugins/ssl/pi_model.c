@@ -1,6 +1,6 @@
 /* Pi-model (Laine and Aila, arXiv 1610.02242): one network, two weak views of an image, and the
  * squared difference of their softmax. Both views carry a gradient; nobody teaches. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 typedef struct pi_model {

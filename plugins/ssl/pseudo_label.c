@@ -1,6 +1,6 @@
 /* Pseudo-Label (Lee, 2013): the network's own class on a weak view is its label on that same view,
  * with a weight that grows; later practice keeps only those above a threshold. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 typedef struct pseudo_label {
     double threshold, weight, ramp;

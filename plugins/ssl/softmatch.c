@@ -1,8 +1,10 @@
 /* SoftMatch (Chen et al., arXiv 2301.10921): every pseudo-label counts, by a Gaussian of how far
  * the teacher's confidence lies below its running mean; the confidence is that of probabilities
  * aligned to uniform classes, the label is not. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
+
+#include <math.h>
 
 typedef struct softmatch_config {
     double momentum, sigmas, weight;

@@ -1,5 +1,5 @@
 /* Labelled images alone: the baseline that every semi-supervised loss must beat. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
     (void)self, (void)err;

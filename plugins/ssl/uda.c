@@ -2,7 +2,7 @@
  * the weak view is the student's soft target on the strong view, where the unsharpened one is sure
  * enough. Cross-entropy stands for the paper's divergence: the target is a constant, so the
  * gradients are equal. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 typedef struct uda {

@@ -1,5 +1,6 @@
 /* A format: a table of the subnet's layers as text, for a look at it or for a script. */
 #include <nashost/export.h>
+#include <nashost/kit/layers.h>
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* A score: how sure the subnet is, on average, of its answers to held-out images. It uses no label.
- * With nashost/proxy.h, a score that keeps nothing but its options is shorter than this one. */
-#include <nashost/logits.h>
+ * With nashost/kit/proxy.h, a score that keeps nothing but its options is shorter than this one. */
+#include <nashost/kit/logits.h>
 #include <nashost/score.h>
 
 #include <stdlib.h>

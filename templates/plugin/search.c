@@ -1,7 +1,8 @@
 /* A search strategy: random subnets at first, then changes of the best one so far. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Filled by the table below before create() is called. */
 typedef struct config {

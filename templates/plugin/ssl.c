@@ -1,7 +1,8 @@
 /* A loss: the teacher's class on the weak view is the student's label on the strong view, weighted
  * by how sure the teacher is: w = max(q)^power. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Filled by the table below before create() is called. */

@@ -43,5 +43,6 @@ $(TEST_PLUGINS): $(BUILD)/tests/plugins/%.so: tests/plugins/sample.c tests/plugi
 # One plugin of each kind that works, on a problem so small that a whole run takes a second.
 TOYS := $(patsubst tests/plugins/toy_%.c,$(BUILD)/tests/plugins/toy_%.so,$(wildcard tests/plugins/toy_*.c))
 TEST_PLUGINS += $(TOYS)
-$(TOYS): $(BUILD)/tests/plugins/%.so: tests/plugins/%.c $(wildcard core/include/nashost/*.h)
-	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< -lm)
+$(TOYS): $(BUILD)/tests/plugins/%.so: tests/plugins/%.c \
+		$(wildcard core/include/nashost/*.h core/include/nashost/kit/*.h) $(KIT_PLAIN)
+	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< $(KIT_PLAIN) -lm)

@@ -1,6 +1,6 @@
 /* The mean largest logit of the held-out images. It refuses to start twice, to score before it was
  * started, and, with TOY_NO_SCORES in the environment, to score at all. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <nashost/score.h>
 #include <stdlib.h>
 

@@ -1,10 +1,12 @@
 /* Pseudo-labels above a threshold that follows the teacher's confidence, so that what it keeps
  * between steps decides the gradient. TOY_STOP_AT=N in the environment sends the process SIGUSR1
  * in step N; the option "diverge_at" makes a step's loss infinite. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct toy_config {
     int64_t diverge_at;
