@@ -42,11 +42,9 @@ typedef struct line {
 } line;
 
 static const nas_option line_options[] = {
-    {"id", NAS_TYPE_STRING, NULL, offsetof(line, id), 0, 0, NULL, "the plugin's id", NULL},
-    {"kind", NAS_TYPE_ENUM, NULL, offsetof(line, kind), 0, 0, NULL, "the plugin's kind",
-     kind_names},
-    {"path", NAS_TYPE_PATH, NULL, offsetof(line, path), 0, 0, NULL,
-     "the shared object, relative to the manifest's folder", NULL},
+    NAS_STRING("id", line, id, NULL, "the plugin's id"),
+    NAS_ENUM("kind", line, kind, NULL, kind_names, "the plugin's kind"),
+    NAS_PATH("path", line, path, NULL, "the shared object, relative to the manifest's folder"),
     {0},
 };
 

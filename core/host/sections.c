@@ -6,42 +6,34 @@
 
 #define MOST 9007199254740992.0 /* 2^53: beyond it a double skips integers */
 
-#define INT(type, field, key, fallback, min, max, unit, help)                                      \
-    { key, NAS_TYPE_INT, fallback, offsetof(type, field), min, max, unit, help, NULL }
-#define FLOAT(type, field, key, fallback, min, max, unit, help)                                    \
-    { key, NAS_TYPE_FLOAT, fallback, offsetof(type, field), min, max, unit, help, NULL }
-#define ENUM(type, field, key, fallback, choices, help)                                            \
-    { key, NAS_TYPE_ENUM, fallback, offsetof(type, field), 0, 0, NULL, help, choices }
-#define STRING(type, field, key, help)                                                             \
-    { key, NAS_TYPE_STRING, NULL, offsetof(type, field), 0, 0, NULL, help, NULL }
-
 static const nas_option root_options[] = {
-    INT(nas_root_section, seed, "seed", "1", 0, MOST, NULL, "of every random number of the run"),
+    NAS_INT("seed", nas_root_section, seed, "1", 0, MOST, NULL,
+            "of every random number of the run"),
     {0},
 };
 
 static const nas_option split_options[] = {
-    INT(nas_split_section, labelled, "labelled", "250", 1, MOST, "images",
-        "training images whose label is used, as many of each class"),
-    INT(nas_split_section, validation, "validation", "0", 0, MOST, "images",
-        "labelled images that are kept out of training, to choose settings by"),
-    INT(nas_split_section, heldout, "heldout", "2000", 0, MOST, "images",
-        "unlabelled images that are kept out of training, to score subnets on"),
+    NAS_INT("labelled", nas_split_section, labelled, "250", 1, MOST, "images",
+            "training images whose label is used, as many of each class"),
+    NAS_INT("validation", nas_split_section, validation, "0", 0, MOST, "images",
+            "labelled images that are kept out of training, to choose settings by"),
+    NAS_INT("heldout", nas_split_section, heldout, "2000", 0, MOST, "images",
+            "unlabelled images that are kept out of training, to score subnets on"),
     {0},
 };
 
 static const nas_option augment_options[] = {
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(nas_augment_config, flip), 0, 0, NULL,
-     "mirror half of the images, where the data set says that a mirrored image keeps its class",
-     NULL},
-    FLOAT(nas_augment_config, crop, "crop", "0.125", 0, 0.5, NULL,
-          "padding before a random crop, as a share of the side"),
-    INT(nas_augment_config, strong_ops, "strong_ops", "2", 0, 16, NULL,
-        "RandAugment operations on a strong view"),
-    FLOAT(nas_augment_config, strong_magnitude, "strong_magnitude", "1", 0, 1, NULL,
-          "largest magnitude of an operation"),
-    FLOAT(nas_augment_config, cutout, "cutout", "0.5", 0, 1, NULL,
-          "side of the square cut out of a strong view, as a share of the image's"),
+    NAS_BOOL(
+        "flip", nas_augment_config, flip, "true",
+        "mirror half of the images, where the data set says that a mirrored image keeps its class"),
+    NAS_FLOAT("crop", nas_augment_config, crop, "0.125", 0, 0.5, NULL,
+              "padding before a random crop, as a share of the side"),
+    NAS_INT("strong_ops", nas_augment_config, strong_ops, "2", 0, 16, NULL,
+            "RandAugment operations on a strong view"),
+    NAS_FLOAT("strong_magnitude", nas_augment_config, strong_magnitude, "1", 0, 1, NULL,
+              "largest magnitude of an operation"),
+    NAS_FLOAT("cutout", nas_augment_config, cutout, "0.5", 0, 1, NULL,
+              "side of the square cut out of a strong view, as a share of the image's"),
     {0},
 };
 
@@ -52,77 +44,84 @@ static const char *const statistics[] = {"joint", "separate", NULL};
 static const char *const schedules[] = {"cosine", "constant", NULL};
 
 static const nas_option train_options[] = {
-    INT(nas_train_config, steps, "steps", "1500", 1, 10000000, "steps", "length of the training"),
-    INT(nas_train_config, batch, "batch", "32", 1, 65536, "images", "labelled images in a step"),
-    FLOAT(nas_train_config, mu, "mu", "2", 0, 64, NULL, "unlabelled images for each labelled one"),
-    ENUM(nas_train_config, shape, "subnet_sampling", "\"sandwich\"", shapes,
-         "subnets that a step trains: the largest, the smallest and random ones; the largest; or "
-         "the one in genome"),
-    INT(nas_train_config, subnets, "subnets", "4", 2, 64, "subnets", "in a step of the sandwich"),
-    ENUM(nas_train_config, teacher, "teacher", "\"auto\"", teachers,
-         "network that makes the pseudo-labels; auto: what the loss suggests"),
-    ENUM(nas_train_config, batch_statistics, "batch_statistics", "\"separate\"", statistics,
-         "of batch norm: labelled images and each view of the student together, or each by itself"),
-    FLOAT(nas_train_config, distill, "distill", "0", 0, 100, NULL,
-          "weight of learning from the largest subnet on labelled images"),
-    ENUM(nas_train_config, distill_loss, "distill_loss", "\"cross_entropy\"", distil_losses,
-         "from its softmax: cross-entropy, or AlphaNet's alpha-divergence"),
-    FLOAT(nas_train_config, lr, "lr", "0.03", 0, 100, NULL, "learning rate at its highest"),
-    FLOAT(nas_train_config, momentum, "momentum", "0.9", 0, 0.9999, NULL, "Nesterov's"),
-    FLOAT(nas_train_config, weight_decay, "weight_decay", "5e-4", 0, 1, NULL,
-          "on convolution and linear weights"),
-    ENUM(nas_train_config, schedule, "schedule", "\"cosine\"", schedules, "of the learning rate"),
-    FLOAT(nas_train_config, cosine_cycles, "cosine_cycles", "0.4375", 0, 0.5, NULL,
-          "half periods of the cosine over the training"),
-    INT(nas_train_config, warmup, "warmup", "0", 0, 10000000, "steps",
-        "in which the learning rate rises linearly"),
-    FLOAT(nas_train_config, clip_norm, "clip_norm", "0", 0, 1e9, NULL,
-          "longest gradient; 0: any length"),
-    FLOAT(nas_train_config, label_smoothing, "label_smoothing", "0", 0, 0.99, NULL,
-          "share of a label's weight that is spread over all classes"),
-    FLOAT(nas_train_config, dropout, "dropout", "0", 0, 0.95, NULL,
-          "probability, before the classifier"),
-    FLOAT(nas_train_config, ema, "ema", "0.999", 0, 0.999999, NULL,
-          "decay of the averaged weights that are kept; 0: keep the last ones"),
-    INT(nas_train_config, log_every, "log_every", "10", 1, 10000000, "steps",
-        "between lines of metrics.jsonl"),
-    INT(nas_train_config, checkpoint_every, "checkpoint_every", "0", 0, 10000000, "steps",
-        "between checkpoints; 0: only when the run is stopped"),
+    NAS_INT("steps", nas_train_config, steps, "1500", 1, 10000000, "steps",
+            "length of the training"),
+    NAS_INT("batch", nas_train_config, batch, "32", 1, 65536, "images",
+            "labelled images in a step"),
+    NAS_FLOAT("mu", nas_train_config, mu, "2", 0, 64, NULL,
+              "unlabelled images for each labelled one"),
+    NAS_ENUM("subnet_sampling", nas_train_config, shape, "\"sandwich\"", shapes,
+             "subnets that a step trains: the largest, the smallest and random ones; the largest; "
+             "or the one in genome"),
+    NAS_INT("subnets", nas_train_config, subnets, "4", 2, 64, "subnets",
+            "in a step of the sandwich"),
+    NAS_ENUM("teacher", nas_train_config, teacher, "\"auto\"", teachers,
+             "network that makes the pseudo-labels; auto: what the loss suggests"),
+    NAS_ENUM(
+        "batch_statistics", nas_train_config, batch_statistics, "\"separate\"", statistics,
+        "of batch norm: labelled images and each view of the student together, or each by itself"),
+    NAS_FLOAT("distill", nas_train_config, distill, "0", 0, 100, NULL,
+              "weight of learning from the largest subnet on labelled images"),
+    NAS_ENUM("distill_loss", nas_train_config, distill_loss, "\"cross_entropy\"", distil_losses,
+             "from its softmax: cross-entropy, or AlphaNet's alpha-divergence"),
+    NAS_FLOAT("lr", nas_train_config, lr, "0.03", 0, 100, NULL, "learning rate at its highest"),
+    NAS_FLOAT("momentum", nas_train_config, momentum, "0.9", 0, 0.9999, NULL, "Nesterov's"),
+    NAS_FLOAT("weight_decay", nas_train_config, weight_decay, "5e-4", 0, 1, NULL,
+              "on convolution and linear weights"),
+    NAS_ENUM("schedule", nas_train_config, schedule, "\"cosine\"", schedules,
+             "of the learning rate"),
+    NAS_FLOAT("cosine_cycles", nas_train_config, cosine_cycles, "0.4375", 0, 0.5, NULL,
+              "half periods of the cosine over the training"),
+    NAS_INT("warmup", nas_train_config, warmup, "0", 0, 10000000, "steps",
+            "in which the learning rate rises linearly"),
+    NAS_FLOAT("clip_norm", nas_train_config, clip_norm, "0", 0, 1e9, NULL,
+              "longest gradient; 0: any length"),
+    NAS_FLOAT("label_smoothing", nas_train_config, label_smoothing, "0", 0, 0.99, NULL,
+              "share of a label's weight that is spread over all classes"),
+    NAS_FLOAT("dropout", nas_train_config, dropout, "0", 0, 0.95, NULL,
+              "probability, before the classifier"),
+    NAS_FLOAT("ema", nas_train_config, ema, "0.999", 0, 0.999999, NULL,
+              "decay of the averaged weights that are kept; 0: keep the last ones"),
+    NAS_INT("log_every", nas_train_config, log_every, "10", 1, 10000000, "steps",
+            "between lines of metrics.jsonl"),
+    NAS_INT("checkpoint_every", nas_train_config, checkpoint_every, "0", 0, 10000000, "steps",
+            "between checkpoints; 0: only when the run is stopped"),
     {0},
 };
 
 static const nas_option use_options[] = {
-    STRING(nas_use_section, plugin, "plugin", "id of the plugin"),
+    NAS_STRING("plugin", nas_use_section, plugin, NULL, "id of the plugin"),
     {0},
 };
 
 static const nas_option search_options[] = {
-    STRING(nas_search_section, plugin, "plugin", "id of the plugin"),
-    INT(nas_search_section, config.evaluations, "evaluations", "200", 1, 10000000, "subnets",
-        "scored for each platform"),
-    INT(nas_search_section, config.batch, "batch", "16", 1, 65536, "subnets", "asked for at once"),
-    INT(nas_search_section, config.calibration_images, "calibration_images", "1024", 1, 1000000,
-        "images", "that batch norm is calibrated on before a subnet is scored"),
+    NAS_STRING("plugin", nas_search_section, plugin, NULL, "id of the plugin"),
+    NAS_INT("evaluations", nas_search_section, config.evaluations, "200", 1, 10000000, "subnets",
+            "scored for each platform"),
+    NAS_INT("batch", nas_search_section, config.batch, "16", 1, 65536, "subnets",
+            "asked for at once"),
+    NAS_INT("calibration_images", nas_search_section, config.calibration_images, "1024", 1, 1000000,
+            "images", "that batch norm is calibrated on before a subnet is scored"),
     {0},
 };
 
 static const nas_option platform_options[] = {
-    STRING(nas_platform_section, name, "name", "names the platform and its files"),
+    NAS_STRING("name", nas_platform_section, name, NULL, "names the platform and its files"),
     {0},
 };
 
 const nas_option nas_constraints_options[] = {
-    FLOAT(nas_constraints, latency_ms, "latency_ms", "null", 1e-9, INFINITY, "ms",
-          "most time for one image"),
-    FLOAT(nas_constraints, energy_mj, "energy_mj", "null", 1e-9, INFINITY, "mJ",
-          "most energy for one image"),
-    INT(nas_constraints, peak_bytes, "peak_bytes", "null", 1, MOST, "bytes",
-        "most activation memory"),
-    INT(nas_constraints, flash_bytes, "flash_bytes", "null", 1, MOST, "bytes",
-        "most memory for weights"),
-    INT(nas_constraints, macs, "macs", "null", 1, MOST, NULL,
-        "most multiply-accumulates for one image"),
-    INT(nas_constraints, params, "params", "null", 1, MOST, NULL, "most parameters"),
+    NAS_FLOAT("latency_ms", nas_constraints, latency_ms, "null", 1e-9, INFINITY, "ms",
+              "most time for one image"),
+    NAS_FLOAT("energy_mj", nas_constraints, energy_mj, "null", 1e-9, INFINITY, "mJ",
+              "most energy for one image"),
+    NAS_INT("peak_bytes", nas_constraints, peak_bytes, "null", 1, MOST, "bytes",
+            "most activation memory"),
+    NAS_INT("flash_bytes", nas_constraints, flash_bytes, "null", 1, MOST, "bytes",
+            "most memory for weights"),
+    NAS_INT("macs", nas_constraints, macs, "null", 1, MOST, NULL,
+            "most multiply-accumulates for one image"),
+    NAS_INT("params", nas_constraints, params, "null", 1, MOST, NULL, "most parameters"),
     {0},
 };
 

@@ -84,11 +84,11 @@ static int read_networks(nas_lut *t, nas_error *err) {
             return nas_json_fail(t->file, where, network, "a \"median_ms\" above 0", err);
         if (!json_object_size(layers))
             return nas_json_fail(t->file, where, network, "an object \"layers\"", err);
-        json_object_foreach(layers, key,
-                            value) if (json_integer_value(value) <
-                                       1) return nas_json_fail(t->file, where, value,
-                                                               "layers with counts of at least 1",
-                                                               err);
+        json_object_foreach(layers, key, value) {
+            if (json_integer_value(value) < 1)
+                return nas_json_fail(t->file, where, value, "layers with counts of at least 1",
+                                     err);
+        }
     }
     return NAS_OK;
 }

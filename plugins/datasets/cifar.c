@@ -45,10 +45,10 @@ typedef struct cifar_config {
 } cifar_config;
 
 static const nas_option options[] = {
-    {"folder", NAS_TYPE_PATH, NULL, offsetof(cifar_config, folder), 0, 0, NULL,
-     "folder of the .bin files: cifar-10-batches-bin or cifar-100-binary", NULL},
-    {"classes", NAS_TYPE_ENUM, "\"10\"", offsetof(cifar_config, classes), 0, 0, NULL,
-     "CIFAR-10, or CIFAR-100 with its 100 fine or its 20 coarse classes", choices},
+    NAS_PATH("folder", cifar_config, folder, NULL,
+             "folder of the .bin files: cifar-10-batches-bin or cifar-100-binary"),
+    NAS_ENUM("classes", cifar_config, classes, "\"10\"", choices,
+             "CIFAR-10, or CIFAR-100 with its 100 fine or its 20 coarse classes"),
     {0},
 };
 
@@ -293,10 +293,7 @@ NAS_RECOGNISER(cifar_look)
 static const nas_dataset_api api = {.size = sizeof api, .info = cifar_info, .read = cifar_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "cifar",
     .version = "1.0.0",
@@ -304,7 +301,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://www.cs.toronto.edu/~kriz/cifar.html",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(cifar_config),
     .create = cifar_create,
     .destroy = cifar_destroy,

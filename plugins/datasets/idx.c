@@ -26,26 +26,21 @@ typedef struct idx_config {
 } idx_config;
 
 static const nas_option options[] = {
-    {"folder", NAS_TYPE_PATH, NULL, offsetof(idx_config, folder), 0, 0, NULL,
-     "folder of the four files", NULL},
-    {"train_images", NAS_TYPE_STRING, "\"train-images-idx3-ubyte\"",
-     offsetof(idx_config, names[TRAIN_IMAGES]), 0, 0, NULL,
-     "file of the training images; this name, or else with .gz added", NULL},
-    {"train_labels", NAS_TYPE_STRING, "\"train-labels-idx1-ubyte\"",
-     offsetof(idx_config, names[TRAIN_LABELS]), 0, 0, NULL, "file of the training labels; likewise",
-     NULL},
-    {"test_images", NAS_TYPE_STRING, "\"t10k-images-idx3-ubyte\"",
-     offsetof(idx_config, names[TEST_IMAGES]), 0, 0, NULL, "file of the test images; likewise",
-     NULL},
-    {"test_labels", NAS_TYPE_STRING, "\"t10k-labels-idx1-ubyte\"",
-     offsetof(idx_config, names[TEST_LABELS]), 0, 0, NULL, "file of the test labels; likewise",
-     NULL},
-    {"class_names", NAS_TYPE_STRING, "\"\"", offsetof(idx_config, class_names), 0, 0, NULL,
-     "names of the classes, separated by commas, in the order of the labels; empty: none", NULL},
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(idx_config, flip), 0, 0, NULL,
-     "a mirrored image keeps its class; false for digits and letters, which mirroring turns into "
-     "other signs",
-     NULL},
+    NAS_PATH("folder", idx_config, folder, NULL, "folder of the four files"),
+    NAS_STRING("train_images", idx_config, names[TRAIN_IMAGES], "\"train-images-idx3-ubyte\"",
+               "file of the training images; this name, or else with .gz added"),
+    NAS_STRING("train_labels", idx_config, names[TRAIN_LABELS], "\"train-labels-idx1-ubyte\"",
+               "file of the training labels; likewise"),
+    NAS_STRING("test_images", idx_config, names[TEST_IMAGES], "\"t10k-images-idx3-ubyte\"",
+               "file of the test images; likewise"),
+    NAS_STRING("test_labels", idx_config, names[TEST_LABELS], "\"t10k-labels-idx1-ubyte\"",
+               "file of the test labels; likewise"),
+    NAS_STRING(
+        "class_names", idx_config, class_names, "\"\"",
+        "names of the classes, separated by commas, in the order of the labels; empty: none"),
+    NAS_BOOL("flip", idx_config, flip, "true",
+             "a mirrored image keeps its class; false for digits and letters, which mirroring "
+             "turns into other signs"),
     {0},
 };
 
@@ -404,10 +399,7 @@ NAS_RECOGNISER(idx_look)
 static const nas_dataset_api api = {.size = sizeof api, .info = idx_info, .read = idx_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "idx",
     .version = "1.0.0",
@@ -415,7 +407,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "http://yann.lecun.com/exdb/mnist/",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(idx_config),
     .create = idx_create,
     .destroy = idx_destroy,

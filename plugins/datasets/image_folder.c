@@ -23,24 +23,23 @@ typedef struct folder_config {
 
 static const nas_option options[] = {
     /* the first three in the order of nas_split */
-    {"train", NAS_TYPE_PATH, NULL, offsetof(folder_config, train), 0, 0, NULL,
-     "folder with one folder of .png, .jpg and .jpeg files for each class", NULL},
-    {"test", NAS_TYPE_PATH, "null", offsetof(folder_config, test), 0, 0, NULL,
-     "folder of test images, likewise; left out: test_share of train is set apart", NULL},
-    {"unlabelled", NAS_TYPE_PATH, "null", offsetof(folder_config, unlabelled), 0, 0, NULL,
-     "folder of further images, without labels and without folders in it", NULL},
-    {"test_share", NAS_TYPE_FLOAT, "0.2", offsetof(folder_config, test_share), 0.001, 0.9, NULL,
-     "without \"test\": share of train's images that are test images instead; which ones depends "
-     "on their names alone",
-     NULL},
-    {"side", NAS_TYPE_INT, NULL, offsetof(folder_config, side), 4, 1024, "pixels",
-     "height and width that images get: the largest square in the middle is resized", NULL},
-    {"channels", NAS_TYPE_INT, "3", offsetof(folder_config, channels), 1, 3, NULL,
-     "3 (colour) or 1 (grey); files of the other kind are converted", NULL},
-    {"max_side", NAS_TYPE_INT, "8192", offsetof(folder_config, max_side), 4, 65500, "pixels",
-     "larger images are refused, as decoding may take 8 bytes a pixel", NULL},
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(folder_config, flip), 0, 0, NULL,
-     "a mirrored image keeps its class; false for digits and letters", NULL},
+    NAS_PATH("train", folder_config, train, NULL,
+             "folder with one folder of .png, .jpg and .jpeg files for each class"),
+    NAS_PATH("test", folder_config, test, "null",
+             "folder of test images, likewise; left out: test_share of train is set apart"),
+    NAS_PATH("unlabelled", folder_config, unlabelled, "null",
+             "folder of further images, without labels and without folders in it"),
+    NAS_FLOAT("test_share", folder_config, test_share, "0.2", 0.001, 0.9, NULL,
+              "without \"test\": share of train's images that are test images instead; which ones "
+              "depends on their names alone"),
+    NAS_INT("side", folder_config, side, NULL, 4, 1024, "pixels",
+            "height and width that images get: the largest square in the middle is resized"),
+    NAS_INT("channels", folder_config, channels, "3", 1, 3, NULL,
+            "3 (colour) or 1 (grey); files of the other kind are converted"),
+    NAS_INT("max_side", folder_config, max_side, "8192", 4, 65500, "pixels",
+            "larger images are refused, as decoding may take 8 bytes a pixel"),
+    NAS_BOOL("flip", folder_config, flip, "true",
+             "a mirrored image keeps its class; false for digits and letters"),
     {0},
 };
 
@@ -363,10 +362,7 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
 static const nas_dataset_api api = {.size = sizeof api, .info = folder_info, .read = folder_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "image_folder",
     .version = "1.0.0",
@@ -374,7 +370,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://libpng.org, https://libjpeg-turbo.org",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(folder_config),
     .create = folder_create,
     .destroy = folder_destroy,

@@ -34,20 +34,17 @@ typedef struct command_config {
 static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
-    {"command", NAS_TYPE_STRINGS, NULL, offsetof(command_config, command), 0, 0, NULL,
-     "program and arguments; {network} in them is the path of a JSON description of the network, "
-     "{file} that of the exported network",
-     NULL},
-    {"export", NAS_TYPE_STRING, "null", offsetof(command_config, export), 0, 0, NULL,
-     "export plugin that writes {file}", NULL},
-    {"timeout_s", NAS_TYPE_FLOAT, "60", offsetof(command_config, timeout_s), 0.001, 1e6, "s",
-     "after which the program and its children are killed", NULL},
-    {"retries", NAS_TYPE_INT, "2", offsetof(command_config, retries), 0, 100, NULL,
-     "further tries after a failure", NULL},
-    {"device", NAS_TYPE_STRING, "null", offsetof(command_config, device), 0, 0, NULL,
-     "name for tables of what it measures; left out: the program's", NULL},
-    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(command_config, dtype), 0, 0, NULL,
-     "of weights and activations on the device, for tables", dtypes},
+    NAS_STRINGS("command", command_config, command, NULL,
+                "program and arguments; {network} in them is the path of a JSON description of the "
+                "network, {file} that of the exported network"),
+    NAS_STRING("export", command_config, export, "null", "export plugin that writes {file}"),
+    NAS_FLOAT("timeout_s", command_config, timeout_s, "60", 0.001, 1e6, "s",
+              "after which the program and its children are killed"),
+    NAS_INT("retries", command_config, retries, "2", 0, 100, NULL, "further tries after a failure"),
+    NAS_STRING("device", command_config, device, "null",
+               "name for tables of what it measures; left out: the program's"),
+    NAS_ENUM("dtype", command_config, dtype, "\"float32\"", dtypes,
+             "of weights and activations on the device, for tables"),
     {0},
 };
 
@@ -476,10 +473,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "command",
     .version = "0.1.0",
@@ -487,7 +481,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "docs/hardware.md",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(command_config),
     .create = create,
     .destroy = destroy,

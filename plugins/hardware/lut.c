@@ -16,10 +16,9 @@ typedef struct lut_config {
 } lut_config;
 
 static const nas_option options[] = {
-    {"table", NAS_TYPE_PATH, NULL, offsetof(lut_config, table), 0, 0, NULL,
-     "JSON file that `nashost lut build` made", NULL},
-    {"allow_missing", NAS_TYPE_BOOL, "false", offsetof(lut_config, allow_missing), 0, 0, NULL,
-     "estimate layers that the table lacks from its nearest layer of the same operation", NULL},
+    NAS_PATH("table", lut_config, table, NULL, "JSON file that `nashost lut build` made"),
+    NAS_BOOL("allow_missing", lut_config, allow_missing, "false",
+             "estimate layers that the table lacks from its nearest layer of the same operation"),
     {0},
 };
 
@@ -129,10 +128,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "lut",
     .version = "0.1.0",
@@ -140,7 +136,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1812.03443",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(lut_config),
     .create = create,
     .destroy = destroy,

@@ -23,20 +23,17 @@ typedef struct xnnpack_config {
 static const char *const clocks[] = {"wall", "cpu", NULL};
 
 static const nas_option options[] = {
-    {"threads", NAS_TYPE_INT, "1", offsetof(xnnpack_config, threads), 1, 64, "threads",
-     "that share one run", NULL},
-    {"warmup", NAS_TYPE_INT, "10", offsetof(xnnpack_config, warmup), 1, 1e6, "runs",
-     "before the first sample", NULL},
-    {"samples", NAS_TYPE_INT, "50", offsetof(xnnpack_config, samples), 3, 1e5, NULL,
-     "whose median is the latency", NULL},
-    {"sample_us", NAS_TYPE_FLOAT, "500", offsetof(xnnpack_config, sample_us), 0, 1e6, "us",
-     "a sample is the mean of as many runs as last this long", NULL},
-    {"outliers", NAS_TYPE_FLOAT, "3", offsetof(xnnpack_config, outliers), 0, INFINITY, "spreads",
-     "samples further from the median are left out", NULL},
-    {"clock", NAS_TYPE_ENUM, "\"wall\"", offsetof(xnnpack_config, clock), 0, 0, NULL,
-     "cpu: the time that the one thread ran, for a machine that has other work to do", clocks},
-    {"device", NAS_TYPE_STRING, "null", offsetof(xnnpack_config, device), 0, 0, NULL,
-     "name for tables of this machine; left out: the processor's", NULL},
+    NAS_INT("threads", xnnpack_config, threads, "1", 1, 64, "threads", "that share one run"),
+    NAS_INT("warmup", xnnpack_config, warmup, "10", 1, 1e6, "runs", "before the first sample"),
+    NAS_INT("samples", xnnpack_config, samples, "50", 3, 1e5, NULL, "whose median is the latency"),
+    NAS_FLOAT("sample_us", xnnpack_config, sample_us, "500", 0, 1e6, "us",
+              "a sample is the mean of as many runs as last this long"),
+    NAS_FLOAT("outliers", xnnpack_config, outliers, "3", 0, INFINITY, "spreads",
+              "samples further from the median are left out"),
+    NAS_ENUM("clock", xnnpack_config, clock, "\"wall\"", clocks,
+             "cpu: the time that the one thread ran, for a machine that has other work to do"),
+    NAS_STRING("device", xnnpack_config, device, "null",
+               "name for tables of this machine; left out: the processor's"),
     {0},
 };
 
@@ -479,10 +476,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "xnnpack",
     .version = "0.1.0",
@@ -490,7 +484,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://github.com/google/XNNPACK",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(xnnpack_config),
     .create = create,
     .destroy = destroy,

@@ -104,14 +104,8 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 
 static const nas_option options[] = {
     NAS_PROXY_IMAGES(config, "64", 1, "most images in a batch"),
-    {.name = "batches",
-     .type = NAS_TYPE_INT,
-     .fallback = "2",
-     .offset = offsetof(config, batches),
-     .min = 2,
-     .max = 256,
-     .unit = "batches",
-     .help = "batches whose gradients are compared"},
+    NAS_INT("batches", config, batches, "2", 2, 256, "batches",
+            "batches whose gradients are compared"),
     NAS_PROXY_WEIGHTS(config, "initial"),
     {0},
 };

@@ -26,23 +26,22 @@ typedef struct evolution {
 static const char *const survivals[] = {"age", "rank", NULL};
 
 static const nas_option options[] = {
-    {"population", NAS_TYPE_INT, "100", offsetof(evolution_config, population), 2, 1e6, "subnets",
-     "alive at once; at most a tenth of the evaluations, or 4", NULL},
-    {"sample", NAS_TYPE_INT, "25", offsetof(evolution_config, sample), 1, 1e6, "subnets",
-     "drawn, with replacement, for each parent (survival \"age\")", NULL},
-    {"survival", NAS_TYPE_ENUM, "\"age\"", offsetof(evolution_config, survival), 0, 0, NULL,
-     "who dies: the oldest member, or in each generation all but the best", survivals},
-    {"parents", NAS_TYPE_FLOAT, "0.25", offsetof(evolution_config, parents), 0.01, 1, NULL,
-     "share of a generation that survives and has children (survival \"rank\")", NULL},
-    {"crossover", NAS_TYPE_FLOAT, "0", offsetof(evolution_config, crossover), 0, 1, NULL,
-     "share of the children that mix two parents gene by gene; the others are mutants of one",
-     NULL},
-    {"mutation", NAS_TYPE_FLOAT, "0", offsetof(evolution_config, mutation), 0, 1, NULL,
-     "probability with which a mutant's gene changes; 0: exactly one gene changes", NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(evolution_config, tries), 1, 1e9, "draws",
-     "children drawn for each proposal; if none meets the constraints, the one that comes closest "
-     "is proposed",
-     NULL},
+    NAS_INT("population", evolution_config, population, "100", 2, 1e6, "subnets",
+            "alive at once; at most a tenth of the evaluations, or 4"),
+    NAS_INT("sample", evolution_config, sample, "25", 1, 1e6, "subnets",
+            "drawn, with replacement, for each parent (survival \"age\")"),
+    NAS_ENUM("survival", evolution_config, survival, "\"age\"", survivals,
+             "who dies: the oldest member, or in each generation all but the best"),
+    NAS_FLOAT("parents", evolution_config, parents, "0.25", 0.01, 1, NULL,
+              "share of a generation that survives and has children (survival \"rank\")"),
+    NAS_FLOAT(
+        "crossover", evolution_config, crossover, "0", 0, 1, NULL,
+        "share of the children that mix two parents gene by gene; the others are mutants of one"),
+    NAS_FLOAT("mutation", evolution_config, mutation, "0", 0, 1, NULL,
+              "probability with which a mutant's gene changes; 0: exactly one gene changes"),
+    NAS_INT("tries", evolution_config, tries, "1000", 1, 1e9, "draws",
+            "children drawn for each proposal; if none meets the constraints, the one that comes "
+            "closest is proposed"),
     {0},
 };
 
@@ -176,10 +175,7 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
 static const nas_search_api api = {sizeof api, start, ask, nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "evolution",
     .version = "0.1.0",
@@ -187,7 +183,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1802.01548",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(evolution_config),
     .create = create,
     .destroy = destroy,

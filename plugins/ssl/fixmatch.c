@@ -16,14 +16,14 @@ static const nas_state_layout layout = {
     .id = "fixmatch", .version = 1, .each = {sizeof(double)}, .counted = {"classes"}};
 
 static const nas_option options[] = {
-    {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(fixmatch_config, threshold), 0, 1, NULL,
-     "least probability at which a pseudo-label counts (tau)", NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(fixmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
-    {"align", NAS_TYPE_BOOL, "false", offsetof(fixmatch_config, align), 0, 0, NULL,
-     "align the teacher's probabilities to equally likely classes first", NULL},
-    {"momentum", NAS_TYPE_FLOAT, "0.99", offsetof(fixmatch_config, momentum), 0, 1, NULL,
-     "of the running mean that align uses, per step", NULL},
+    NAS_FLOAT("threshold", fixmatch_config, threshold, "0.95", 0, 1, NULL,
+              "least probability at which a pseudo-label counts (tau)"),
+    NAS_FLOAT("weight", fixmatch_config, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled term (lambda_u)"),
+    NAS_BOOL("align", fixmatch_config, align, "false",
+             "align the teacher's probabilities to equally likely classes first"),
+    NAS_FLOAT("momentum", fixmatch_config, momentum, "0.99", 0, 1, NULL,
+              "of the running mean that align uses, per step"),
     {0},
 };
 
@@ -70,10 +70,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "fixmatch",
     .version = "0.1.0",
@@ -81,7 +78,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2001.07685",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(fixmatch_config),
     .create = create,
     .destroy = nas_state_destroy,

@@ -17,14 +17,14 @@ typedef struct mixmatch {
 enum { VIEWS = 2 };
 
 static const nas_option options[] = {
-    {"temperature", NAS_TYPE_FLOAT, "0.5", offsetof(mixmatch_config, temperature), 0.01, 1, NULL,
-     "sharpens the mean of the guesses (T)", NULL},
-    {"alpha", NAS_TYPE_FLOAT, "0.75", offsetof(mixmatch_config, alpha), 0.05, 1, NULL,
-     "of the Beta distribution of the mixing", NULL},
-    {"weight", NAS_TYPE_FLOAT, "100", offsetof(mixmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled term (lambda_u)", NULL},
-    {"ramp", NAS_TYPE_FLOAT, "0.015625", offsetof(mixmatch_config, ramp), 0, 1, NULL,
-     "share of training over which the unlabelled term grows linearly from 0", NULL},
+    NAS_FLOAT("temperature", mixmatch_config, temperature, "0.5", 0.01, 1, NULL,
+              "sharpens the mean of the guesses (T)"),
+    NAS_FLOAT("alpha", mixmatch_config, alpha, "0.75", 0.05, 1, NULL,
+              "of the Beta distribution of the mixing"),
+    NAS_FLOAT("weight", mixmatch_config, weight, "100", 0, 1e6, NULL,
+              "weight of the unlabelled term (lambda_u)"),
+    NAS_FLOAT("ramp", mixmatch_config, ramp, "0.015625", 0, 1, NULL,
+              "share of training over which the unlabelled term grows linearly from 0"),
     {0},
 };
 
@@ -180,10 +180,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "mixmatch",
     .version = "0.1.0",
@@ -191,7 +188,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1905.02249",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(mixmatch_config),
     .create = create,
     .destroy = free,

@@ -18,12 +18,11 @@ typedef struct climber {
 } climber;
 
 static const nas_option options[] = {
-    {"random", NAS_TYPE_INT, "8", offsetof(config, random), 1, 1e6, "subnets",
-     "random ones at the start", NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(config, tries), 1, 1e9, "draws",
-     "for each proposal, until one is new and meets the constraints", NULL},
-    {"rate", NAS_TYPE_FLOAT, "0.2", offsetof(config, rate), 0.001, 1, NULL,
-     "probability at which each gene of the best one is changed", NULL},
+    NAS_INT("random", config, random, "8", 1, 1e6, "subnets", "random ones at the start"),
+    NAS_INT("tries", config, tries, "1000", 1, 1e9, "draws",
+            "for each proposal, until one is new and meets the constraints"),
+    NAS_FLOAT("rate", config, rate, "0.2", 0.001, 1, NULL,
+              "probability at which each gene of the best one is changed"),
     {0},
 };
 
@@ -79,10 +78,7 @@ static const nas_search_api api = {
     .size = sizeof api, .start = start, .ask = ask, .tell = nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "@ID@",
     .version = "0.1.0",
@@ -90,7 +86,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

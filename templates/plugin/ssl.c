@@ -11,10 +11,9 @@ typedef struct config {
 } config;
 
 static const nas_option options[] = {
-    {"power", NAS_TYPE_FLOAT, "4", offsetof(config, power), 0, 100, NULL,
-     "of the teacher's confidence; 0: every pseudo-label counts alike", NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(config, weight), 0, 1e6, NULL,
-     "of the unlabelled term", NULL},
+    NAS_FLOAT("power", config, power, "4", 0, 100, NULL,
+              "of the teacher's confidence; 0: every pseudo-label counts alike"),
+    NAS_FLOAT("weight", config, weight, "1", 0, 1e6, NULL, "of the unlabelled term"),
     {0},
 };
 
@@ -55,10 +54,7 @@ static void destroy(void *self) {
 static const nas_ssl_api api = {.size = sizeof api, .plan = plan, .loss = loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "@ID@",
     .version = "0.1.0",
@@ -66,7 +62,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

@@ -54,8 +54,7 @@ typedef struct nas_range {
  * structure. */
 typedef struct nas_network {
     uint32_t size;
-    uint32_t
-        layer_size; /* sizeof(nas_layer) of the host; step through layers with nas_network_layer */
+    uint32_t layer_size; /* the host's sizeof(nas_layer): find layers by nas_network_layer */
     uint32_t n_layers;
     uint32_t classes;
     const void *layers;

@@ -24,23 +24,23 @@ typedef struct npy_config {
 
 static const char *const layouts[] = {"nhwc", "nchw", NULL};
 
-#define ARRAY(name, fallback, which, help)                                                         \
-    { name, NAS_TYPE_PATH, fallback, offsetof(npy_config, arrays[which]), 0, 0, NULL, help, NULL }
+#define ARRAY(name, fallback, which, help) NAS_PATH(name, npy_config, arrays[which], fallback, help)
 
 static const nas_option options[] = {
-    ARRAY("train_images", NULL, TRAIN_IMAGES,
-          "uint8 array [n][h][w] or [n][h][w][c]: FILE.npy, or FILE.npz:NAME for one of an "
-          "archive"),
+    ARRAY(
+        "train_images", NULL, TRAIN_IMAGES,
+        "uint8 array [n][h][w] or [n][h][w][c]: FILE.npy, or FILE.npz:NAME for one of an archive"),
     ARRAY("train_labels", NULL, TRAIN_LABELS, "integer array [n] or [n][1], classes from 0 on"),
     ARRAY("test_images", NULL, TEST_IMAGES, "like train_images"),
     ARRAY("test_labels", NULL, TEST_LABELS, "like train_labels"),
     ARRAY("extra_images", "null", EXTRA_IMAGES, "further images, without labels"),
-    {"layout", NAS_TYPE_ENUM, "\"nhwc\"", offsetof(npy_config, layout), 0, 0, NULL,
-     "order of the dimensions of images with channels", layouts},
-    {"class_names", NAS_TYPE_STRING, "\"\"", offsetof(npy_config, class_names), 0, 0, NULL,
-     "names of the classes, separated by commas, in the order of the labels; empty: none", NULL},
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(npy_config, flip), 0, 0, NULL,
-     "a mirrored image keeps its class; false for digits and letters", NULL},
+    NAS_ENUM("layout", npy_config, layout, "\"nhwc\"", layouts,
+             "order of the dimensions of images with channels"),
+    NAS_STRING(
+        "class_names", npy_config, class_names, "\"\"",
+        "names of the classes, separated by commas, in the order of the labels; empty: none"),
+    NAS_BOOL("flip", npy_config, flip, "true",
+             "a mirrored image keeps its class; false for digits and letters"),
     {0},
 };
 
@@ -318,10 +318,7 @@ NAS_RECOGNISER(npy_look)
 static const nas_dataset_api api = {.size = sizeof api, .info = npy_info, .read = npy_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "npy",
     .version = "1.0.0",
@@ -329,7 +326,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(npy_config),
     .create = npy_create,
     .destroy = npy_destroy,

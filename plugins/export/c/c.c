@@ -22,10 +22,10 @@ typedef struct c_config {
 static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
-    {"prefix", NAS_TYPE_STRING, "\"net\"", offsetof(c_config, prefix), 0, 0, NULL,
-     "what the names in the file begin with; a C identifier", NULL},
-    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(c_config, dtype), 0, 0, NULL,
-     "numbers of weights and activations; int8 is quantised after training", dtypes},
+    NAS_STRING("prefix", c_config, prefix, "\"net\"",
+               "what the names in the file begin with; a C identifier"),
+    NAS_ENUM("dtype", c_config, dtype, "\"float32\"", dtypes,
+             "numbers of weights and activations; int8 is quantised after training"),
     {0},
 };
 
@@ -386,10 +386,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_export_api api = {.size = sizeof api, .extension = "c", .write = write_network};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_EXPORT,
     .id = "c",
     .version = "0.1.0",
@@ -397,7 +394,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2001.03288",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(c_config),
     .create = create,
     .destroy = nas_plain_destroy,

@@ -49,8 +49,7 @@ typedef struct model {
 } model;
 
 static const nas_option options[] = {
-    {"profile", NAS_TYPE_PATH, NULL, offsetof(roofline_config, profile), 0, 0, NULL,
-     "JSON file that describes the device", NULL},
+    NAS_PATH("profile", roofline_config, profile, NULL, "JSON file that describes the device"),
     {0},
 };
 
@@ -485,10 +484,7 @@ static const void *extension(void *self, const char *id) {
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "roofline",
     .version = "0.1.0",
@@ -496,7 +492,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://doi.org/10.1145/1498765.1498785",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(roofline_config),
     .create = create,
     .destroy = destroy,

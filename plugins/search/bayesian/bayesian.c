@@ -65,17 +65,17 @@ typedef struct bayesian {
 static const char *const lengths[] = {"kind", "gene", "one", NULL};
 
 static const nas_option options[] = {
-    {"initial", NAS_TYPE_INT, "5", offsetof(bayesian_config, initial), 2, 1e6, "subnets",
-     "random ones to begin with; at most a quarter of the evaluations, or 4", NULL},
-    {"candidates", NAS_TYPE_INT, "500", offsetof(bayesian_config, candidates), 1, 1e5, "subnets",
-     "random ones to choose from, besides neighbours of the best and of the most promising", NULL},
-    {"lengths", NAS_TYPE_ENUM, "\"kind\"", offsetof(bayesian_config, lengths), 0, 0, NULL,
-     "length scales: one for each kind of gene (the last part of its name), each gene, or all",
-     lengths},
-    {"points", NAS_TYPE_INT, "400", offsetof(bayesian_config, points), 10, 5000, "subnets",
-     "results that the process is given at most: the best, and as many of the newest", NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(bayesian_config, tries), 1, 1e9, "draws",
-     "for each random proposal, until one meets the constraints", NULL},
+    NAS_INT("initial", bayesian_config, initial, "5", 2, 1e6, "subnets",
+            "random ones to begin with; at most a quarter of the evaluations, or 4"),
+    NAS_INT("candidates", bayesian_config, candidates, "500", 1, 1e5, "subnets",
+            "random ones to choose from, besides neighbours of the best and of the most promising"),
+    NAS_ENUM(
+        "lengths", bayesian_config, lengths, "\"kind\"", lengths,
+        "length scales: one for each kind of gene (the last part of its name), each gene, or all"),
+    NAS_INT("points", bayesian_config, points, "400", 10, 5000, "subnets",
+            "results that the process is given at most: the best, and as many of the newest"),
+    NAS_INT("tries", bayesian_config, tries, "1000", 1, 1e9, "draws",
+            "for each random proposal, until one meets the constraints"),
     {0},
 };
 
@@ -406,10 +406,7 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
 static const nas_search_api api = {sizeof api, start, ask, nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "bayesian",
     .version = "0.1.0",
@@ -417,7 +414,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1206.2944",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(bayesian_config),
     .create = create,
     .destroy = destroy,

@@ -42,18 +42,18 @@ typedef struct nsga2 {
 static const char *const crossovers[] = {"uniform", "two_point", NULL};
 
 static const nas_option options[] = {
-    {"population", NAS_TYPE_INT, "100", offsetof(nsga2_config, population), 2, 1e5, "subnets",
-     "kept, and children in a generation; at most a tenth of the evaluations, or 4", NULL},
-    {"crossover", NAS_TYPE_FLOAT, "0.9", offsetof(nsga2_config, crossover), 0, 1, NULL,
-     "probability that a child has two parents", NULL},
-    {"points", NAS_TYPE_ENUM, "\"uniform\"", offsetof(nsga2_config, points), 0, 0, NULL,
-     "how two parents mix: gene by gene, or a stretch of genes from one", crossovers},
-    {"mutation", NAS_TYPE_FLOAT, "null", offsetof(nsga2_config, mutation), 0, 1, NULL,
-     "probability with which each gene of a child then changes; left out: 1 / active genes", NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(nsga2_config, tries), 1, 1e9, "draws",
-     "children drawn for each proposal; if none meets the constraints, the one that comes closest "
-     "is proposed",
-     NULL},
+    NAS_INT("population", nsga2_config, population, "100", 2, 1e5, "subnets",
+            "kept, and children in a generation; at most a tenth of the evaluations, or 4"),
+    NAS_FLOAT("crossover", nsga2_config, crossover, "0.9", 0, 1, NULL,
+              "probability that a child has two parents"),
+    NAS_ENUM("points", nsga2_config, points, "\"uniform\"", crossovers,
+             "how two parents mix: gene by gene, or a stretch of genes from one"),
+    NAS_FLOAT(
+        "mutation", nsga2_config, mutation, "null", 0, 1, NULL,
+        "probability with which each gene of a child then changes; left out: 1 / active genes"),
+    NAS_INT("tries", nsga2_config, tries, "1000", 1, 1e9, "draws",
+            "children drawn for each proposal; if none meets the constraints, the one that comes "
+            "closest is proposed"),
     {0},
 };
 
@@ -329,10 +329,7 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
 static const nas_search_api api = {sizeof api, start, ask, nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "nsga2",
     .version = "0.1.0",
@@ -341,7 +338,6 @@ static const nas_plugin plugin = {
     .source = "Deb, Pratap, Agarwal and Meyarivan, A fast and elitist multiobjective genetic "
               "algorithm: NSGA-II, IEEE Trans. Evolutionary Computation 6(2), 2002",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(nsga2_config),
     .create = create,
     .destroy = destroy,

@@ -18,8 +18,7 @@ int nas_deploy_check_finite(const char *who, const nas_network *net, nas_error *
  * depthwise filter has in = 1, a linear layer k = 1. [any] */
 void nas_deploy_transpose(const nas_layer *layer, float *to);
 
-/* The weights of the layer that has most, which is the room that nas_deploy_transpose takes. [any]
- */
+/* The weights of the layer that has most: the room that nas_deploy_transpose takes. [any] */
 uint64_t nas_deploy_most_weights(const nas_network *network);
 
 /* The class names as a JSON array; NULL: there are none, or out of memory. The caller owns it.

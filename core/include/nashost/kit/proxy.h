@@ -36,23 +36,14 @@
 
 /* config: the structure that the options fill; it has a field `int64_t images`. fallback: text,
  * such as "64". */
-#define NAS_PROXY_IMAGES(config, fallback_, least, help_)                                          \
-    {                                                                                              \
-        .name = "images", .type = NAS_TYPE_INT, .fallback = fallback_,                             \
-        .offset = offsetof(config, images), .min = least, .max = 4096, .unit = "images",           \
-        .help = help_                                                                              \
-    }
+#define NAS_PROXY_IMAGES(config, fallback, least, help)                                            \
+    NAS_INT("images", config, images, fallback, least, 4096, "images", help)
 
 /* A field `int weights`, a nas_probe_weights. fallback: "initial", "inherited" or "normal". */
-#define NAS_PROXY_WEIGHTS(config, fallback_)                                                       \
-    {                                                                                              \
-        .name = "weights", .type = NAS_TYPE_ENUM, .fallback = "\"" fallback_ "\"",                 \
-        .offset = offsetof(config, weights),                                                       \
-        .help = "of the subnet: a new network's, the supernet's, or N(0, 1)",                      \
-        .choices = (const char *const[]) {                                                         \
-            NAS_PROBE_WEIGHTS_CHOICES, NULL                                                        \
-        }                                                                                          \
-    }
+#define NAS_PROXY_WEIGHTS(config, fallback)                                                        \
+    NAS_ENUM("weights", config, weights, "\"" fallback "\"",                                       \
+             ((const char *const[]){NAS_PROBE_WEIGHTS_CHOICES, NULL}),                             \
+             "of the subnet: a new network's, the supernet's, or N(0, 1)")
 
 /* What a score of one batch of labelled images asks its user, and its table's rows. */
 typedef struct nas_proxy_labelled {
@@ -63,12 +54,9 @@ typedef struct nas_proxy_labelled {
 
 #define NAS_PROXY_LABELLED_OPTIONS                                                                 \
     NAS_PROXY_IMAGES(nas_proxy_labelled, "64", 1, "images in a batch"),                            \
-        {.name = "batch",                                                                          \
-         .type = NAS_TYPE_ENUM,                                                                    \
-         .fallback = "\"random\"",                                                                 \
-         .offset = offsetof(nas_proxy_labelled, batch),                                            \
-         .help = "labelled images at random, or the classes in turns",                             \
-         .choices = (const char *const[]){"random", "balanced", NULL}},                            \
+        NAS_ENUM("batch", nas_proxy_labelled, batch, "\"random\"",                                 \
+                 ((const char *const[]){"random", "balanced", NULL}),                              \
+                 "labelled images at random, or the classes in turns"),                            \
         NAS_PROXY_WEIGHTS(nas_proxy_labelled, "initial")
 
 /* ---- Calls ---- */
@@ -86,9 +74,8 @@ int nas_proxy_start(void *self, const nas_subnet *largest, nas_error *err);
 
 /* What the descriptors of such scores have in common; score as nas_score_api's. */
 #define NAS_PROXY(score)                                                                           \
-    .magic = NAS_MAGIC, .size = sizeof(nas_plugin), .abi_major = NAS_ABI_MAJOR,                    \
-    .abi_minor = NAS_ABI_MINOR, .kind = NAS_KIND_SCORE, .option_size = sizeof(nas_option),         \
-    .create = nas_plain_create, .destroy = nas_plain_destroy, .vtable = &(const nas_score_api) {   \
+    .kind = NAS_KIND_SCORE, .create = nas_plain_create, .destroy = nas_plain_destroy,              \
+    NAS_DESCRIPTOR, .vtable = &(const nas_score_api) {                                             \
         sizeof(nas_score_api), nas_proxy_start, score                                              \
     }
 
