@@ -67,7 +67,13 @@ ISA_avx2 = -mavx2 -mfma
 ISA_avx512 = -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512
 
 MAIN = core/cli/main.c
-LIBSRC = $(filter-out $(MAIN) $(KERNELS),$(wildcard core/*/*.c))
+LIBSRC = $(filter-out $(MAIN) $(KERNELS) $(KITSRC),$(wildcard core/*/*.c))
+# What plugins and the host share: it knows nothing of the host, and a plugin may be linked with it.
+KITSRC = $(wildcard core/kit/*.c)
+KIT = $(BUILD)/libnashost-kit.a
+# Strangers' plugins know nothing of sanitizers and coverage: theirs is built without.
+INSTRUMENTED = $(SANITIZED)$(findstring --coverage,$(CFLAGS))
+KIT_PLAIN := $(if $(INSTRUMENTED),$(BUILD)/plain/libnashost-kit.a,$(KIT))
 # The files that the program holds: what it writes for its users, and what its report is made of.
 EMBEDDED := $(sort $(wildcard templates/*.json templates/*/* core/stages/page/*))
 LIBNAMES = $(LIBSRC:.c=.o) core/base/embedded_files.o $(if $(KERNELS),$(ISAS:%=core/nn/kernels_%.o))
@@ -76,8 +82,15 @@ LIB = $(BUILD)/libnashost.a
 # stages, which pass the engine's numbers to plugins, and those are in single precision.
 LIB_DOUBLE = $(BUILD)/double/libnashost.a
 LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
+KITOBJ = $(KITSRC:%.c=$(BUILD)/%.o)
 LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/run/% core/stages/% core/cli/%,$(LIBNAMES)))
-PLUGINS = $(patsubst %.c,$(BUILD)/%.so,$(wildcard plugins/*/*.c))
+# A plugin is a file, KIND/ID.c, or all files of a folder, KIND/ID/, in which one is ID.c.
+PLUGIN_FILES = $(patsubst %.c,$(BUILD)/%,$(wildcard plugins/*/*.c))
+PLUGIN_FOLDERS = $(sort $(patsubst %/,$(BUILD)/%,$(dir $(wildcard plugins/*/*/*.c))))
+PLUGINS = $(PLUGIN_FILES:=.so) $(PLUGIN_FOLDERS:=.so)
+PART_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard plugins/*/*/*.c))
+# For a test that holds one file of a folder, and so needs the others.
+PARTS = $(BUILD)/plugins/parts.a
 TESTS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 BENCHES = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*/*.c))
 FUZZERS = $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz_*.c))
@@ -85,7 +98,7 @@ HOST = $(BUILD)/nashost
 TEST_PLUGINS = # deliberately bad ones, and toys that work, from tests/plugins.mk
 
 .PHONY: all lib plugins tests fuzzers benches FORCE
-all: $(HOST) plugins $(if $(filter build,$(BUILD)),nashost)
+all: $(HOST) $(KIT_PLAIN) plugins $(if $(filter build,$(BUILD)),nashost)
 lib: $(LIB)
 plugins: $(PLUGINS)
 -include tests/plugins.mk
@@ -130,6 +143,11 @@ $(BUILD)/core/base/embedded_files.c: scripts/embed $(EMBEDDED) $(CHART_JS)
 $(BUILD)/core/base/embedded_files.o $(BUILD)/double/core/base/embedded_files.o: \
 		$(BUILD)/core/base/embedded_files.c $(FLAGS_STAMP)
 	$(call compile,$(CORE_FLAGS))
+$(BUILD)/core/kit/%.o: core/kit/%.c $(FLAGS_STAMP)
+	$(call compile,$(PLUGIN_FLAGS))
+$(BUILD)/plain/%: private override CFLAGS = -O2 -g
+$(BUILD)/plain/core/kit/%.o: core/kit/%.c $(FLAGS_STAMP)
+	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)
@@ -150,21 +168,26 @@ $(BUILD)/bench/%.o: bench/%.c $(FLAGS_STAMP)
 
 $(LIB): $(LIBOBJ)
 $(LIB_DOUBLE): $(LIBOBJ_DOUBLE)
-%/libnashost.a:
-	@rm -f $@ && $(AR) rcs $@ $^
-$(HOST): $(BUILD)/$(MAIN:.c=.o) $(LIB)
+$(KIT): $(KITOBJ)
+$(BUILD)/plain/libnashost-kit.a: $(KITSRC:%.c=$(BUILD)/plain/%.o)
+$(PARTS): $(PART_OBJECTS)
+$(LIB) $(LIB_DOUBLE) $(sort $(KIT) $(KIT_PLAIN)) $(PARTS):
+	@rm -f $@ && $(AR) qcs $@ $^
+$(HOST): $(BUILD)/$(MAIN:.c=.o) $(LIB) $(KIT)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS))
 nashost: $(HOST)
 	@cp $< $@.new && mv -f $@.new $@
-$(PLUGINS): $(BUILD)/plugins/%.so: $(BUILD)/plugins/%.o
-	$(call link,$(PLUGIN_LDFLAGS) $^ $(LIBS_plugins/$*) $(PLUGIN_LIBS))
-$(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE)
+$(PLUGIN_FILES:=.so): %.so: %.o
+$(foreach p,$(PLUGIN_FOLDERS),$(eval $(p).so: $(filter $(p)/%,$(PART_OBJECTS))))
+$(PLUGINS): $(BUILD)/%.so: $(KIT)
+	$(call link,$(PLUGIN_LDFLAGS) $(filter %.o,$^) $(KIT) $(LIBS_$*) $(PLUGIN_LIBS))
+$(filter $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB_DOUBLE) $(KIT)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS) -lcmocka)
-$(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(LIB)
+$(filter-out $(BUILD)/tests/test_grad_%,$(TESTS)): %: %.o $(PARTS) $(LIB) $(KIT)
 	$(call link,$(HOST_LDFLAGS) $^ $(call libs_of,$(@:$(BUILD)/%=%).c) $(HOST_LIBS) -lcmocka)
-$(BENCHES): %: %.o $(LIB)
+$(BENCHES): %: %.o $(LIB) $(KIT)
 	$(call link,$(HOST_LDFLAGS) $^ $(HOST_LIBS))
-$(FUZZERS): %: %.o $(LIB)
+$(FUZZERS): %: %.o $(PARTS) $(LIB) $(KIT)
 	$(call link,$(HOST_LDFLAGS) -fsanitize=fuzzer $^ $(call libs_of,$(@:$(BUILD)/%=%).c) $(HOST_LIBS))
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 
@@ -228,29 +251,34 @@ SDK_DIR = $(DESTDIR)$(PREFIX)/include/nashost
 MAN_DIR = $(DESTDIR)$(PREFIX)/share/man/man1
 COMPLETION_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 VERSION = $(shell sed -n 's/.*NASHOST_VERSION "\(.*\)".*/\1/p' core/base/version.h)
-PLUGIN_DATA := $(wildcard plugins/*/*/*)
+PLUGIN_DATA := $(filter-out %.c %.h,$(wildcard plugins/*/*/*))
 .PHONY: install uninstall
 install: all ## install under PREFIX (/usr/local), in DESTDIR
 	@scripts/man-page $(HOST) >$(BUILD)/nashost.1
 	@sed 's#"build/plugins/#"plugins/#' plugins.json >$(BUILD)/plugins.json.installed
-	@sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#' scripts/nashost.pc.in >$(BUILD)/nashost.pc
 	install -D -m 755 $(HOST) $(BIN_DIR)/nashost
 	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f $(HOME_DIR)/$$f || exit 1; done
 	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f $(HOME_DIR)/$$f || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed $(HOME_DIR)/plugins.json
 	install -d $(SDK_DIR)
 	install -m 644 core/include/nashost/*.h $(SDK_DIR)
-	install -D -m 644 $(BUILD)/nashost.pc $(LIB_DIR)/pkgconfig/nashost.pc
+	install -d $(SDK_DIR)/kit
+	install -m 644 core/include/nashost/kit/*.h $(SDK_DIR)/kit
+	install -D -m 644 $(KIT_PLAIN) $(LIB_DIR)/libnashost-kit.a
+	install -d $(LIB_DIR)/pkgconfig
+	sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#' scripts/nashost.pc.in >$(LIB_DIR)/pkgconfig/nashost.pc
 	install -D -m 644 $(BUILD)/nashost.1 $(MAN_DIR)/nashost.1
 	install -D -m 644 scripts/nashost.bash $(COMPLETION_DIR)/nashost
 uninstall: ## remove what install installed there
 	rm -rf $(HOME_DIR) $(SDK_DIR)
-	rm -f $(BIN_DIR)/nashost $(LIB_DIR)/pkgconfig/nashost.pc $(MAN_DIR)/nashost.1
+	rm -f $(BIN_DIR)/nashost $(LIB_DIR)/libnashost-kit.a $(LIB_DIR)/pkgconfig/nashost.pc
+	rm -f $(MAN_DIR)/nashost.1
 	rm -f $(COMPLETION_DIR)/nashost
 
 # ---- care --------------------------------------------------------------------------------------
-FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h plugins/*/*.[ch] tests/*.[ch] \
-              tests/*/*.[ch] bench/*/*.[ch] templates/plugin/*.c)
+FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h core/include/nashost/kit/*.h \
+              plugins/*/*.[ch] plugins/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch] bench/*/*.[ch] \
+              templates/plugin/*.c)
 LINTED = $(wildcard core/*/*.c tests/*.c)
 TIDY = xargs -P$(shell nproc) -n1 sh -c \
        'clang-tidy --quiet "$$1" -- $(filter-out -MMD -MP,$(1)) -include scripts/lint.h 2>/dev/null' tidy
@@ -261,7 +289,7 @@ lint-house:
 lint-tidy: $(ONNX_MODEL).h
 	@scripts/install-deps --check lint
 	@printf '%s\n' $(LINTED) | $(call TIDY,$(TEST_FLAGS) -DNAS_ISA=base)
-	@printf '%s\n' $(wildcard plugins/*/*.c) | $(call TIDY,$(PLUGIN_FLAGS))
+	@printf '%s\n' $(wildcard plugins/*/*.c plugins/*/*/*.c) | $(call TIDY,$(PLUGIN_FLAGS))
 lint-cppcheck:
 	@scripts/install-deps --check lint
 	@cppcheck -q -j$(shell nproc) --std=c17 --enable=warning,performance,portability \

@@ -1,5 +1,5 @@
-/* libFuzzer harness of nashost/image_file.h, by the plugin that reads images: no file may crash the
- * decoders, and what they accept must be readable in full and can be resized. */
+/* libFuzzer harness of nashost/kit/image_file.h, by the plugin that reads images: no file may crash
+ * the decoders, and what they accept must be readable in full and can be resized. */
 #include "../plugins/datasets/image_folder.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

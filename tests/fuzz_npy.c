@@ -1,6 +1,6 @@
 /* libFuzzer harness of plugin npy: an array or an archive, read as images and as labels. No input
  * may crash it or make it take memory that the input's size does not explain. */
-#include "../plugins/datasets/npy.c"
+#include "../plugins/datasets/npy/npy.c"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -46,10 +46,13 @@ stage=$scratch/stage
 check "make install DESTDIR" build_make install DESTDIR="$stage" PREFIX=/usr
 for file in bin/nashost lib/nashost/plugins.json lib/nashost/spaces/quickstart.json \
     lib/nashost/plugins/hardware/profiles/mcu.json include/nashost/plugin.h \
+    include/nashost/kit/logits.h lib/libnashost-kit.a \
     lib/pkgconfig/nashost.pc share/man/man1/nashost.1 share/bash-completion/completions/nashost; do
     check "it installs $file" test -s "$stage/usr/$file"
 done
 check "the package's paths are without DESTDIR" grep -qx 'prefix=/usr' "$stage/usr/lib/pkgconfig/nashost.pc"
+check "no source of a plugin is installed" test -z "$(find "$stage/usr/lib" -name '*.[ch]')"
+check "the kit has no variables" test -z "$(size -A "$stage/usr/lib/libnashost-kit.a" | awk '$1 ~ /^[.](data|bss)$/ && $2 > 0')"
 check "it works where it was staged" "$stage/usr/bin/nashost" plugins
 check "make uninstall" build_make uninstall DESTDIR="$stage" PREFIX=/usr
 check "which leaves no file" test -z "$(find "$stage" -type f)"
@@ -82,6 +85,7 @@ for kind in dataset ssl search hardware score export; do
     cd "my-$kind" || exit 1
     check "the $kind plugin builds" own_make
     check "without a warning" test -z "$(grep warning: "$scratch/log")"
+    check "it exports its entry alone" test "$(nm -D --defined-only "my-$kind.so" | cut -d' ' -f3)" = nas_plugin_entry
     check "its test passes, and nashost takes it" own_make check
     check "without a warning either" test -z "$(grep warning: "$scratch/log")"
     check "it runs in a pipeline" own_make run

@@ -42,7 +42,8 @@ $(BAD): $(BUILD)/tests/bad_plugins/%.so: tests/bad_plugins/sample.c tests/plugin
 
 # One plugin of each kind that works, on a problem so small that a whole run takes a second.
 TOYS := $(patsubst %.c,$(BUILD)/%.so,$(wildcard tests/toy_plugins/*.c))
-$(TOYS): $(BUILD)/%.so: %.c $(wildcard core/include/nashost/*.h)
-	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< -lm)
+$(TOYS): $(BUILD)/%.so: %.c $(wildcard core/include/nashost/*.h core/include/nashost/kit/*.h) \
+		$(KIT_PLAIN)
+	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< $(KIT_PLAIN) -lm)
 
 TEST_PLUGINS := $(BAD) $(TOYS)

@@ -1,5 +1,5 @@
 /* Where tensors lie in the memory of an export that allocates nothing. */
-#include <nashost/arena.h>
+#include <nashost/kit/arena.h>
 
 #include <setjmp.h>
 #include <stdarg.h>

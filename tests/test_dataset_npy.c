@@ -1,6 +1,6 @@
 /* Plugin npy: what it reads, and what it says of arrays that are wrong; archives are in
  * test_dataset_npz.c. */
-#include "../plugins/datasets/npy.c"
+#include "../plugins/datasets/npy/npy.c"
 
 #include "npy_arrays.h"
 

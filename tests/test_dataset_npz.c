@@ -1,5 +1,5 @@
 /* Plugin npy: what it reads from archives, and what it says of damaged ones. */
-#include "../plugins/datasets/npy.c"
+#include "../plugins/datasets/npy/npy.c"
 
 #include "npy_arrays.h"
 

@@ -12,7 +12,7 @@
 #include "data/npy.h"
 #include "toy_run.h"
 
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 static int setup(void **state) {
     toys *t = calloc(1, sizeof *t);

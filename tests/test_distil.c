@@ -9,7 +9,7 @@
 #include "stages/distil.h"
 
 #include <math.h>
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 #define assert_near(a, b, tolerance) assert_true(fabs((double)(a) - (double)(b)) <= (tolerance))
 

@@ -1,6 +1,6 @@
 /* The export plugin `c`: its text. tests/export_engines.sh compiles and
  * runs such files. */
-#include "../plugins/export/c.c"
+#include "../plugins/export/c/c.c"
 
 #include "base/file.h"
 

@@ -160,7 +160,7 @@ static const void *bytes_of(const Onnx__TensorProto *tensor, int32_t type, size_
     return tensor->raw_data.data;
 }
 
-/* A layer's constants are those of nashost/int8.h, in ONNX's order. */
+/* A layer's constants are those of nashost/kit/int8.h, in ONNX's order. */
 static void check_int8_layer(const Onnx__GraphProto *graph, const nas_network *net, uint32_t i) {
     const nas_layer *layer = nas_network_layer(net, i);
     nas_int8_layer q;

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
-#include <nashost/fit.h>
+#include "../plugins/hardware/roofline/fit.h"
+
+#include <math.h>
 
 static void assert_near(double found, double expected, double tolerance) {
     if (!(fabs(found - expected) <= tolerance))

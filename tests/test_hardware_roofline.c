@@ -1,5 +1,5 @@
 /* The hardware plugin `roofline`: costs worked out by hand, and profiles with mistakes. */
-#include "../plugins/hardware/roofline.c"
+#include "../plugins/hardware/roofline/roofline.c"
 
 #include "base/json.h"
 #include "fixture.h"

@@ -1,9 +1,11 @@
 /* The arithmetic of networks in 8 bits. */
-#include <nashost/int8.h>
+#include <nashost/kit/int8.h>
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>

@@ -6,7 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 // clang-format on
-#include <nashost/logits.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
 #include <string.h>
 
 #define assert_near(a, b, tolerance) assert_true(fabs((double)(a) - (double)(b)) <= (tolerance))

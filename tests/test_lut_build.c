@@ -7,6 +7,7 @@
 #include "space/lower.h"
 
 #include <nashost/hardware.h>
+#include <nashost/kit/layers.h>
 #include <nashost/lut.h>
 #include <setjmp.h>
 #include <unistd.h>

@@ -20,15 +20,15 @@ typedef struct sample {
 static const char *const modes[] = {"cosine", "constant", NULL};
 
 static const nas_option table[] = {
-    {"mirror", NAS_TYPE_BOOL, "true", offsetof(sample, mirror), 0, 0, NULL, "h", NULL},
-    {"steps", NAS_TYPE_INT, "5", offsetof(sample, steps), 1, 100, "steps", "h", NULL},
-    {"rate", NAS_TYPE_FLOAT, "0.5", offsetof(sample, rate), 0, 1, NULL, "h", NULL},
-    {"limit", NAS_TYPE_FLOAT, "null", offsetof(sample, limit), 1, INFINITY, "ms", "h", NULL},
-    {"label", NAS_TYPE_STRING, NULL, offsetof(sample, label), 0, 0, NULL, "h", NULL},
-    {"note", NAS_TYPE_STRING, "null", offsetof(sample, note), 0, 0, NULL, "h", NULL},
-    {"folder", NAS_TYPE_PATH, "\"data\"", offsetof(sample, folder), 0, 0, NULL, "h", NULL},
-    {"mode", NAS_TYPE_ENUM, "\"constant\"", offsetof(sample, mode), 0, 0, NULL, "h", modes},
-    {"maybe", NAS_TYPE_ENUM, "null", offsetof(sample, maybe), 0, 0, NULL, "h", modes},
+    NAS_BOOL("mirror", sample, mirror, "true", "h"),
+    NAS_INT("steps", sample, steps, "5", 1, 100, "steps", "h"),
+    NAS_FLOAT("rate", sample, rate, "0.5", 0, 1, NULL, "h"),
+    NAS_FLOAT("limit", sample, limit, "null", 1, INFINITY, "ms", "h"),
+    NAS_STRING("label", sample, label, NULL, "h"),
+    NAS_STRING("note", sample, note, "null", "h"),
+    NAS_PATH("folder", sample, folder, "\"data\"", "h"),
+    NAS_ENUM("mode", sample, mode, "\"constant\"", modes, "h"),
+    NAS_ENUM("maybe", sample, maybe, "null", modes, "h"),
     {0},
 };
 
@@ -190,8 +190,8 @@ typedef struct lists {
 } lists;
 
 static const nas_option list_table[] = {
-    {"words", NAS_TYPE_STRINGS, "[\"a\", \"\"]", offsetof(lists, words), 0, 0, NULL, "h", NULL},
-    {"more", NAS_TYPE_STRINGS, "null", offsetof(lists, more), 0, 0, NULL, "h", NULL},
+    NAS_STRINGS("words", lists, words, "[\"a\", \"\"]", "h"),
+    NAS_STRINGS("more", lists, more, "null", "h"),
     {0},
 };
 

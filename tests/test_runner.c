@@ -1,5 +1,5 @@
 /* The runner of folded networks against plain programs: in single precision tests/interpreter.h, in
- * 8 bits the one below, which does whole numbers layer by layer as nashost/int8.h tells. */
+ * 8 bits the one below, which does whole numbers layer by layer as nashost/kit/int8.h tells. */
 #include "supernet/runner.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 #include "interpreter.h"
 #include "small_net.h"
 
-#include <nashost/int8.h>
+#include <nashost/kit/int8.h>
 
 enum { IMAGES = 20 };
 

@@ -1,6 +1,6 @@
 /* The search plugin `bayesian`: the process against hand-computed cases, the likelihood's gradient
  * against finite differences, the expected improvement against an integral. */
-#include "../plugins/search/bayesian.c"
+#include "../plugins/search/bayesian/bayesian.c"
 
 enum { EVALUATIONS = 50, OPTIMUM = 80 };
 #include "search_checks.h"

@@ -1,6 +1,6 @@
 /* The search plugin `nsga2`: fronts, crowding and hypervolume against brute force, and a front that
  * is better than random search's. */
-#include "../plugins/search/nsga2.c"
+#include "../plugins/search/nsga2/nsga2.c"
 
 enum { EVALUATIONS = 200, OPTIMUM = 150 };
 #include "search_checks.h"

@@ -4,7 +4,9 @@
 #include "base/rng.h"
 
 #include <math.h>
+#include <nashost/kit/state.h>
 #include <setjmp.h>
+#include <string.h>
 
 #include <cmocka.h>
 

@@ -10,7 +10,7 @@
 #include "stages/step.h"
 #include "toy_run.h"
 
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 enum { SIDE = 8, AREA = SIDE * SIDE, CLASSES = 3, LABELLED = 4, UNLABELLED = 6, SUBNETS = 4 };
 enum { ROWS = LABELLED + 2 * UNLABELLED, TUTORED = 2 * UNLABELLED, POOL = 50 };

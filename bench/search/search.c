@@ -12,7 +12,8 @@
 #include "space/space.h"
 
 #include <math.h>
-#include <nashost/genomes.h>
+#include <nashost/kit/genomes.h>
+#include <string.h>
 #include <zlib.h>
 
 typedef struct bench {

@@ -12,7 +12,7 @@
 #include "run/rundir.h"
 #include "stages/evaluate.h"
 
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

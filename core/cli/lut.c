@@ -9,6 +9,7 @@
 
 #include <math.h>
 #include <nashost/hardware.h>
+#include <nashost/kit/layers.h>
 #include <nashost/lut.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,9 @@
 
 #include "base/file.h"
 
-#include <nashost/npy.h>
+#include <nashost/kit/npy.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef unsigned long long ull;
 

@@ -42,12 +42,12 @@ typedef struct line {
 } line;
 
 static const nas_option line_options[] = {
-    {"id", NAS_TYPE_STRING, NULL, offsetof(line, id), 0, 0, NULL,
-     "id that the plugin's own description gives, by which pipelines name it", NULL},
-    {"kind", NAS_TYPE_ENUM, NULL, offsetof(line, kind), 0, 0, NULL,
-     "kind of the plugin, which its own description must give as well", kind_names},
-    {"path", NAS_TYPE_PATH, NULL, offsetof(line, path), 0, 0, NULL,
-     "path of the plugin's shared object, relative to the manifest's folder", NULL},
+    NAS_STRING("id", line, id, NULL,
+               "id that the plugin's own description gives, by which pipelines name it"),
+    NAS_ENUM("kind", line, kind, NULL, kind_names,
+             "kind of the plugin, which its own description must give as well"),
+    NAS_PATH("path", line, path, NULL,
+             "path of the plugin's shared object, relative to the manifest's folder"),
     {0},
 };
 

@@ -6,49 +6,43 @@
 
 #define MOST 9007199254740992.0 /* 2^53: beyond it a double skips integers */
 
-#define INT(type, field, key, fallback, min, max, unit, help)                                      \
-    { key, NAS_TYPE_INT, fallback, offsetof(type, field), min, max, unit, help, NULL }
-#define FLOAT(type, field, key, fallback, min, max, unit, help)                                    \
-    { key, NAS_TYPE_FLOAT, fallback, offsetof(type, field), min, max, unit, help, NULL }
-#define ENUM(type, field, key, fallback, choices, help)                                            \
-    { key, NAS_TYPE_ENUM, fallback, offsetof(type, field), 0, 0, NULL, help, choices }
-#define STRING(type, field, key, help)                                                             \
-    { key, NAS_TYPE_STRING, NULL, offsetof(type, field), 0, 0, NULL, help, NULL }
-
 static const nas_option root_options[] = {
-    INT(nas_root_section, seed, "seed", "1", 0, MOST, NULL,
-        "seed of every random number of the run: the same seed gives the same results"),
+    NAS_INT("seed", nas_root_section, seed, "1", 0, MOST, NULL,
+            "seed of every random number of the run: the same seed gives the same results"),
     {0},
 };
 
 static const nas_option split_options[] = {
-    INT(nas_split_section, labelled, "labelled", "250", 1, MOST, "images",
-        "training images whose labels the run may read, equally many of each class"),
-    INT(nas_split_section, validation, "validation", "0", 0, MOST, "images",
+    NAS_INT("labelled", nas_split_section, labelled, "250", 1, MOST, "images",
+            "training images whose labels the run may read, equally many of each class"),
+    NAS_INT(
+        "validation", nas_split_section, validation, "0", 0, MOST, "images",
         "labelled images that are kept out of training, so that settings can be compared by their "
         "accuracy on them"),
-    INT(nas_split_section, heldout, "heldout", "2000", 0, MOST, "images",
+    NAS_INT(
+        "heldout", nas_split_section, heldout, "2000", 0, MOST, "images",
         "images that are kept out of training and are used without their labels, so that a search "
         "can score subnets on them"),
     {0},
 };
 
 static const nas_option augment_options[] = {
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(nas_augment_config, flip), 0, 0, NULL,
-     "whether half of the images, chosen at random, are mirrored left to right; no image is where "
-     "the data set says that mirroring changes the class",
-     NULL},
-    FLOAT(
-        nas_augment_config, crop, "crop", "0.125", 0, 0.5, NULL,
+    NAS_BOOL("flip", nas_augment_config, flip, "true",
+             "whether half of the images, chosen at random, are mirrored left to right; no image "
+             "is where "
+             "the data set says that mirroring changes the class"),
+    NAS_FLOAT(
+        "crop", nas_augment_config, crop, "0.125", 0, 0.5, NULL,
         "how far a random crop may shift an image: the padding around it, as a share of its side"),
-    INT(nas_augment_config, strong_ops, "strong_ops", "2", 0, 16, NULL,
-        "number of RandAugment operations that a strong view goes through"),
-    FLOAT(nas_augment_config, strong_magnitude, "strong_magnitude", "1", 0, 1, NULL,
-          "largest strength that a RandAugment operation may have, as a share of the strongest "
-          "there is"),
-    FLOAT(nas_augment_config, cutout, "cutout", "0.5", 0, 1, NULL,
-          "largest side of the square that is blanked in a strong view, as a share of the image's "
-          "side; 0: none is"),
+    NAS_INT("strong_ops", nas_augment_config, strong_ops, "2", 0, 16, NULL,
+            "number of RandAugment operations that a strong view goes through"),
+    NAS_FLOAT("strong_magnitude", nas_augment_config, strong_magnitude, "1", 0, 1, NULL,
+              "largest strength that a RandAugment operation may have, as a share of the strongest "
+              "there is"),
+    NAS_FLOAT(
+        "cutout", nas_augment_config, cutout, "0.5", 0, 1, NULL,
+        "largest side of the square that is blanked in a strong view, as a share of the image's "
+        "side; 0: none is"),
     {0},
 };
 
@@ -59,100 +53,112 @@ static const char *const statistics[] = {"joint", "separate", NULL};
 static const char *const schedules[] = {"cosine", "constant", NULL};
 
 static const nas_option train_options[] = {
-    INT(nas_train_config, steps, "steps", "1500", 1, 10000000, "steps",
-        "number of training steps, each of which updates the weights once"),
-    INT(nas_train_config, batch, "batch", "32", 1, 65536, "images",
-        "number of labelled images in a step"),
-    FLOAT(nas_train_config, mu, "mu", "2", 0, 64, NULL,
-          "number of unlabelled images in a step for each labelled one"),
-    ENUM(nas_train_config, shape, "subnet_sampling", "\"sandwich\"", shapes,
-         "which subnets a step trains: sandwich, the largest, the smallest and random ones; "
-         "largest, the largest alone; fixed, the one that \"genome\" gives"),
-    INT(nas_train_config, subnets, "subnets", "4", 2, 64, "subnets",
+    NAS_INT("steps", nas_train_config, steps, "1500", 1, 10000000, "steps",
+            "number of training steps, each of which updates the weights once"),
+    NAS_INT("batch", nas_train_config, batch, "32", 1, 65536, "images",
+            "number of labelled images in a step"),
+    NAS_FLOAT("mu", nas_train_config, mu, "2", 0, 64, NULL,
+              "number of unlabelled images in a step for each labelled one"),
+    NAS_ENUM("subnet_sampling", nas_train_config, shape, "\"sandwich\"", shapes,
+             "which subnets a step trains: sandwich, the largest, the smallest and random ones; "
+             "largest, the largest alone; fixed, the one that \"genome\" gives"),
+    NAS_INT(
+        "subnets", nas_train_config, subnets, "4", 2, 64, "subnets",
         "number of subnets that a step trains when subnet_sampling is sandwich, the largest and "
         "the smallest among them"),
-    ENUM(nas_train_config, teacher, "teacher", "\"auto\"", teachers,
-         "which network makes the pseudo-labels: self, each subnet its own; largest, the largest "
-         "subnet; ema, the averaged weights; auto, the one that the loss suggests"),
-    ENUM(nas_train_config, batch_statistics, "batch_statistics", "\"separate\"", statistics,
-         "which images share batch norm's mean and variance in training: joint, labelled images "
-         "and all views of the student; separate, each of these by itself"),
-    FLOAT(nas_train_config, distill, "distill", "0", 0, 100, NULL,
-          "weight of a further loss by which the other subnets learn from the largest one's "
-          "answers on labelled images; 0: none"),
-    ENUM(nas_train_config, distill_loss, "distill_loss", "\"cross_entropy\"", distil_losses,
-         "how that further loss compares a subnet's probabilities with the largest one's: "
-         "cross_entropy, or alpha, AlphaNet's divergence"),
-    FLOAT(nas_train_config, lr, "lr", "0.03", 0, 100, NULL, "learning rate at its highest"),
-    FLOAT(nas_train_config, momentum, "momentum", "0.9", 0, 0.9999, NULL,
-          "Nesterov momentum of the optimiser, stochastic gradient descent: how much of the last "
-          "update is kept"),
-    FLOAT(nas_train_config, weight_decay, "weight_decay", "5e-4", 0, 1, NULL,
-          "L2 weight decay of convolution and linear weights; biases and batch norm have none"),
-    ENUM(nas_train_config, schedule, "schedule", "\"cosine\"", schedules,
-         "how the learning rate changes over the training, besides the warm-up: cosine, it falls; "
-         "constant, it stays"),
-    FLOAT(nas_train_config, cosine_cycles, "cosine_cycles", "0.4375", 0, 0.5, NULL,
-          "how far the cosine schedule goes by the last step, in half periods: at 0.5 the learning "
-          "rate ends at 0"),
-    INT(nas_train_config, warmup, "warmup", "0", 0, 10000000, "steps",
+    NAS_ENUM(
+        "teacher", nas_train_config, teacher, "\"auto\"", teachers,
+        "which network makes the pseudo-labels: self, each subnet its own; largest, the largest "
+        "subnet; ema, the averaged weights; auto, the one that the loss suggests"),
+    NAS_ENUM(
+        "batch_statistics", nas_train_config, batch_statistics, "\"separate\"", statistics,
+        "which images share batch norm's mean and variance in training: joint, labelled images "
+        "and all views of the student; separate, each of these by itself"),
+    NAS_FLOAT("distill", nas_train_config, distill, "0", 0, 100, NULL,
+              "weight of a further loss by which the other subnets learn from the largest one's "
+              "answers on labelled images; 0: none"),
+    NAS_ENUM("distill_loss", nas_train_config, distill_loss, "\"cross_entropy\"", distil_losses,
+             "how that further loss compares a subnet's probabilities with the largest one's: "
+             "cross_entropy, or alpha, AlphaNet's divergence"),
+    NAS_FLOAT("lr", nas_train_config, lr, "0.03", 0, 100, NULL, "learning rate at its highest"),
+    NAS_FLOAT(
+        "momentum", nas_train_config, momentum, "0.9", 0, 0.9999, NULL,
+        "Nesterov momentum of the optimiser, stochastic gradient descent: how much of the last "
+        "update is kept"),
+    NAS_FLOAT("weight_decay", nas_train_config, weight_decay, "5e-4", 0, 1, NULL,
+              "L2 weight decay of convolution and linear weights; biases and batch norm have none"),
+    NAS_ENUM(
+        "schedule", nas_train_config, schedule, "\"cosine\"", schedules,
+        "how the learning rate changes over the training, besides the warm-up: cosine, it falls; "
+        "constant, it stays"),
+    NAS_FLOAT(
+        "cosine_cycles", nas_train_config, cosine_cycles, "0.4375", 0, 0.5, NULL,
+        "how far the cosine schedule goes by the last step, in half periods: at 0.5 the learning "
+        "rate ends at 0"),
+    NAS_INT(
+        "warmup", nas_train_config, warmup, "0", 0, 10000000, "steps",
         "number of steps at the start in which the learning rate rises linearly to its highest"),
-    FLOAT(nas_train_config, clip_norm, "clip_norm", "0", 0, 1e9, NULL,
-          "length to which the gradient of all weights together is scaled down if it is longer; 0: "
-          "it never is"),
-    FLOAT(nas_train_config, label_smoothing, "label_smoothing", "0", 0, 0.99, NULL,
-          "label smoothing: the share of a label's weight that is spread evenly over all classes"),
-    FLOAT(nas_train_config, dropout, "dropout", "0", 0, 0.95, NULL,
-          "dropout: the probability that an input of the classifier is set to 0 in training"),
-    FLOAT(nas_train_config, ema, "ema", "0.999", 0, 0.999999, NULL,
-          "decay, per step, of the exponential average of the weights, which is what the run "
-          "keeps; 0: it keeps the last step's weights"),
-    INT(nas_train_config, log_every, "log_every", "10", 1, 10000000, "steps",
-        "number of steps from one line of metrics.jsonl to the next"),
-    INT(nas_train_config, checkpoint_every, "checkpoint_every", "0", 0, 10000000, "steps",
+    NAS_FLOAT(
+        "clip_norm", nas_train_config, clip_norm, "0", 0, 1e9, NULL,
+        "length to which the gradient of all weights together is scaled down if it is longer; 0: "
+        "it never is"),
+    NAS_FLOAT(
+        "label_smoothing", nas_train_config, label_smoothing, "0", 0, 0.99, NULL,
+        "label smoothing: the share of a label's weight that is spread evenly over all classes"),
+    NAS_FLOAT("dropout", nas_train_config, dropout, "0", 0, 0.95, NULL,
+              "dropout: the probability that an input of the classifier is set to 0 in training"),
+    NAS_FLOAT("ema", nas_train_config, ema, "0.999", 0, 0.999999, NULL,
+              "decay, per step, of the exponential average of the weights, which is what the run "
+              "keeps; 0: it keeps the last step's weights"),
+    NAS_INT("log_every", nas_train_config, log_every, "10", 1, 10000000, "steps",
+            "number of steps from one line of metrics.jsonl to the next"),
+    NAS_INT(
+        "checkpoint_every", nas_train_config, checkpoint_every, "0", 0, 10000000, "steps",
         "number of steps from one checkpoint to the next; 0: one is written only when the run is "
         "stopped"),
     {0},
 };
 
 static const nas_option use_options[] = {
-    STRING(nas_use_section, plugin, "plugin", "id of the plugin, as `nashost plugins` lists it"),
+    NAS_STRING("plugin", nas_use_section, plugin, NULL,
+               "id of the plugin, as `nashost plugins` lists it"),
     {0},
 };
 
 static const nas_option search_options[] = {
-    STRING(nas_search_section, plugin, "plugin", "id of the plugin, as `nashost plugins` lists it"),
-    INT(nas_search_section, config.evaluations, "evaluations", "200", 1, 10000000, "subnets",
-        "number of subnets that the search scores for each platform"),
-    INT(nas_search_section, config.batch, "batch", "16", 1, 65536, "subnets",
-        "number of subnets that the strategy is asked for at once; it learns their scores "
-        "together"),
-    INT(nas_search_section, config.calibration_images, "calibration_images", "1024", 1, 1000000,
-        "images",
-        "number of training images that a subnet's batch norm is calibrated on before it is "
-        "scored"),
+    NAS_STRING("plugin", nas_search_section, plugin, NULL,
+               "id of the plugin, as `nashost plugins` lists it"),
+    NAS_INT("evaluations", nas_search_section, config.evaluations, "200", 1, 10000000, "subnets",
+            "number of subnets that the search scores for each platform"),
+    NAS_INT("batch", nas_search_section, config.batch, "16", 1, 65536, "subnets",
+            "number of subnets that the strategy is asked for at once; it learns their scores "
+            "together"),
+    NAS_INT("calibration_images", nas_search_section, config.calibration_images, "1024", 1, 1000000,
+            "images",
+            "number of training images that a subnet's batch norm is calibrated on before it is "
+            "scored"),
     {0},
 };
 
 static const nas_option platform_options[] = {
-    STRING(nas_platform_section, name, "name",
-           "name of the platform, which its files have as well"),
+    NAS_STRING("name", nas_platform_section, name, NULL,
+               "name of the platform, which its files have as well"),
     {0},
 };
 
 const nas_option nas_constraints_options[] = {
-    FLOAT(nas_constraints, latency_ms, "latency_ms", "null", 1e-9, INFINITY, "ms",
-          "most time that a subnet may take for one image on this platform"),
-    FLOAT(nas_constraints, energy_mj, "energy_mj", "null", 1e-9, INFINITY, "mJ",
-          "most energy that a subnet may take for one image on this platform"),
-    INT(nas_constraints, peak_bytes, "peak_bytes", "null", 1, MOST, "bytes",
-        "most memory that a subnet's activations may need at once"),
-    INT(nas_constraints, flash_bytes, "flash_bytes", "null", 1, MOST, "bytes",
-        "most memory that a subnet's weights may need"),
-    INT(nas_constraints, macs, "macs", "null", 1, MOST, NULL,
-        "most multiply-accumulates (MACs) that a subnet may do for one image"),
-    INT(nas_constraints, params, "params", "null", 1, MOST, NULL,
-        "most parameters that a subnet may have"),
+    NAS_FLOAT("latency_ms", nas_constraints, latency_ms, "null", 1e-9, INFINITY, "ms",
+              "most time that a subnet may take for one image on this platform"),
+    NAS_FLOAT("energy_mj", nas_constraints, energy_mj, "null", 1e-9, INFINITY, "mJ",
+              "most energy that a subnet may take for one image on this platform"),
+    NAS_INT("peak_bytes", nas_constraints, peak_bytes, "null", 1, MOST, "bytes",
+            "most memory that a subnet's activations may need at once"),
+    NAS_INT("flash_bytes", nas_constraints, flash_bytes, "null", 1, MOST, "bytes",
+            "most memory that a subnet's weights may need"),
+    NAS_INT("macs", nas_constraints, macs, "null", 1, MOST, NULL,
+            "most multiply-accumulates (MACs) that a subnet may do for one image"),
+    NAS_INT("params", nas_constraints, params, "null", 1, MOST, NULL,
+            "most parameters that a subnet may have"),
     {0},
 };
 

@@ -1,5 +1,6 @@
 #include "space/layout.h"
 
+#include <nashost/kit/layers.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "stages/figures.h"
 
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 static int ascending(const void *a, const void *b) {

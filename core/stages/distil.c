@@ -1,7 +1,7 @@
 #include "stages/distil.h"
 
 #include <math.h>
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 #define MOST_RATIO 5.0 /* where the paper clips the importance ratio (p / q)^alpha */
 

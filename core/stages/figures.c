@@ -5,7 +5,7 @@
 #include "space/lower.h"
 
 #include <math.h>
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 double nas_top1(const float *logits, const int32_t *labels, const uint64_t *indices, uint64_t n,

@@ -5,7 +5,7 @@
 #include "data/augment.h"
 
 #include <math.h>
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

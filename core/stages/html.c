@@ -10,6 +10,7 @@
 #include "stages/page.h"
 
 #include <math.h>
+#include <nashost/kit/layers.h>
 #include <stdlib.h>
 #include <string.h>
 

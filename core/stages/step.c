@@ -3,7 +3,8 @@
 #include "base/memory.h"
 #include "stages/distil.h"
 
-#include <nashost/logits.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 

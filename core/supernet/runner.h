@@ -1,6 +1,6 @@
 /* Runs a folded network as a device does, layer by layer from pixels: in single precision, or in 8
- * bits by the arithmetic of nashost/int8.h. It is not the engine, which runs supernets in training;
- * this one tells what a network's exports answer. */
+ * bits by the arithmetic of nashost/kit/int8.h. It is not the engine, which runs supernets in
+ * training; this one tells what a network's exports answer. */
 #ifndef NAS_SUPERNET_RUNNER_H
 #define NAS_SUPERNET_RUNNER_H
 

@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "nn/kernels.h"
 
-#include <nashost/int8.h>
+#include <nashost/kit/int8.h>
 
 /* One thread's work memory. */
 typedef struct nas_runner_lane {

@@ -5,6 +5,7 @@
 #include "base/safetensors.h"
 
 #include <math.h>
+#include <nashost/kit/layers.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * read from the files when they are asked for. */
 #include <errno.h>
 #include <limits.h>
-#include <nashost/dataset_files.h>
+#include <nashost/kit/dataset_files.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,13 +45,13 @@ typedef struct cifar_config {
 } cifar_config;
 
 static const nas_option options[] = {
-    {"folder", NAS_TYPE_PATH, NULL, offsetof(cifar_config, folder), 0, 0, NULL,
-     "folder that holds the published .bin files, named cifar-10-batches-bin or cifar-100-binary "
-     "in the archives",
-     NULL},
-    {"classes", NAS_TYPE_ENUM, "\"10\"", offsetof(cifar_config, classes), 0, 0, NULL,
-     "which classes the files are read for: CIFAR-10's, or CIFAR-100's 100 fine or 20 coarse ones",
-     choices},
+    NAS_PATH("folder", cifar_config, folder, NULL,
+             "folder that holds the published .bin files, named cifar-10-batches-bin or "
+             "cifar-100-binary "
+             "in the archives"),
+    NAS_ENUM("classes", cifar_config, classes, "\"10\"", choices,
+             "which classes the files are read for: CIFAR-10's, or CIFAR-100's 100 fine or 20 "
+             "coarse ones"),
     {0},
 };
 
@@ -296,10 +296,7 @@ NAS_RECOGNISER(cifar_look)
 static const nas_dataset_api api = {.size = sizeof api, .info = cifar_info, .read = cifar_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "cifar",
     .version = "1.0.0",
@@ -307,7 +304,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://www.cs.toronto.edu/~kriz/cifar.html",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(cifar_config),
     .create = cifar_create,
     .destroy = cifar_destroy,

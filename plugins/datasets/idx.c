@@ -3,7 +3,7 @@
  * size a dimension, then the bytes. */
 #include <errno.h>
 #include <limits.h>
-#include <nashost/dataset_files.h>
+#include <nashost/kit/dataset_files.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,30 +26,27 @@ typedef struct idx_config {
 } idx_config;
 
 static const nas_option options[] = {
-    {"folder", NAS_TYPE_PATH, NULL, offsetof(idx_config, folder), 0, 0, NULL,
-     "folder that holds the four files of images and labels", NULL},
-    {"train_images", NAS_TYPE_STRING, "\"train-images-idx3-ubyte\"",
-     offsetof(idx_config, names[TRAIN_IMAGES]), 0, 0, NULL,
-     "file of the training images in that folder; if it is not there, the same name with .gz added "
-     "is read",
-     NULL},
-    {"train_labels", NAS_TYPE_STRING, "\"train-labels-idx1-ubyte\"",
-     offsetof(idx_config, names[TRAIN_LABELS]), 0, 0, NULL,
-     "file of the training images' labels in that folder, or the same name with .gz added", NULL},
-    {"test_images", NAS_TYPE_STRING, "\"t10k-images-idx3-ubyte\"",
-     offsetof(idx_config, names[TEST_IMAGES]), 0, 0, NULL,
-     "file of the test images in that folder, or the same name with .gz added", NULL},
-    {"test_labels", NAS_TYPE_STRING, "\"t10k-labels-idx1-ubyte\"",
-     offsetof(idx_config, names[TEST_LABELS]), 0, 0, NULL,
-     "file of the test images' labels in that folder, or the same name with .gz added", NULL},
-    {"class_names", NAS_TYPE_STRING, "\"\"", offsetof(idx_config, class_names), 0, 0, NULL,
-     "names of the classes, separated by commas, in the order of the labels; empty: classes are "
-     "shown by their numbers",
-     NULL},
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(idx_config, flip), 0, 0, NULL,
-     "whether a mirrored image keeps its class; set it to false for digits and letters, which "
-     "mirroring turns into other signs",
-     NULL},
+    NAS_PATH("folder", idx_config, folder, NULL,
+             "folder that holds the four files of images and labels"),
+    NAS_STRING("train_images", idx_config, names[TRAIN_IMAGES], "\"train-images-idx3-ubyte\"",
+               "file of the training images in that folder; if it is not there, the same name with "
+               ".gz added "
+               "is read"),
+    NAS_STRING(
+        "train_labels", idx_config, names[TRAIN_LABELS], "\"train-labels-idx1-ubyte\"",
+        "file of the training images' labels in that folder, or the same name with .gz added"),
+    NAS_STRING("test_images", idx_config, names[TEST_IMAGES], "\"t10k-images-idx3-ubyte\"",
+               "file of the test images in that folder, or the same name with .gz added"),
+    NAS_STRING("test_labels", idx_config, names[TEST_LABELS], "\"t10k-labels-idx1-ubyte\"",
+               "file of the test images' labels in that folder, or the same name with .gz added"),
+    NAS_STRING(
+        "class_names", idx_config, class_names, "\"\"",
+        "names of the classes, separated by commas, in the order of the labels; empty: classes are "
+        "shown by their numbers"),
+    NAS_BOOL(
+        "flip", idx_config, flip, "true",
+        "whether a mirrored image keeps its class; set it to false for digits and letters, which "
+        "mirroring turns into other signs"),
     {0},
 };
 
@@ -408,10 +405,7 @@ NAS_RECOGNISER(idx_look)
 static const nas_dataset_api api = {.size = sizeof api, .info = idx_info, .read = idx_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "idx",
     .version = "1.0.0",
@@ -419,7 +413,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "http://yann.lecun.com/exdb/mnist/",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(idx_config),
     .create = idx_create,
     .destroy = idx_destroy,

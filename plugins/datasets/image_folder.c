@@ -1,10 +1,16 @@
 /* Images as PNG and JPEG files, one folder a class. Only names are kept in memory: a file is
  * decoded, cut to a square and resized when it is asked for. The order of images and classes is
  * that of their names' bytes, so it is the same on every machine. */
-#include <nashost/dataset_files.h>
-#include <nashost/image_file.h>
+#include <nashost/kit/dataset_files.h>
+#include <nashost/kit/image_file.h>
+#include <nashost/kit/resize.h>
 
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 
 enum { MAX_CLASSES = 65536 };
 
@@ -17,32 +23,32 @@ typedef struct folder_config {
 
 static const nas_option options[] = {
     /* the first three in the order of nas_split */
-    {"train", NAS_TYPE_PATH, NULL, offsetof(folder_config, train), 0, 0, NULL,
-     "folder of the training images: it holds one folder of .png, .jpg and .jpeg files for each "
-     "class",
-     NULL},
-    {"test", NAS_TYPE_PATH, "null", offsetof(folder_config, test), 0, 0, NULL,
-     "folder of the test images, with one folder for each class; if it is left out, a share of the "
-     "training images (test_share) is set apart instead",
-     NULL},
-    {"unlabelled", NAS_TYPE_PATH, "null", offsetof(folder_config, unlabelled), 0, 0, NULL,
-     "folder of further training images that have no labels; it holds no folders", NULL},
-    {"test_share", NAS_TYPE_FLOAT, "0.2", offsetof(folder_config, test_share), 0.001, 0.9, NULL,
-     "share of the training images that become test images if \"test\" is left out; which ones "
-     "depends on their names alone",
-     NULL},
-    {"side", NAS_TYPE_INT, NULL, offsetof(folder_config, side), 4, 1024, "pixels",
-     "height and width to which images are resized, after the largest square in their middle is "
-     "cut out",
-     NULL},
-    {"channels", NAS_TYPE_INT, "3", offsetof(folder_config, channels), 1, 3, NULL,
-     "number of channels: 3 (colour) or 1 (grey); files of the other kind are converted", NULL},
-    {"max_side", NAS_TYPE_INT, "8192", offsetof(folder_config, max_side), 4, 65500, "pixels",
-     "largest width or height of a file that is read; a larger one is refused, since decoding may "
-     "take 8 bytes a pixel",
-     NULL},
-    {"flip", NAS_TYPE_BOOL, "true", offsetof(folder_config, flip), 0, 0, NULL,
-     "whether a mirrored image keeps its class; set it to false for digits and letters", NULL},
+    NAS_PATH(
+        "train", folder_config, train, NULL,
+        "folder of the training images: it holds one folder of .png, .jpg and .jpeg files for each "
+        "class"),
+    NAS_PATH("test", folder_config, test, "null",
+             "folder of the test images, with one folder for each class; if it is left out, a "
+             "share of the "
+             "training images (test_share) is set apart instead"),
+    NAS_PATH("unlabelled", folder_config, unlabelled, "null",
+             "folder of further training images that have no labels; it holds no folders"),
+    NAS_FLOAT(
+        "test_share", folder_config, test_share, "0.2", 0.001, 0.9, NULL,
+        "share of the training images that become test images if \"test\" is left out; which ones "
+        "depends on their names alone"),
+    NAS_INT(
+        "side", folder_config, side, NULL, 4, 1024, "pixels",
+        "height and width to which images are resized, after the largest square in their middle is "
+        "cut out"),
+    NAS_INT("channels", folder_config, channels, "3", 1, 3, NULL,
+            "number of channels: 3 (colour) or 1 (grey); files of the other kind are converted"),
+    NAS_INT("max_side", folder_config, max_side, "8192", 4, 65500, "pixels",
+            "largest width or height of a file that is read; a larger one is refused, since "
+            "decoding may "
+            "take 8 bytes a pixel"),
+    NAS_BOOL("flip", folder_config, flip, "true",
+             "whether a mirrored image keeps its class; set it to false for digits and letters"),
     {0},
 };
 
@@ -365,10 +371,7 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
 static const nas_dataset_api api = {.size = sizeof api, .info = folder_info, .read = folder_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "image_folder",
     .version = "1.0.0",
@@ -376,7 +379,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://libpng.org, https://libjpeg-turbo.org",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(folder_config),
     .create = folder_create,
     .destroy = folder_destroy,

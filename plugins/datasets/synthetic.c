@@ -12,25 +12,23 @@ typedef struct synthetic {
 } synthetic;
 
 static const nas_option options[] = {
-    {"classes", NAS_TYPE_INT, "10", offsetof(synthetic, classes), 2, 1000, NULL,
-     "number of classes, each with a pattern of its own", NULL},
-    {"side", NAS_TYPE_INT, "28", offsetof(synthetic, side), 4, 1024, "pixels",
-     "height and width of the images", NULL},
-    {"channels", NAS_TYPE_INT, "1", offsetof(synthetic, channels), 1, 3, NULL,
-     "number of channels: 1 (grey) or 3 (colour)", NULL},
-    {"train", NAS_TYPE_INT, "2000", offsetof(synthetic, train), 1, 10000000, "images",
-     "number of training images; image i is of class i mod classes", NULL},
-    {"test", NAS_TYPE_INT, "500", offsetof(synthetic, test), 1, 10000000, "images",
-     "number of test images", NULL},
-    {"extra", NAS_TYPE_INT, "0", offsetof(synthetic, extra), 0, 10000000, "images",
-     "number of further training images that have no labels", NULL},
-    {"noise", NAS_TYPE_FLOAT, "0.5", offsetof(synthetic, noise), 0, 1, NULL,
-     "share of noise in a pixel: at 0 the classes are plain to see, at 1 there is nothing but "
-     "noise",
-     NULL},
-    {"seed", NAS_TYPE_INT, "1", offsetof(synthetic, seed), 0, 9007199254740992.0, NULL,
-     "seed of the images: another one makes another data set; the run's seed has no part in it",
-     NULL},
+    NAS_INT("classes", synthetic, classes, "10", 2, 1000, NULL,
+            "number of classes, each with a pattern of its own"),
+    NAS_INT("side", synthetic, side, "28", 4, 1024, "pixels", "height and width of the images"),
+    NAS_INT("channels", synthetic, channels, "1", 1, 3, NULL,
+            "number of channels: 1 (grey) or 3 (colour)"),
+    NAS_INT("train", synthetic, train, "2000", 1, 10000000, "images",
+            "number of training images; image i is of class i mod classes"),
+    NAS_INT("test", synthetic, test, "500", 1, 10000000, "images", "number of test images"),
+    NAS_INT("extra", synthetic, extra, "0", 0, 10000000, "images",
+            "number of further training images that have no labels"),
+    NAS_FLOAT(
+        "noise", synthetic, noise, "0.5", 0, 1, NULL,
+        "share of noise in a pixel: at 0 the classes are plain to see, at 1 there is nothing but "
+        "noise"),
+    NAS_INT(
+        "seed", synthetic, seed, "1", 0, 9007199254740992.0, NULL,
+        "seed of the images: another one makes another data set; the run's seed has no part in it"),
     {0},
 };
 
@@ -146,10 +144,7 @@ static const nas_dataset_api api = {
     .size = sizeof api, .info = synthetic_info, .read = synthetic_read};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof plugin,
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "synthetic",
     .version = "1.0.0",
@@ -157,7 +152,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "this project",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(synthetic),
     .create = create,
     .destroy = free,

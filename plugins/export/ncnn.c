@@ -1,9 +1,11 @@
 /* Writes a subnet for ncnn: NET.param, the graph as text, and NET.bin, the weights. Input "image":
  * pixels 0 to 255 as ncnn::Mat::from_pixels gives them; output "logits". Formats:
  * https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure */
-#include <nashost/deploy.h>
+#include <nashost/kit/deploy.h>
+#include <nashost/kit/layers.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "ncnn's weights are little-endian; this writer copies floats as they lie in memory"
@@ -237,17 +239,13 @@ static const nas_export_api api = {.size = sizeof api,
                                    .write_two = write_two};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_EXPORT,
     .id = "ncnn",
     .version = "0.1.0",
     .summary = "one subnet for ncnn, as NET.param and NET.bin, that takes pixels of 0 to 255",
     .license = "Apache-2.0",
     .source = "https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure",
-    .option_size = sizeof(nas_option),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,
     .vtable = &api,

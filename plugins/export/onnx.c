@@ -2,11 +2,13 @@
  * [batch][classes]; normalisation is part of the graph, batch norm is folded. In 8 bits every
  * tensor passes a QuantizeLinear and a DequantizeLinear, which runtimes fuse with the operators
  * between them. Format and operators: https://onnx.ai/onnx/intro/ */
-#include <nashost/deploy.h>
-#include <nashost/int8.h>
+#include <nashost/kit/deploy.h>
+#include <nashost/kit/int8.h>
+#include <nashost/kit/layers.h>
 
 #include <onnx.pb-c.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The oldest that has HardSwish, so that as many runtimes as possible take it. */
 enum { OPSET = 14, IR_VERSION = 7 };
@@ -22,10 +24,10 @@ typedef struct onnx_config {
 static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
-    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(onnx_config, dtype), 0, 0, NULL,
-     "type of the numbers that weights and activations are stored in; int8 is quantised after "
-     "training",
-     dtypes},
+    NAS_ENUM(
+        "dtype", onnx_config, dtype, "\"float32\"", dtypes,
+        "type of the numbers that weights and activations are stored in; int8 is quantised after "
+        "training"),
     {0},
 };
 
@@ -531,10 +533,7 @@ static const void *extension(void *self, const char *id) {
 static const nas_export_api api = {.size = sizeof api, .extension = "onnx", .write = write_network};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_EXPORT,
     .id = "onnx",
     .version = "0.1.0",
@@ -542,7 +541,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://onnx.ai/onnx/intro/",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(onnx_config),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,

@@ -1,9 +1,11 @@
 /* Writes a subnet as a safetensors file with PyTorch's names and layouts. Batch norm is folded, so
  * that each layer is a `NAME.weight` and a `NAME.bias`; "__metadata__" holds what it takes to run
  * them. Format: https://github.com/huggingface/safetensors#format */
-#include <nashost/deploy.h>
+#include <nashost/kit/deploy.h>
+#include <nashost/kit/layers.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors files are little-endian; this writer copies floats as they lie in memory"
@@ -151,17 +153,13 @@ static const nas_export_api api = {
     .size = sizeof api, .extension = "safetensors", .write = write_network};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_EXPORT,
     .id = "safetensors",
     .version = "0.1.0",
     .summary = "one subnet, batch norm folded, with PyTorch's names and layouts",
     .license = "Apache-2.0",
     .source = "https://github.com/huggingface/safetensors",
-    .option_size = sizeof(nas_option),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,
     .vtable = &api,

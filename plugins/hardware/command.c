@@ -3,7 +3,8 @@
  * one line of JSON on its standard output. */
 #include <nashost/export.h>
 #include <nashost/hardware.h>
-#include <nashost/json_file.h>
+#include <nashost/kit/json_file.h>
+#include <nashost/kit/layers.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,8 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,24 +34,24 @@ typedef struct command_config {
 static const char *const dtypes[] = {"float32", "int8", NULL};
 
 static const nas_option options[] = {
-    {"command", NAS_TYPE_STRINGS, NULL, offsetof(command_config, command), 0, 0, NULL,
-     "the program and its arguments; in them {network} stands for the path of a JSON description "
-     "of the network, {file} for that of the exported network",
-     NULL},
-    {"export", NAS_TYPE_STRING, "null", offsetof(command_config, export), 0, 0, NULL,
-     "id of the export plugin that writes the file that {file} stands for", NULL},
-    {"timeout_s", NAS_TYPE_FLOAT, "60", offsetof(command_config, timeout_s), 0.001, 1e6, "s",
-     "time after which the program and its children are killed and the try has failed", NULL},
-    {"retries", NAS_TYPE_INT, "2", offsetof(command_config, retries), 0, 100, NULL,
-     "how many times the program is run again after a failure", NULL},
-    {"device", NAS_TYPE_STRING, "null", offsetof(command_config, device), 0, 0, NULL,
-     "name of the device in the tables that `nashost lut build` writes; if it is left out, the "
-     "program's name",
-     NULL},
-    {"dtype", NAS_TYPE_ENUM, "\"float32\"", offsetof(command_config, dtype), 0, 0, NULL,
-     "type of weights and activations on the device, which the tables that `nashost lut build` "
-     "writes say",
-     dtypes},
+    NAS_STRINGS("command", command_config, command, NULL,
+                "the program and its arguments; in them {network} stands for the path of a JSON "
+                "description "
+                "of the network, {file} for that of the exported network"),
+    NAS_STRING("export", command_config, export, "null",
+               "id of the export plugin that writes the file that {file} stands for"),
+    NAS_FLOAT("timeout_s", command_config, timeout_s, "60", 0.001, 1e6, "s",
+              "time after which the program and its children are killed and the try has failed"),
+    NAS_INT("retries", command_config, retries, "2", 0, 100, NULL,
+            "how many times the program is run again after a failure"),
+    NAS_STRING(
+        "device", command_config, device, "null",
+        "name of the device in the tables that `nashost lut build` writes; if it is left out, the "
+        "program's name"),
+    NAS_ENUM(
+        "dtype", command_config, dtype, "\"float32\"", dtypes,
+        "type of weights and activations on the device, which the tables that `nashost lut build` "
+        "writes say"),
     {0},
 };
 
@@ -477,10 +480,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "command",
     .version = "0.1.0",
@@ -488,7 +488,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "docs/hardware.md",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(command_config),
     .create = create,
     .destroy = destroy,

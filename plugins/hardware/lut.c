@@ -3,7 +3,12 @@
  * lacks never counts as nothing: it is an error, or, if that is allowed, an estimate. Where the
  * table has whole networks too, these correct the sum. */
 #include <nashost/hardware.h>
-#include <nashost/lut_file.h>
+#include <nashost/kit/layers.h>
+#include <nashost/kit/lut_file.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct lut_config {
     const char *table;
@@ -11,12 +16,12 @@ typedef struct lut_config {
 } lut_config;
 
 static const nas_option options[] = {
-    {"table", NAS_TYPE_PATH, NULL, offsetof(lut_config, table), 0, 0, NULL,
-     "latency table: a JSON file that `nashost lut build` made", NULL},
-    {"allow_missing", NAS_TYPE_BOOL, "false", offsetof(lut_config, allow_missing), 0, 0, NULL,
-     "whether a layer that the table lacks is estimated from the table's nearest layer of the same "
-     "operation; if not, it is an error",
-     NULL},
+    NAS_PATH("table", lut_config, table, NULL,
+             "latency table: a JSON file that `nashost lut build` made"),
+    NAS_BOOL("allow_missing", lut_config, allow_missing, "false",
+             "whether a layer that the table lacks is estimated from the table's nearest layer of "
+             "the same "
+             "operation; if not, it is an error"),
     {0},
 };
 
@@ -126,10 +131,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "lut",
     .version = "0.1.0",
@@ -137,7 +139,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1812.03443",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(lut_config),
     .create = create,
     .destroy = destroy,

@@ -8,7 +8,12 @@
  * function approximation", Annals of Statistics 29(5), 2001), which learn what the law leaves. Both
  * minimise relative errors. */
 #include <nashost/hardware.h>
-#include <nashost/lut_file.h>
+#include <nashost/kit/layers.h>
+#include <nashost/kit/lut_file.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 typedef struct predictor_config {
     const char *samples;
@@ -20,18 +25,18 @@ typedef struct predictor_config {
 #define MIN_LEAF 3 /* samples */
 
 static const nas_option options[] = {
-    {"samples", NAS_TYPE_PATH, NULL, offsetof(predictor_config, samples), 0, 0, NULL,
-     "latency table that the regressors are fitted to: a JSON file that `nashost lut build` made, "
-     "of all layers of a space or of some",
-     NULL},
-    {"trees", NAS_TYPE_INT, "200", offsetof(predictor_config, trees), 0, 5000, NULL,
-     "number of boosted trees that are fitted for each operation", NULL},
-    {"depth", NAS_TYPE_INT, "4", offsetof(predictor_config, depth), 1, MOST_DEPTH, "levels",
-     "depth of a tree", NULL},
-    {"rate", NAS_TYPE_FLOAT, "0.1", offsetof(predictor_config, rate), 1e-3, 1, NULL,
-     "learning rate of boosting: the share of a tree's prediction that is added", NULL},
-    {"folds", NAS_TYPE_INT, "5", offsetof(predictor_config, folds), 0, 20, NULL,
-     "number of folds of the cross-validation whose error is logged; below 2: there is none", NULL},
+    NAS_PATH("samples", predictor_config, samples, NULL,
+             "latency table that the regressors are fitted to: a JSON file that `nashost lut "
+             "build` made, "
+             "of all layers of a space or of some"),
+    NAS_INT("trees", predictor_config, trees, "200", 0, 5000, NULL,
+            "number of boosted trees that are fitted for each operation"),
+    NAS_INT("depth", predictor_config, depth, "4", 1, MOST_DEPTH, "levels", "depth of a tree"),
+    NAS_FLOAT("rate", predictor_config, rate, "0.1", 1e-3, 1, NULL,
+              "learning rate of boosting: the share of a tree's prediction that is added"),
+    NAS_INT(
+        "folds", predictor_config, folds, "5", 0, 20, NULL,
+        "number of folds of the cross-validation whose error is logged; below 2: there is none"),
     {0},
 };
 
@@ -443,10 +448,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "predictor",
     .version = "0.1.0",
@@ -454,7 +456,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://doi.org/10.1145/3458864.3467882",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(predictor_config),
     .create = create,
     .destroy = destroy,

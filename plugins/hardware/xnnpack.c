@@ -2,9 +2,13 @@
  * float inference on phones: one image, NHWC float32. ReLU and h-sigmoid are fused into the
  * operator before them (h-sigmoid as clamp(x / 6 + 1/2, 0, 1), the division folded into the
  * weights); h-swish is an operator of its own, as in TensorFlow Lite. */
-#include <nashost/statistics.h>
+#include <nashost/kit/layers.h>
+#include <nashost/kit/statistics.h>
 
+#include <math.h>
 #include <pthreadpool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <xnnpack.h>
@@ -19,24 +23,24 @@ typedef struct xnnpack_config {
 static const char *const clocks[] = {"wall", "cpu", NULL};
 
 static const nas_option options[] = {
-    {"threads", NAS_TYPE_INT, "1", offsetof(xnnpack_config, threads), 1, 64, "threads",
-     "number of threads that share the work of one run", NULL},
-    {"warmup", NAS_TYPE_INT, "10", offsetof(xnnpack_config, warmup), 1, 1e6, "runs",
-     "number of runs before the first one that is timed", NULL},
-    {"samples", NAS_TYPE_INT, "50", offsetof(xnnpack_config, samples), 3, 1e5, NULL,
-     "number of timings of a network; their median is its latency", NULL},
-    {"sample_us", NAS_TYPE_FLOAT, "500", offsetof(xnnpack_config, sample_us), 0, 1e6, "us",
-     "least time of a sample, which is the mean of as many runs as last this long", NULL},
-    {"outliers", NAS_TYPE_FLOAT, "3", offsetof(xnnpack_config, outliers), 0, INFINITY, "spreads",
-     "distance from the median beyond which a sample is left out", NULL},
-    {"clock", NAS_TYPE_ENUM, "\"wall\"", offsetof(xnnpack_config, clock), 0, 0, NULL,
-     "clock that runs are timed by: wall, the time that passes; cpu, the time that the one thread "
-     "ran, for a machine that has other work to do",
-     clocks},
-    {"device", NAS_TYPE_STRING, "null", offsetof(xnnpack_config, device), 0, 0, NULL,
-     "name of this machine in the tables that `nashost lut build` writes; if it is left out, the "
-     "processor's name",
-     NULL},
+    NAS_INT("threads", xnnpack_config, threads, "1", 1, 64, "threads",
+            "number of threads that share the work of one run"),
+    NAS_INT("warmup", xnnpack_config, warmup, "10", 1, 1e6, "runs",
+            "number of runs before the first one that is timed"),
+    NAS_INT("samples", xnnpack_config, samples, "50", 3, 1e5, NULL,
+            "number of timings of a network; their median is its latency"),
+    NAS_FLOAT("sample_us", xnnpack_config, sample_us, "500", 0, 1e6, "us",
+              "least time of a sample, which is the mean of as many runs as last this long"),
+    NAS_FLOAT("outliers", xnnpack_config, outliers, "3", 0, INFINITY, "spreads",
+              "distance from the median beyond which a sample is left out"),
+    NAS_ENUM("clock", xnnpack_config, clock, "\"wall\"", clocks,
+             "clock that runs are timed by: wall, the time that passes; cpu, the time that the one "
+             "thread "
+             "ran, for a machine that has other work to do"),
+    NAS_STRING("device", xnnpack_config, device, "null",
+               "name of this machine in the tables that `nashost lut build` writes; if it is left "
+               "out, the "
+               "processor's name"),
     {0},
 };
 
@@ -479,10 +483,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "xnnpack",
     .version = "0.1.0",
@@ -490,7 +491,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://github.com/google/XNNPACK",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(xnnpack_config),
     .create = create,
     .destroy = destroy,

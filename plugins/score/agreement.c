@@ -93,17 +93,13 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 static const nas_score_api api = {sizeof api, start, score};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SCORE,
     .id = "agreement",
     .version = "0.1.0",
     .summary = "share of held-out unlabelled images classified as by the largest subnet",
     .license = "Apache-2.0",
     .source = "this file; the largest subnet as the teacher: https://arxiv.org/abs/2402.13525",
-    .option_size = sizeof(nas_option),
     .create = create,
     .destroy = destroy,
     .vtable = &api,

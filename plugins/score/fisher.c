@@ -1,7 +1,7 @@
 /* The sum over the channels of all convolutions and linear layers of half the mean square, over a
  * batch of labelled images, of a dL/da added up over the pixels, where a is what the layer computes
  * before batch norm and L the mean cross-entropy. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 /* a dL/da of a channel of an image, over the pixels; values [pixels][channels]. */
 static double channel(const double *a, const double *grad, size_t pixels, size_t channels) {

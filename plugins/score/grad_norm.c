@@ -1,6 +1,6 @@
 /* The sum over kernels of the Euclidean norm of their gradient, for the cross-entropy of a batch of
  * labelled images. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <math.h>
 

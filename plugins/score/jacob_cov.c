@@ -1,7 +1,7 @@
 /* How little the network's answers to the images of a batch hang on the same pixels: with C the
  * correlations of the images' gradients of the sum of logits, and e its eigenvalues, minus the sum
  * of log(e + k) + 1 / (e + k), k = 1e-5. Uses no label. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <lapacke.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* How differently a subnet's activations treat the images of a batch: log abs det of the kernel K,
  * K[i][j] = number of activations, in any layer, whose inputs have the same sign (> 0 or not) for
  * images i and j. Uses no label. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <float.h>
 #include <lapacke.h>

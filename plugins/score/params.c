@@ -1,5 +1,5 @@
 /* A subnet's trainable parameters. Looks at no weight and no image: a baseline. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 static int score(void *self, const nas_subnet *subnet, double *value, nas_error *err) {
     (void)self, (void)err;

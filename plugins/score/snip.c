@@ -1,6 +1,6 @@
 /* The sum over all kernels of abs(w dL/dw): how much the cross-entropy L of a batch of labelled
  * images hangs on single weights. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <math.h>
 

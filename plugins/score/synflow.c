@@ -1,7 +1,7 @@
 /* How much flows through a subnet: the sum over all kernels of abs(w dR/dw), where R is the sum of
  * the logits of an image of ones in a network of absolute weights without batch norm. Its
  * logarithm, since it grows by orders of magnitude with each layer. Looks at no image. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <float.h>
 #include <math.h>

@@ -3,7 +3,7 @@
  * x + .01 e; plus, for each batch norm, which hides how much the layers before it amplify, the
  * logarithm of the root of the mean variance that it divides by. Residual additions and
  * squeeze-excite are left out, weights are N(0, 1). The mean of several draws. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <float.h>
 #include <math.h>
@@ -96,22 +96,11 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 }
 
 static const nas_option options[] = {
-    NAS_PROXY_IMAGES(config, "16", 1, "number of random images in a batch"),
-    {.name = "repeats",
-     .type = NAS_TYPE_INT,
-     .fallback = "4",
-     .offset = offsetof(config, repeats),
-     .min = 1,
-     .max = 1024,
-     .unit = "draws",
-     .help = "how many times weights and images are drawn; the score is the mean"},
-    {.name = "strength",
-     .type = NAS_TYPE_FLOAT,
-     .fallback = "0.01",
-     .offset = offsetof(config, strength),
-     .min = 1e-6,
-     .max = 1,
-     .help = "size of the change of the input, as a factor of standard normal noise"},
+    NAS_PROXY_IMAGES(config, "16", 1, "random images in a batch"),
+    NAS_INT("repeats", config, repeats, "4", 1, 1024, "draws",
+            "how many times weights and images are drawn; the score is the mean"),
+    NAS_FLOAT("strength", config, strength, "0.01", 1e-6, 1, NULL,
+              "size of the change of the input, as a factor of standard normal noise"),
     NAS_PROXY_WEIGHTS(config, "normal"),
     {0},
 };

@@ -2,7 +2,7 @@
  * (mean abs g / std g), mean and standard deviation of each weight's gradient g over some batches
  * of labelled images. A weight whose gradient is the same for all is skipped; a kernel of such
  * weights alone adds nothing. */
-#include <nashost/proxy.h>
+#include <nashost/kit/proxy.h>
 
 #include <math.h>
 #include <stdlib.h>
@@ -103,15 +103,9 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
 }
 
 static const nas_option options[] = {
-    NAS_PROXY_IMAGES(config, "64", 1, "most images in a batch; with few labels a batch has fewer"),
-    {.name = "batches",
-     .type = NAS_TYPE_INT,
-     .fallback = "2",
-     .offset = offsetof(config, batches),
-     .min = 2,
-     .max = 256,
-     .unit = "batches",
-     .help = "number of batches whose gradients are compared"},
+    NAS_PROXY_IMAGES(config, "64", 1, "most images in a batch"),
+    NAS_INT("batches", config, batches, "2", 2, 256, "batches",
+            "number of batches whose gradients are compared"),
     NAS_PROXY_WEIGHTS(config, "initial"),
     {0},
 };

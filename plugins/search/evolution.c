@@ -1,7 +1,10 @@
 /* Regularised (aging) evolution, arXiv 1802.01548: the best of a random sample of the population
  * has a child, and the oldest member dies. With survival "rank", generations as in Once-for-All,
  * arXiv 1908.09791: children of the best, which alone survive. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
+
+#include <stdlib.h>
+#include <string.h>
 
 enum { SURVIVAL_AGE = 0, SURVIVAL_RANK = 1 };
 
@@ -23,25 +26,25 @@ typedef struct evolution {
 static const char *const survivals[] = {"age", "rank", NULL};
 
 static const nas_option options[] = {
-    {"population", NAS_TYPE_INT, "100", offsetof(evolution_config, population), 2, 1e6, "subnets",
-     "number of subnets that are alive at once; at most a tenth of the evaluations, or 4", NULL},
-    {"sample", NAS_TYPE_INT, "25", offsetof(evolution_config, sample), 1, 1e6, "subnets",
-     "number of members that are drawn, with replacement, to choose a parent from: the best of "
-     "them (survival \"age\" alone)",
-     NULL},
-    {"survival", NAS_TYPE_ENUM, "\"age\"", offsetof(evolution_config, survival), 0, 0, NULL,
-     "who dies: age, the oldest member; rank, in each generation all but the best", survivals},
-    {"parents", NAS_TYPE_FLOAT, "0.25", offsetof(evolution_config, parents), 0.01, 1, NULL,
-     "share of a generation that survives and has children (survival \"rank\" alone)", NULL},
-    {"crossover", NAS_TYPE_FLOAT, "0", offsetof(evolution_config, crossover), 0, 1, NULL,
-     "share of the children that mix two parents gene by gene; the others are mutants of one",
-     NULL},
-    {"mutation", NAS_TYPE_FLOAT, "0", offsetof(evolution_config, mutation), 0, 1, NULL,
-     "probability with which a mutant's gene changes; 0: exactly one gene changes", NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(evolution_config, tries), 1, 1e9, "draws",
-     "most children that are drawn for a proposal until one meets the constraints; if none does, "
-     "the one that comes closest is proposed",
-     NULL},
+    NAS_INT("population", evolution_config, population, "100", 2, 1e6, "subnets",
+            "number of subnets that are alive at once; at most a tenth of the evaluations, or 4"),
+    NAS_INT(
+        "sample", evolution_config, sample, "25", 1, 1e6, "subnets",
+        "number of members that are drawn, with replacement, to choose a parent from: the best of "
+        "them (survival \"age\" alone)"),
+    NAS_ENUM("survival", evolution_config, survival, "\"age\"", survivals,
+             "who dies: age, the oldest member; rank, in each generation all but the best"),
+    NAS_FLOAT("parents", evolution_config, parents, "0.25", 0.01, 1, NULL,
+              "share of a generation that survives and has children (survival \"rank\" alone)"),
+    NAS_FLOAT(
+        "crossover", evolution_config, crossover, "0", 0, 1, NULL,
+        "share of the children that mix two parents gene by gene; the others are mutants of one"),
+    NAS_FLOAT("mutation", evolution_config, mutation, "0", 0, 1, NULL,
+              "probability with which a mutant's gene changes; 0: exactly one gene changes"),
+    NAS_INT("tries", evolution_config, tries, "1000", 1, 1e9, "draws",
+            "most children that are drawn for a proposal until one meets the constraints; if none "
+            "does, "
+            "the one that comes closest is proposed"),
     {0},
 };
 
@@ -175,10 +178,7 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
 static const nas_search_api api = {sizeof api, start, ask, nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "evolution",
     .version = "0.1.0",
@@ -186,7 +186,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1802.01548",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(evolution_config),
     .create = create,
     .destroy = destroy,

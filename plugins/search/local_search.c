@@ -1,7 +1,11 @@
 /* Local search (White, Nolen and Savani, arXiv 2005.02960): look at every neighbour of a subnet,
  * which differ from it in one gene, move to the best of them, and start again from a random subnet
  * where none is better. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { MOVE_BEST = 0, MOVE_FIRST = 1 };
 #define NOWHERE UINT64_MAX
@@ -29,18 +33,18 @@ typedef struct local_search {
 static const char *const moves[] = {"best", "first", NULL};
 
 static const nas_option options[] = {
-    {"move", NAS_TYPE_ENUM, "\"best\"", offsetof(local_config, move), 0, 0, NULL,
-     "which neighbour the search moves to: best, the best one, once all are known; first, the "
-     "first that is better",
-     moves},
-    {"initial", NAS_TYPE_INT, "10", offsetof(local_config, initial), 1, 1e6, "subnets",
-     "number of random subnets before each start, which is made from the best of them; at most a "
-     "tenth of the evaluations, or 4",
-     NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(local_config, tries), 1, 1e9, "draws",
-     "most draws for a random subnet until one meets the constraints; if none does, the one that "
-     "comes closest is proposed, or a neighbour that comes closer",
-     NULL},
+    NAS_ENUM(
+        "move", local_config, move, "\"best\"", moves,
+        "which neighbour the search moves to: best, the best one, once all are known; first, the "
+        "first that is better"),
+    NAS_INT("initial", local_config, initial, "10", 1, 1e6, "subnets",
+            "number of random subnets before each start, which is made from the best of them; at "
+            "most a "
+            "tenth of the evaluations, or 4"),
+    NAS_INT("tries", local_config, tries, "1000", 1, 1e9, "draws",
+            "most draws for a random subnet until one meets the constraints; if none does, the one "
+            "that "
+            "comes closest is proposed, or a neighbour that comes closer"),
     {0},
 };
 
@@ -256,10 +260,7 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
 static const nas_search_api api = {sizeof api, start, ask, nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "local_search",
     .version = "0.1.0",
@@ -267,7 +268,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2005.02960",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(local_config),
     .create = create,
     .destroy = destroy,

@@ -1,15 +1,17 @@
 /* Uniform random search: distinct subnets, drawn until one meets the constraints. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
+
+#include <stdlib.h>
 
 typedef struct random_config {
     int64_t tries;
 } random_config;
 
 static const nas_option options[] = {
-    {"tries", NAS_TYPE_INT, "1000", offsetof(random_config, tries), 1, 1e9, "draws",
-     "most draws for a proposal until one meets the constraints; if none does, the one that comes "
-     "closest is proposed",
-     NULL},
+    NAS_INT("tries", random_config, tries, "1000", 1, 1e9, "draws",
+            "most draws for a proposal until one meets the constraints; if none does, the one that "
+            "comes "
+            "closest is proposed"),
     {0},
 };
 
@@ -41,10 +43,7 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
 static const nas_search_api api = {sizeof api, start, ask, nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "random",
     .version = "0.1.0",
@@ -52,7 +51,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "Bergstra and Bengio, Random Search for Hyper-Parameter Optimization, JMLR 13, 2012",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(random_config),
     .create = create,
     .destroy = destroy,

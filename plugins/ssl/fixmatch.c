@@ -2,8 +2,8 @@
  * enough, is the student's label on the strong view. With distribution alignment (ReMixMatch,
  * Berthelot et al., arXiv 1911.09785), which the paper tries too, the teacher's probabilities are
  * first scaled so that, on average, all classes are equally likely. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
 
 typedef struct fixmatch_config {
     double threshold, weight, momentum;
@@ -16,19 +16,19 @@ static const nas_state_layout layout = {
     .id = "fixmatch", .version = 1, .each = {sizeof(double)}, .counted = {"classes"}};
 
 static const nas_option options[] = {
-    {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(fixmatch_config, threshold), 0, 1, NULL,
-     "least probability that a class must have for it to count as an image's pseudo-label (tau)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(fixmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
-    {"align", NAS_TYPE_BOOL, "false", offsetof(fixmatch_config, align), 0, 0, NULL,
-     "whether the teacher's probabilities are first scaled so that, on average, all classes are "
-     "equally likely",
-     NULL},
-    {"momentum", NAS_TYPE_FLOAT, "0.99", offsetof(fixmatch_config, momentum), 0, 1, NULL,
-     "share of the running mean of the teacher's probabilities that is kept in each step; only "
-     "\"align\" uses that mean",
-     NULL},
+    NAS_FLOAT("threshold", fixmatch_config, threshold, "0.95", 0, 1, NULL,
+              "least probability that a class must have for it to count as an image's pseudo-label "
+              "(tau)"),
+    NAS_FLOAT("weight", fixmatch_config, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
+    NAS_BOOL(
+        "align", fixmatch_config, align, "false",
+        "whether the teacher's probabilities are first scaled so that, on average, all classes are "
+        "equally likely"),
+    NAS_FLOAT(
+        "momentum", fixmatch_config, momentum, "0.99", 0, 1, NULL,
+        "share of the running mean of the teacher's probabilities that is kept in each step; only "
+        "\"align\" uses that mean"),
     {0},
 };
 
@@ -75,10 +75,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "fixmatch",
     .version = "0.1.0",
@@ -86,7 +83,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2001.07685",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(fixmatch_config),
     .create = create,
     .destroy = nas_state_destroy,

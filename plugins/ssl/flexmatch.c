@@ -1,19 +1,21 @@
 /* FlexMatch (Zhang et al., arXiv 2110.08263): FixMatch with a threshold for each class that grows
  * with how many images of the pool were last surely taken for that class. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
+
+#include <string.h>
 
 typedef struct flexmatch_config {
     double threshold, weight;
 } flexmatch_config;
 
 static const nas_option options[] = {
-    {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(flexmatch_config, threshold), 0, 1, NULL,
-     "least probability for a pseudo-label of a class that is wholly learned, and for an image to "
-     "count as learned (tau)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(flexmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
+    NAS_FLOAT("threshold", flexmatch_config, threshold, "0.95", 0, 1, NULL,
+              "least probability for a pseudo-label of a class that is wholly learned, and for an "
+              "image to "
+              "count as learned (tau)"),
+    NAS_FLOAT("weight", flexmatch_config, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
     {0},
 };
 
@@ -118,10 +120,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "flexmatch",
     .version = "0.1.0",
@@ -129,7 +128,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2110.08263",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(flexmatch_config),
     .create = create,
     .destroy = nas_state_destroy,

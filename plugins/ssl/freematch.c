@@ -1,8 +1,9 @@
 /* FreeMatch (Wang et al., arXiv 2205.07246): FixMatch whose threshold follows the teacher's mean
  * confidence, lower for classes that it predicts less, plus a term that asks for diverse classes.
  */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
 #include <stdlib.h>
 
 typedef struct freematch_config {
@@ -23,14 +24,14 @@ static const nas_state_layout layout = {.id = "freematch",
                                         .counted = {"classes"}};
 
 static const nas_option options[] = {
-    {"momentum", NAS_TYPE_FLOAT, "0.999", offsetof(freematch_config, momentum), 0, 1, NULL,
-     "share of the running means of confidence and of class probabilities that is kept in each "
-     "step (lambda)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(freematch_config, weight), 0, 1e6, NULL,
-     "weight of the pseudo-labels' term in the loss (w_u)", NULL},
-    {"fairness", NAS_TYPE_FLOAT, "0.001", offsetof(freematch_config, fairness), 0, 1e6, NULL,
-     "weight of the fairness term in the loss, which asks for diverse classes (w_f)", NULL},
+    NAS_FLOAT(
+        "momentum", freematch_config, momentum, "0.999", 0, 1, NULL,
+        "share of the running means of confidence and of class probabilities that is kept in each "
+        "step (lambda)"),
+    NAS_FLOAT("weight", freematch_config, weight, "1", 0, 1e6, NULL,
+              "weight of the pseudo-labels' term in the loss (w_u)"),
+    NAS_FLOAT("fairness", freematch_config, fairness, "0.001", 0, 1e6, NULL,
+              "weight of the fairness term in the loss, which asks for diverse classes (w_f)"),
     {0},
 };
 
@@ -169,10 +170,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "freematch",
     .version = "0.1.0",
@@ -180,7 +178,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2205.07246",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(freematch_config),
     .create = create,
     .destroy = nas_state_destroy,

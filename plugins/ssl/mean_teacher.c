@@ -1,6 +1,6 @@
 /* Mean Teacher (Tarvainen and Valpola, arXiv 1703.01780): the student's softmax on one weak view
  * follows that of a teacher, the moving average of its weights, on another. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 typedef struct mean_teacher {
@@ -8,12 +8,12 @@ typedef struct mean_teacher {
 } mean_teacher;
 
 static const nas_option options[] = {
-    {"weight", NAS_TYPE_FLOAT, "50", offsetof(mean_teacher, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
-    {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(mean_teacher, ramp), 0, 1, NULL,
-     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
-     "weight",
-     NULL},
+    NAS_FLOAT("weight", mean_teacher, weight, "50", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
+    NAS_FLOAT(
+        "ramp", mean_teacher, ramp, "0.4", 0, 1, NULL,
+        "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+        "weight"),
     {0},
 };
 
@@ -51,10 +51,7 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "mean_teacher",
     .version = "0.1.0",
@@ -62,7 +59,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1703.01780",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(mean_teacher),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,

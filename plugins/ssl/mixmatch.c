@@ -1,6 +1,7 @@
 /* MixMatch (Berthelot et al., arXiv 1905.02249): the sharpened mean of the softmax of two weak
  * views is the target of both; then all rows, labelled and not, are mixed with random others. */
-#include <nashost/logits.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,20 +17,20 @@ typedef struct mixmatch {
 enum { VIEWS = 2 };
 
 static const nas_option options[] = {
-    {"temperature", NAS_TYPE_FLOAT, "0.5", offsetof(mixmatch_config, temperature), 0.01, 1, NULL,
-     "temperature that sharpens the mean of the guesses: the lower, the surer the target; 1 leaves "
-     "it as it is (T)",
-     NULL},
-    {"alpha", NAS_TYPE_FLOAT, "0.75", offsetof(mixmatch_config, alpha), 0.05, 1, NULL,
-     "parameter of the Beta distribution from which the share of each of two mixed images is drawn "
-     "(alpha)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "100", offsetof(mixmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
-    {"ramp", NAS_TYPE_FLOAT, "0.015625", offsetof(mixmatch_config, ramp), 0, 1, NULL,
-     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
-     "weight",
-     NULL},
+    NAS_FLOAT("temperature", mixmatch_config, temperature, "0.5", 0.01, 1, NULL,
+              "temperature that sharpens the mean of the guesses: the lower, the surer the target; "
+              "1 leaves "
+              "it as it is (T)"),
+    NAS_FLOAT("alpha", mixmatch_config, alpha, "0.75", 0.05, 1, NULL,
+              "parameter of the Beta distribution from which the share of each of two mixed images "
+              "is drawn "
+              "(alpha)"),
+    NAS_FLOAT("weight", mixmatch_config, weight, "100", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
+    NAS_FLOAT(
+        "ramp", mixmatch_config, ramp, "0.015625", 0, 1, NULL,
+        "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+        "weight"),
     {0},
 };
 
@@ -185,10 +186,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "mixmatch",
     .version = "0.1.0",
@@ -196,7 +194,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1905.02249",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(mixmatch_config),
     .create = create,
     .destroy = free,

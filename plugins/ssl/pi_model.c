@@ -1,6 +1,6 @@
 /* Pi-model (Laine and Aila, arXiv 1610.02242): one network, two weak views of an image, and the
  * squared difference of their softmax. Both views carry a gradient; nobody teaches. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 typedef struct pi_model {
@@ -8,12 +8,12 @@ typedef struct pi_model {
 } pi_model;
 
 static const nas_option options[] = {
-    {"weight", NAS_TYPE_FLOAT, "10", offsetof(pi_model, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
-    {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(pi_model, ramp), 0, 1, NULL,
-     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
-     "weight",
-     NULL},
+    NAS_FLOAT("weight", pi_model, weight, "10", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
+    NAS_FLOAT(
+        "ramp", pi_model, ramp, "0.4", 0, 1, NULL,
+        "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+        "weight"),
     {0},
 };
 
@@ -50,10 +50,7 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "pi_model",
     .version = "0.1.0",
@@ -61,7 +58,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1610.02242",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(pi_model),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,

@@ -1,21 +1,21 @@
 /* Pseudo-Label (Lee, 2013): the network's own class on a weak view is its label on that same view,
  * with a weight that grows; later practice keeps only those above a threshold. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 typedef struct pseudo_label {
     double threshold, weight, ramp;
 } pseudo_label;
 
 static const nas_option options[] = {
-    {"threshold", NAS_TYPE_FLOAT, "0.95", offsetof(pseudo_label, threshold), 0, 1, NULL,
-     "least probability that a class must have for it to count as an image's pseudo-label (tau)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(pseudo_label, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
-    {"ramp", NAS_TYPE_FLOAT, "0.4", offsetof(pseudo_label, ramp), 0, 1, NULL,
-     "share of the training over which the unlabelled images' term grows linearly from 0 to its "
-     "weight",
-     NULL},
+    NAS_FLOAT("threshold", pseudo_label, threshold, "0.95", 0, 1, NULL,
+              "least probability that a class must have for it to count as an image's pseudo-label "
+              "(tau)"),
+    NAS_FLOAT("weight", pseudo_label, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
+    NAS_FLOAT(
+        "ramp", pseudo_label, ramp, "0.4", 0, 1, NULL,
+        "share of the training over which the unlabelled images' term grows linearly from 0 to its "
+        "weight"),
     {0},
 };
 
@@ -43,10 +43,7 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "pseudo_label",
     .version = "0.1.0",
@@ -54,7 +51,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "Lee, Pseudo-Label, ICML 2013 Workshop on Challenges in Representation Learning",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(pseudo_label),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,

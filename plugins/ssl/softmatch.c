@@ -1,8 +1,10 @@
 /* SoftMatch (Chen et al., arXiv 2301.10921): every pseudo-label counts, by a Gaussian of how far
  * the teacher's confidence lies below its running mean; the confidence is that of probabilities
  * aligned to uniform classes, the label is not. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
+
+#include <math.h>
 
 typedef struct softmatch_config {
     double momentum, sigmas, weight;
@@ -21,16 +23,16 @@ static const nas_state_layout layout = {.id = "softmatch",
                                         .counted = {"classes"}};
 
 static const nas_option options[] = {
-    {"momentum", NAS_TYPE_FLOAT, "0.999", offsetof(softmatch_config, momentum), 0, 1, NULL,
-     "share of the running mean and variance of confidence, and of the mean probabilities, that is "
-     "kept in each step (m)",
-     NULL},
-    {"sigmas", NAS_TYPE_FLOAT, "2", offsetof(softmatch_config, sigmas), 0.01, 100, NULL,
-     "how many times narrower than the running standard deviation the Gaussian is that weights "
-     "images (n)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(softmatch_config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
+    NAS_FLOAT("momentum", softmatch_config, momentum, "0.999", 0, 1, NULL,
+              "share of the running mean and variance of confidence, and of the mean "
+              "probabilities, that is "
+              "kept in each step (m)"),
+    NAS_FLOAT(
+        "sigmas", softmatch_config, sigmas, "2", 0.01, 100, NULL,
+        "how many times narrower than the running standard deviation the Gaussian is that weights "
+        "images (n)"),
+    NAS_FLOAT("weight", softmatch_config, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
     {0},
 };
 
@@ -116,10 +118,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "softmatch",
     .version = "0.1.0",
@@ -127,7 +126,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/2301.10921",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(softmatch_config),
     .create = create,
     .destroy = nas_state_destroy,

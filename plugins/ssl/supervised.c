@@ -1,5 +1,5 @@
 /* Labelled images alone: the baseline that every semi-supervised loss must beat. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
 static int plan(void *self, nas_ssl_plan *out, nas_error *err) {
     (void)self, (void)err;
@@ -18,17 +18,13 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "supervised",
     .version = "0.1.0",
     .summary = "cross-entropy on labelled images alone",
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1512.00567",
-    .option_size = sizeof(nas_option),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,
     .vtable = &api,

@@ -2,7 +2,7 @@
  * the weak view is the student's soft target on the strong view, where the unsharpened one is sure
  * enough. Cross-entropy stands for the paper's divergence: the target is a constant, so the
  * gradients are equal. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
 
 typedef struct uda {
@@ -10,15 +10,15 @@ typedef struct uda {
 } uda;
 
 static const nas_option options[] = {
-    {"temperature", NAS_TYPE_FLOAT, "0.4", offsetof(uda, temperature), 0.01, 100, NULL,
-     "temperature that the teacher's logits are divided by; below 1 it sharpens the target (T)",
-     NULL},
-    {"threshold", NAS_TYPE_FLOAT, "0.8", offsetof(uda, threshold), 0, 1, NULL,
-     "least probability that the teacher's surest class must have, before sharpening, for an image "
-     "to count (beta)",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(uda, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss (lambda_u)", NULL},
+    NAS_FLOAT(
+        "temperature", uda, temperature, "0.4", 0.01, 100, NULL,
+        "temperature that the teacher's logits are divided by; below 1 it sharpens the target (T)"),
+    NAS_FLOAT("threshold", uda, threshold, "0.8", 0, 1, NULL,
+              "least probability that the teacher's surest class must have, before sharpening, for "
+              "an image "
+              "to count (beta)"),
+    NAS_FLOAT("weight", uda, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss (lambda_u)"),
     {0},
 };
 
@@ -53,10 +53,7 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "uda",
     .version = "0.1.0",
@@ -64,7 +61,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "https://arxiv.org/abs/1904.12848",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(uda),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,

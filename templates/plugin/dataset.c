@@ -13,12 +13,10 @@ typedef struct config {
 } config;
 
 static const nas_option options[] = {
-    {"train", NAS_TYPE_INT, "1000", offsetof(config, train), CLASSES, 1e6, "images",
-     "number of training images", NULL},
-    {"test", NAS_TYPE_INT, "200", offsetof(config, test), 1, 1e6, "images", "number of test images",
-     NULL},
-    {"noise", NAS_TYPE_FLOAT, "0.3", offsetof(config, noise), 0, 1, NULL,
-     "largest noise in a pixel, as a share of the brightness", NULL},
+    NAS_INT("train", config, train, "1000", CLASSES, 1e6, "images", "number of training images"),
+    NAS_INT("test", config, test, "200", 1, 1e6, "images", "number of test images"),
+    NAS_FLOAT("noise", config, noise, "0.3", 0, 1, NULL,
+              "largest noise in a pixel, as a share of the brightness"),
     {0},
 };
 
@@ -87,10 +85,7 @@ static void destroy(void *self) {
 static const nas_dataset_api api = {.size = sizeof api, .info = info, .read = read_images};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "@ID@",
     .version = "0.1.0",
@@ -98,7 +93,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

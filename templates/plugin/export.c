@@ -1,5 +1,6 @@
 /* A format: a table of the subnet's layers as text, for a look at it or for a script. */
 #include <nashost/export.h>
+#include <nashost/kit/layers.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,8 +12,7 @@ typedef struct config {
 } config;
 
 static const nas_option options[] = {
-    {"separator", NAS_TYPE_STRING, "\",\"", offsetof(config, separator), 0, 0, NULL,
-     "text between one column and the next", NULL},
+    NAS_STRING("separator", config, separator, "\",\"", "text between one column and the next"),
     {0},
 };
 
@@ -60,10 +60,7 @@ static const nas_export_api api = {
     .size = sizeof api, .extension = "layers.csv", .write = write_network};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_EXPORT,
     .id = "@ID@",
     .version = "0.1.0",
@@ -71,7 +68,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

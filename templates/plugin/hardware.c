@@ -10,10 +10,10 @@ typedef struct config {
 } config;
 
 static const nas_option options[] = {
-    {"gmacs", NAS_TYPE_FLOAT, "0.1", offsetof(config, gmacs), 1e-6, 1e6, "1e9/s",
-     "multiply-accumulates that the device does in a second", NULL},
-    {"overhead_us", NAS_TYPE_FLOAT, "10", offsetof(config, overhead_us), 0, 1e6, "us",
-     "time that every layer takes besides its multiply-accumulates", NULL},
+    NAS_FLOAT("gmacs", config, gmacs, "0.1", 1e-6, 1e6, "1e9/s",
+              "multiply-accumulates that the device does in a second"),
+    NAS_FLOAT("overhead_us", config, overhead_us, "10", 0, 1e6, "us",
+              "time that every layer takes besides its multiply-accumulates"),
     {0},
 };
 
@@ -51,10 +51,7 @@ static void destroy(void *self) {
 static const nas_hardware_api api = {.size = sizeof api, .cost = cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "@ID@",
     .version = "0.1.0",
@@ -62,7 +59,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

@@ -1,6 +1,6 @@
 /* A score: how sure the subnet is, on average, of its answers to held-out images. It uses no label.
- * With nashost/proxy.h, a score that keeps nothing but its options is shorter than this one. */
-#include <nashost/logits.h>
+ * With nashost/kit/proxy.h, a score that keeps nothing but its options is shorter than this one. */
+#include <nashost/kit/logits.h>
 #include <nashost/score.h>
 
 #include <stdlib.h>
@@ -11,8 +11,8 @@ typedef struct config {
 } config;
 
 static const nas_option options[] = {
-    {"temperature", NAS_TYPE_FLOAT, "1", offsetof(config, temperature), 0.01, 100, NULL,
-     "temperature that logits are divided by before their softmax is taken", NULL},
+    NAS_FLOAT("temperature", config, temperature, "1", 0.01, 100, NULL,
+              "temperature that logits are divided by before their softmax is taken"),
     {0},
 };
 
@@ -56,10 +56,7 @@ static void destroy(void *self) {
 static const nas_score_api api = {.size = sizeof api, .start = start, .score = score};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SCORE,
     .id = "@ID@",
     .version = "0.1.0",
@@ -67,7 +64,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

@@ -2,6 +2,7 @@
 #include "@ID@.c"
 
 #include <assert.h>
+#include <math.h>
 
 static float gap; /* between the two logits */
 

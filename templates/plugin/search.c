@@ -1,7 +1,8 @@
 /* A search strategy: random subnets at first, then changes of the best one so far. */
-#include <nashost/strategy.h>
+#include <nashost/kit/strategy.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Filled by the table below before create() is called. */
 typedef struct config {
@@ -17,12 +18,12 @@ typedef struct climber {
 } climber;
 
 static const nas_option options[] = {
-    {"random", NAS_TYPE_INT, "8", offsetof(config, random), 1, 1e6, "subnets",
-     "number of random subnets at the start", NULL},
-    {"tries", NAS_TYPE_INT, "1000", offsetof(config, tries), 1, 1e9, "draws",
-     "most draws for a proposal until one is new and meets the constraints", NULL},
-    {"rate", NAS_TYPE_FLOAT, "0.2", offsetof(config, rate), 0.001, 1, NULL,
-     "probability with which each gene of the best subnet changes in a proposal", NULL},
+    NAS_INT("random", config, random, "8", 1, 1e6, "subnets",
+            "number of random subnets at the start"),
+    NAS_INT("tries", config, tries, "1000", 1, 1e9, "draws",
+            "most draws for a proposal until one is new and meets the constraints"),
+    NAS_FLOAT("rate", config, rate, "0.2", 0.001, 1, NULL,
+              "probability with which each gene of the best subnet changes in a proposal"),
     {0},
 };
 
@@ -78,10 +79,7 @@ static const nas_search_api api = {
     .size = sizeof api, .start = start, .ask = ask, .tell = nas_strategy_tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "@ID@",
     .version = "0.1.0",
@@ -89,7 +87,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

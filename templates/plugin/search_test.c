@@ -3,6 +3,8 @@
 #include "@ID@.c"
 
 #include <assert.h>
+#include <math.h>
+#include <string.h>
 
 enum { GENES = 6, CHOICES = 4, BUDGET = 120 };
 

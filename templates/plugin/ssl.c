@@ -1,7 +1,8 @@
 /* A loss: the teacher's class on the weak view is the student's label on the strong view, weighted
  * by how sure the teacher is: w = max(q)^power. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Filled by the table below before create() is called. */
@@ -10,12 +11,12 @@ typedef struct config {
 } config;
 
 static const nas_option options[] = {
-    {"power", NAS_TYPE_FLOAT, "4", offsetof(config, power), 0, 100, NULL,
-     "power of the teacher's confidence that weights a pseudo-label; 0: every pseudo-label counts "
-     "alike",
-     NULL},
-    {"weight", NAS_TYPE_FLOAT, "1", offsetof(config, weight), 0, 1e6, NULL,
-     "weight of the unlabelled images' term in the loss", NULL},
+    NAS_FLOAT("power", config, power, "4", 0, 100, NULL,
+              "power of the teacher's confidence that weights a pseudo-label; 0: every "
+              "pseudo-label counts "
+              "alike"),
+    NAS_FLOAT("weight", config, weight, "1", 0, 1e6, NULL,
+              "weight of the unlabelled images' term in the loss"),
     {0},
 };
 
@@ -56,10 +57,7 @@ static void destroy(void *self) {
 static const nas_ssl_api api = {.size = sizeof api, .plan = plan, .loss = loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "@ID@",
     .version = "0.1.0",
@@ -67,7 +65,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "where the method is described",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(config),
     .create = create,
     .destroy = destroy,

@@ -2,6 +2,7 @@
 #include "@ID@.c"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 enum { CLASSES = 3, ROWS = 2 };

@@ -56,10 +56,10 @@ static const char *const modes[] = {"fast", "slow", NULL};
 
 static const nas_option options[] = {
     {"level", NAS_TYPE_INT, FALLBACK, OFFSET, 1, 9, NULL, "a number", NULL},
-    {"file", NAS_TYPE_PATH, "null", offsetof(config, file), 0, 0, NULL, "a file", NULL},
+    NAS_PATH("file", config, file, "null", "a file"),
 #ifdef MORE_OPTIONS
-    {"mode", NAS_TYPE_ENUM, "\"slow\"", offsetof(config, mode), 0, 0, NULL, "a mode", modes},
-    {"name", NAS_TYPE_STRING, NULL, offsetof(config, name), 0, 0, NULL, "a name", NULL},
+    NAS_ENUM("mode", config, mode, "\"slow\"", modes, "a mode"),
+    NAS_STRING("name", config, name, NULL, "a name"),
 #endif
     {0},
 };

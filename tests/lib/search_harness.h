@@ -12,7 +12,8 @@
 #include <cmocka.h>
 // clang-format on
 #include <math.h>
-#include <nashost/strategy.h>
+#include <nashost/kit/state.h>
+#include <nashost/kit/strategy.h>
 #include <stdlib.h>
 #include <string.h>
 

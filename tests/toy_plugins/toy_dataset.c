@@ -12,11 +12,9 @@ typedef struct toy_config {
 } toy_config;
 
 static const nas_option options[] = {
-    {"train", NAS_TYPE_INT, "120", offsetof(toy_config, train), 1, 1e6, "images", "to train on",
-     NULL},
-    {"test", NAS_TYPE_INT, "60", offsetof(toy_config, test), 0, 1e6, "images", "to test on", NULL},
-    {"log", NAS_TYPE_PATH, "null", offsetof(toy_config, log), 0, 0, NULL, "gets a line a read",
-     NULL},
+    NAS_INT("train", toy_config, train, "120", 1, 1e6, "images", "to train on"),
+    NAS_INT("test", toy_config, test, "60", 0, 1e6, "images", "to test on"),
+    NAS_PATH("log", toy_config, log, "null", "gets a line a read"),
     {0},
 };
 
@@ -75,10 +73,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_dataset_api api = {sizeof api, info, read_split};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "toy-dataset",
     .version = "1.0.0",
@@ -86,7 +81,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "tests/toy_plugins/toy_dataset.c",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(toy_config),
     .create = create,
     .destroy = free,

@@ -9,8 +9,7 @@ typedef struct toy_config {
 } toy_config;
 
 static const nas_option options[] = {
-    {"int8", NAS_TYPE_BOOL, "false", offsetof(toy_config, int8), 0, 0, NULL, "ask for ranges",
-     NULL},
+    NAS_BOOL("int8", toy_config, int8, "false", "ask for ranges"),
     {0},
 };
 
@@ -44,10 +43,7 @@ static const void *extension(void *self, const char *id) {
 static const nas_export_api api = {.size = sizeof api, .extension = "txt", .write = write_file};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_EXPORT,
     .id = "toy-export",
     .version = "1.0.0",
@@ -55,7 +51,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "tests/toy_plugins/toy_export.c",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(toy_config),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,

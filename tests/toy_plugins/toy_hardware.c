@@ -9,8 +9,8 @@ typedef struct toy_config {
 } toy_config;
 
 static const nas_option options[] = {
-    {"most_macs", NAS_TYPE_INT, "0", offsetof(toy_config, most_macs), 0, 1e15, NULL,
-     "of a network that runs at all; 0: any number", NULL},
+    NAS_INT("most_macs", toy_config, most_macs, "0", 0, 1e15, NULL,
+            "of a network that runs at all; 0: any number"),
     {0},
 };
 
@@ -68,10 +68,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_hardware_api api = {sizeof api, cost};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_HARDWARE,
     .id = "toy-hardware",
     .version = "1.0.0",
@@ -79,7 +76,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "tests/toy_plugins/toy_hardware.c",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(toy_config),
     .create = create,
     .destroy = free,

@@ -1,6 +1,6 @@
 /* The mean largest logit of the held-out images. It refuses to start twice, to score before it was
  * started, and, with TOY_NO_SCORES in the environment, to score at all. */
-#include <nashost/logits.h>
+#include <nashost/kit/logits.h>
 #include <nashost/score.h>
 #include <stdlib.h>
 
@@ -40,17 +40,13 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_score_api api = {sizeof api, start, score};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SCORE,
     .id = "toy-score",
     .version = "1.0.0",
     .summary = "mean largest logit, for tests",
     .license = "Apache-2.0",
     .source = "tests/toy_plugins/toy_score.c",
-    .option_size = sizeof(nas_option),
     .create = create,
     .destroy = free,
     .vtable = &api,

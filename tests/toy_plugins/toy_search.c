@@ -59,17 +59,13 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_search_api api = {sizeof api, start, ask, tell};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SEARCH,
     .id = "toy-search",
     .version = "1.0.0",
     .summary = "random genomes, for tests",
     .license = "Apache-2.0",
     .source = "tests/toy_plugins/toy_search.c",
-    .option_size = sizeof(nas_option),
     .create = create,
     .destroy = free,
     .vtable = &api,

@@ -1,10 +1,12 @@
 /* Pseudo-labels above a threshold that follows the teacher's confidence, so that what it keeps
  * between steps decides the gradient. TOY_STOP_AT=N in the environment sends the process SIGUSR1
  * in step N; the option "diverge_at" makes a step's loss infinite. */
-#include <nashost/logits.h>
-#include <nashost/state.h>
+#include <math.h>
+#include <nashost/kit/logits.h>
+#include <nashost/kit/state.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct toy_config {
     int64_t diverge_at;
@@ -16,8 +18,8 @@ typedef struct toy {
 } toy;
 
 static const nas_option options[] = {
-    {"diverge_at", NAS_TYPE_INT, "-1", offsetof(toy_config, diverge_at), -1, 1e6, "step",
-     "whose loss is infinite; -1: none", NULL},
+    NAS_INT("diverge_at", toy_config, diverge_at, "-1", -1, 1e6, "step",
+            "whose loss is infinite; -1: none"),
     {0},
 };
 
@@ -97,10 +99,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
 static const nas_ssl_api api = {sizeof api, plan, loss};
 
 static const nas_plugin plugin = {
-    .magic = NAS_MAGIC,
-    .size = sizeof(nas_plugin),
-    .abi_major = NAS_ABI_MAJOR,
-    .abi_minor = NAS_ABI_MINOR,
+    NAS_DESCRIPTOR,
     .kind = NAS_KIND_SSL,
     .id = "toy-ssl",
     .version = "1.0.0",
@@ -108,7 +107,6 @@ static const nas_plugin plugin = {
     .license = "Apache-2.0",
     .source = "tests/toy_plugins/toy_ssl.c",
     .options = options,
-    .option_size = sizeof(nas_option),
     .config_size = sizeof(toy_config),
     .create = create,
     .destroy = free,

@@ -38,8 +38,7 @@ typedef struct nas_dataset_api {
 
 typedef struct nas_recognised {
     uint32_t size;
-    bool yes; /* the plugin would read what is in the folder; false as the host set it: not its own
-               */
+    bool yes; /* the plugin would read the folder; false, as the host set it: it is not its own */
     char options[NAS_RECOGNISED_TEXT]; /* then: the options to read it by, a JSON object */
     char note[240];                    /* and, perhaps, what the user should check; "": nothing */
 } nas_recognised;

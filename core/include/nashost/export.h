@@ -21,7 +21,7 @@ typedef struct nas_export_api {
 
 /* An exporter's extension, "nas.int8/1", which an instance has if its options ask for 8 bits. The
  * host then fills the networks' ranges, names the file PLATFORM.int8.EXT, and reports the accuracy
- * of 8 bits; so the format must compute as nashost/int8.h does. */
+ * of 8 bits; so the format must compute as nashost/kit/int8.h does. */
 #define NAS_EXT_INT8 "nas.int8/1"
 typedef struct nas_int8_api {
     uint32_t size;

@@ -49,8 +49,7 @@ typedef struct nas_measure_api {
     /* Times one layer with its activation; NULL where whole networks alone can be timed. Its inputs
      * lie ready in memory, so input[] is not read: a first one of shape `in`, and for NAS_OP_ADD a
      * second one of that shape, for NAS_OP_SCALE one of 1 x 1 x in.c. weight and bias may be NULL.
-     * The caller sets measurement->size. [worker]
-     */
+     * The caller sets measurement->size. [worker] */
     int (*layer)(void *self, const nas_layer *layer, nas_measurement *measurement, nas_error *err);
 } nas_measure_api;
 

@@ -54,8 +54,7 @@ typedef struct nas_range {
  * structure. */
 typedef struct nas_network {
     uint32_t size;
-    uint32_t
-        layer_size; /* sizeof(nas_layer) of the host; step through layers with nas_network_layer */
+    uint32_t layer_size; /* the host's sizeof(nas_layer): find layers by nas_network_layer */
     uint32_t n_layers;
     uint32_t classes;
     const void *layers;
@@ -73,49 +72,15 @@ typedef struct nas_network {
     const nas_range *sums, *results;
 } nas_network;
 
-/* "conv", "depthwise", "linear", "pool", "scale", "add"; "unknown" for any other number. [any] */
-static inline const char *nas_op_name(uint32_t op) {
-    static const char *const names[] = {"unknown", "conv",  "depthwise", "linear",
-                                        "pool",    "scale", "add"};
-    return op < sizeof names / sizeof *names ? names[op] : names[0];
-}
-
-/* "none", "relu", "h-swish", "h-sigmoid"; "unknown" for any other number. [any] */
-static inline const char *nas_activation_name(uint32_t activation) {
-    static const char *const names[] = {"none", "relu", "h-swish", "h-sigmoid"};
-    return activation < sizeof names / sizeof *names ? names[activation] : "unknown";
-}
-
 /* The numbers that a tensor of a shape holds. [any] */
 static inline uint64_t nas_shape_elements(nas_shape shape) {
     return (uint64_t)shape.h * shape.w * shape.c;
-}
-
-/* Whether a layer has weights: a convolution, depthwise or linear. [any] */
-static inline bool nas_layer_weighs(const nas_layer *layer) {
-    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE || layer->op == NAS_OP_LINEAR;
-}
-
-/* Input channels of each filter of a layer that has weights. [any] */
-static inline uint32_t nas_layer_depth(const nas_layer *layer) {
-    return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
 }
 
 /* Layer i of a network. [any] */
 static inline const nas_layer *nas_network_layer(const nas_network *net, uint32_t i) {
     return (const nas_layer *)(const void *)((const char *)net->layers +
                                              (size_t)i * net->layer_size);
-}
-
-/* What the weights and biases of a network take on a device whose elements have so many bytes;
- * biases stay 32 bits wide in int8 networks. [any] */
-static inline uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes) {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < net->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(net, i);
-        bytes += layer->weights * element_bytes + 4 * layer->biases;
-    }
-    return bytes;
 }
 
 #endif

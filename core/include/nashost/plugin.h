@@ -56,7 +56,7 @@ typedef struct nas_error {
     char message[1020];
 } nas_error;
 
-/* Fills *err (NULL is allowed) and returns code, so that a caller can `return nas_fail(...)`. [any]
+/* Fills *err (NULL: nothing) and returns code, so that a caller can `return nas_fail(...)`. [any]
  */
 NAS_PRINTF(3, 4)
 static inline int nas_fail(nas_error *err, int code, const char *format, ...) {
@@ -104,6 +104,37 @@ typedef struct nas_option {
     const char *const *choices; /* NAS_TYPE_ENUM: the allowed words, NULL-terminated */
 } nas_option;
 
+/* Rows of a table of options, for a field of the structure `config`: name and fallback as above,
+ * and the compiler warns if the field has not the option's C type.
+ *
+ *     static const nas_option options[] = {
+ *         NAS_FLOAT("rate", my_config, rate, "0.1", 0, 1, NULL, "probability of a change"),
+ *         NAS_ENUM("move", my_config, move, "\"best\"", moves, "which neighbour is taken"),
+ *         {0},
+ *     };
+ */
+#define NAS_INT(name, config, field, fallback, min, max, unit, help)                               \
+    NAS_OPTION(name, INT, config, field, int64_t, fallback, min, max, unit, help, NULL)
+#define NAS_FLOAT(name, config, field, fallback, min, max, unit, help)                             \
+    NAS_OPTION(name, FLOAT, config, field, double, fallback, min, max, unit, help, NULL)
+#define NAS_BOOL(name, config, field, fallback, help)                                              \
+    NAS_OPTION(name, BOOL, config, field, bool, fallback, 0, 0, NULL, help, NULL)
+#define NAS_STRING(name, config, field, fallback, help)                                            \
+    NAS_OPTION(name, STRING, config, field, const char *, fallback, 0, 0, NULL, help, NULL)
+#define NAS_PATH(name, config, field, fallback, help)                                              \
+    NAS_OPTION(name, PATH, config, field, const char *, fallback, 0, 0, NULL, help, NULL)
+#define NAS_STRINGS(name, config, field, fallback, help)                                           \
+    NAS_OPTION(name, STRINGS, config, field, const char *const *, fallback, 0, 0, NULL, help, NULL)
+#define NAS_ENUM(name, config, field, fallback, choices, help)                                     \
+    NAS_OPTION(name, ENUM, config, field, int, fallback, 0, 0, NULL, help, choices)
+#define NAS_OPTION(name, type, config, field, c_type, fallback, min, max, unit, help, choices)     \
+    {                                                                                              \
+        name, NAS_TYPE_##type, fallback, NAS_OFFSET(config, field, c_type), min, max, unit, help,  \
+            choices                                                                                \
+    }
+#define NAS_OFFSET(config, field, c_type)                                                          \
+    (offsetof(config, field) + 0 * sizeof(&((config *)0)->field == (c_type *)0))
+
 typedef enum nas_level { NAS_DEBUG = 0, NAS_INFO = 1, NAS_WARNING = 2 } nas_level;
 
 /* What the host offers to one plugin instance. Valid until destroy returns. */
@@ -136,13 +167,19 @@ typedef struct nas_plugin {
     int (*create)(const nas_host *host, const void *config, void **self, nas_error *err);
     /* Frees an instance; NULL is allowed. [main] */
     void (*destroy)(void *self);
-    const void
-        *vtable; /* the kind's structure, such as nas_dataset_api; its first field is its size */
+    /* The kind's structure, such as nas_dataset_api; its first field is its size. */
+    const void *vtable;
     /* An instance's further abilities by id, such as NAS_EXT_STATE; NULL if it has none. self is
      * NULL for those that need no instance, such as NAS_EXT_RECOGNISE. The pointer itself may be
      * NULL. [any] */
     const void *(*extension)(void *self, const char *id);
 } nas_plugin;
+
+/* What is the same in every descriptor: which SDK it was built with. It stands first in a
+ * nas_plugin's initialiser. */
+#define NAS_DESCRIPTOR                                                                             \
+    .magic = NAS_MAGIC, .size = sizeof(nas_plugin), .abi_major = NAS_ABI_MAJOR,                    \
+    .abi_minor = NAS_ABI_MINOR, .option_size = sizeof(nas_option)
 
 /* A create() for plugins that keep nothing but their options: the instance is the configuration,
  * which nobody writes to. [main] */

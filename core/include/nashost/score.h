@@ -1,5 +1,4 @@
-/* nashost plugin SDK: scores of subnets that need no training and no test label (NAS_KIND_SCORE).
- */
+/* nashost plugin SDK: scores of subnets, without training and test labels (NAS_KIND_SCORE). */
 #ifndef NASHOST_SCORE_H
 #define NASHOST_SCORE_H
 

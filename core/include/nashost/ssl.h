@@ -16,9 +16,8 @@ typedef enum nas_augment { NAS_AUGMENT_WEAK = 0, NAS_AUGMENT_STRONG = 1 } nas_au
 /* One augmented copy of the unlabelled images. */
 typedef struct nas_ssl_view {
     uint32_t augment; /* nas_augment */
-    uint8_t
-        student; /* 1: loss() gets the student's logits of this view and returns their gradient */
-    uint8_t teacher; /* 1: loss() gets the teacher's logits of this view, a constant */
+    uint8_t student;  /* 1: loss() gets the student's logits of it, returns their gradient */
+    uint8_t teacher;  /* 1: loss() gets the teacher's logits of it, a constant */
 } nas_ssl_view;
 
 /* What a loss needs. No views: labelled images alone. */
@@ -26,9 +25,8 @@ typedef struct nas_ssl_plan {
     uint32_t size;
     uint32_t n_views;
     nas_ssl_view views[NAS_SSL_MAX_VIEWS];
-    double mu; /* suggested unlabelled images for each labelled one */
-    const char
-        *teacher; /* suggested: "self", "largest" or "ema"; NULL where no view has a teacher */
+    double mu;           /* suggested unlabelled images for each labelled one */
+    const char *teacher; /* suggested: "self", "largest" or "ema"; NULL: no view has one */
 } nas_ssl_plan;
 
 /* One subnet's logits in one step. All rows are [classes] floats; teacher rows never carry a

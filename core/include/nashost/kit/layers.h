@@ -1,0 +1,44 @@
+/* nashost plugin kit: the names of operations and activations, the keys of layers in latency tables
+ * (nashost/lut.h), and what a layer or a network holds, moves and computes. */
+#ifndef NASHOST_KIT_LAYERS_H
+#define NASHOST_KIT_LAYERS_H
+
+#include <nashost/network.h>
+
+/* "conv", "depthwise", "linear", "pool", "scale", "add"; "unknown" for any other number. [any] */
+const char *nas_op_name(uint32_t op);
+
+/* "none", "relu", "h-swish", "h-sigmoid"; "unknown" for any other number. [any] */
+const char *nas_activation_name(uint32_t activation);
+
+/* Whether a layer has weights: a convolution, depthwise or linear. [any] */
+bool nas_layer_weighs(const nas_layer *layer);
+
+/* Input channels of each filter of a layer that has weights. [any] */
+uint32_t nas_layer_depth(const nas_layer *layer);
+
+/* What the weights and biases of a network take on a device whose elements have so many bytes;
+ * biases stay 32 bits wide in int8 networks. [any] */
+uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes);
+
+/* Bytes of a number of a table's or a profile's dtype; 0: unknown. [any] */
+uint32_t nas_dtype_bytes(const char *dtype);
+
+#define NAS_LAYER_KEY 200 /* bytes that hold any key */
+
+/* Writes a layer's key; returns buffer. [any] */
+char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_KEY]);
+
+/* The inverse: fills op, activation, shapes, kernel, stride, expand and squeeze_excite, and zeroes
+ * the rest. False if key is not exactly what nas_layer_key writes for a known layer. [any] */
+bool nas_layer_from_key(const char *key, nas_layer *l);
+
+/* How many weights a layer has, counted from its shapes, so also for one that came from a key.
+ * [any] */
+double nas_layer_weights(const nas_layer *layer);
+
+/* What a layer computes and moves: multiply-accumulates, and elements read and written. Counted
+ * likewise. [any] */
+void nas_layer_work(const nas_layer *layer, double *macs, double *elements);
+
+#endif

@@ -1,0 +1,75 @@
+#include <nashost/kit/layers.h>
+
+#include <stdio.h>
+#include <string.h>
+
+const char *nas_op_name(uint32_t op) {
+    static const char *const names[] = {"unknown", "conv",  "depthwise", "linear",
+                                        "pool",    "scale", "add"};
+    return op < sizeof names / sizeof *names ? names[op] : names[0];
+}
+
+const char *nas_activation_name(uint32_t activation) {
+    static const char *const names[] = {"none", "relu", "h-swish", "h-sigmoid"};
+    return activation < sizeof names / sizeof *names ? names[activation] : "unknown";
+}
+
+bool nas_layer_weighs(const nas_layer *layer) {
+    return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE || layer->op == NAS_OP_LINEAR;
+}
+
+uint32_t nas_layer_depth(const nas_layer *layer) {
+    return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
+}
+
+uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < net->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        bytes += layer->weights * element_bytes + 4 * layer->biases;
+    }
+    return bytes;
+}
+
+uint32_t nas_dtype_bytes(const char *dtype) {
+    return strcmp(dtype, "float32") == 0 ? 4 : strcmp(dtype, "int8") == 0 ? 1 : 0;
+}
+
+char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_KEY]) {
+    snprintf(buffer, NAS_LAYER_KEY,
+             "%s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%s se=%u",
+             nas_op_name(layer->op), layer->in.h, layer->in.w, layer->in.c, layer->out.h,
+             layer->out.w, layer->out.c, layer->kernel, layer->stride, layer->expand,
+             nas_activation_name(layer->activation), layer->squeeze_excite);
+    return buffer;
+}
+
+bool nas_layer_from_key(const char *key, nas_layer *l) {
+    char op[16], activation[16], again[NAS_LAYER_KEY];
+    *l = (nas_layer){.op = 0};
+    /* Overflow is caught below: the key is written again and compared. */
+    int n = sscanf(/* NOLINT(cert-err34-c) */ key,
+                   "%15s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%15s se=%u", op,
+                   &l->in.h, &l->in.w, &l->in.c, &l->out.h, &l->out.w, &l->out.c, &l->kernel,
+                   &l->stride, &l->expand, activation, &l->squeeze_excite);
+    if (n != 12) return false;
+    for (uint32_t i = NAS_OP_CONV; i <= NAS_OP_ADD; i++)
+        if (strcmp(op, nas_op_name(i)) == 0) l->op = i;
+    for (uint32_t i = NAS_ACT_NONE; i <= NAS_ACT_HSIGMOID; i++)
+        if (strcmp(activation, nas_activation_name(i)) == 0) l->activation = i;
+    bool full = l->in.h && l->in.w && l->in.c && l->out.h && l->out.w && l->out.c && l->kernel;
+    return l->op && l->stride && full && strcmp(key, nas_layer_key(l, again)) == 0;
+}
+
+double nas_layer_weights(const nas_layer *layer) {
+    double taps = (double)layer->kernel * layer->kernel;
+    return nas_layer_weighs(layer) ? taps * nas_layer_depth(layer) * layer->out.c : 0;
+}
+
+void nas_layer_work(const nas_layer *layer, double *macs, double *elements) {
+    double in = (double)nas_shape_elements(layer->in), out = (double)nas_shape_elements(layer->out);
+    double weights = nas_layer_weights(layer);
+    double second = layer->op == NAS_OP_ADD ? out : layer->op == NAS_OP_SCALE ? layer->in.c : 0;
+    *macs = weights * layer->out.h * layer->out.w;
+    *elements = in + second + out + weights + (weights > 0 ? layer->out.c : 0);
+}
