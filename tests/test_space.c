@@ -1,7 +1,7 @@
 /* Search spaces and genomes: parsing, counting, canonical form, JSON. */
 #include "base/json.h"
 #include "base/rng.h"
-#include "space/space.h"
+#include "space/genome.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -9,7 +9,7 @@
  * the host no evaluation. */
 #include "base/json.h"
 #include "cli/cli.h"
-#include "space/space.h"
+#include "space/genome.h"
 
 #include <math.h>
 #include <nashost/kit/genomes.h>

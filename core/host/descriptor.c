@@ -1,7 +1,6 @@
 #include "host/descriptor.h"
 
 #include "host/options.h"
-#include "host/registry.h"
 
 #include <nashost/dataset.h>
 #include <nashost/export.h>

@@ -6,7 +6,7 @@
 #include "host/overrides.h"
 #include "host/sections.h"
 #include "host/space_file.h"
-#include "space/space.h"
+#include "space/genome.h"
 
 #include <stdlib.h>
 #include <string.h>

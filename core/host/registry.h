@@ -2,8 +2,9 @@
 #ifndef NAS_HOST_REGISTRY_H
 #define NAS_HOST_REGISTRY_H
 
+#include "host/descriptor.h"
+
 #include <jansson.h>
-#include <nashost/plugin.h>
 
 /* A line of a manifest: {"plugins": [{"id": ID, "kind": "dataset", "path": "build/..."}]}, the path
  * relative to the manifest's folder. */
@@ -55,9 +56,5 @@ int nas_registry_load(nas_registry *registry, nas_kind kind, const char *id,
  * 0 and NULL: what a manifest says of this file, or anything if none names it. [main] */
 int nas_plugin_check_file(nas_registry *registry, const char *path, nas_kind kind, const char *id,
                           const nas_plugin **plugin, nas_error *err);
-
-/* "dataset", "ssl", "search", "hardware", "score", "export"; NULL / 0 if unknown. */
-const char *nas_kind_name(nas_kind kind);
-nas_kind nas_kind_from_name(const char *name);
 
 #endif

@@ -1,6 +1,7 @@
 #include "host/sections.h"
 
-#include "space/space.h"
+#include "data/augment.h"
+#include "space/genome.h"
 
 #include <math.h>
 

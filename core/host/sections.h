@@ -2,7 +2,10 @@
 #ifndef NAS_HOST_SECTIONS_H
 #define NAS_HOST_SECTIONS_H
 
-#include "host/pipeline.h"
+#include "host/config.h"
+
+#include <jansson.h>
+#include <nashost/plugin.h>
 
 typedef struct nas_root_section {
     int64_t seed;

@@ -3,7 +3,7 @@
 #define NAS_RUN_CANDIDATE_H
 
 #include "host/pipeline.h"
-#include "space/space.h"
+#include "space/genome.h"
 
 #include <nashost/hardware.h>
 

@@ -2,7 +2,7 @@
 #ifndef NAS_RUN_SUBNETS_H
 #define NAS_RUN_SUBNETS_H
 
-#include "space/space.h"
+#include "space/genome.h"
 
 typedef struct nas_named {
     char name[64];

@@ -2,7 +2,7 @@
 #ifndef NAS_SPACE_COVER_H
 #define NAS_SPACE_COVER_H
 
-#include "space/space.h"
+#include "space/genome.h"
 
 /* How many subnets. Their layers differ from those of the space's other subnets in nothing that a
  * key of <nashost/lut.h> tells. [any] */

@@ -1,6 +1,7 @@
 /* A genome's genes stand in the order that space.h gives; every walk below follows it. */
+#include "space/genome.h"
+
 #include "space/keys.h"
-#include "space/space.h"
 
 #include <stdio.h>
 #include <stdlib.h>

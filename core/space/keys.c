@@ -1,8 +1,9 @@
 #include "space/keys.h"
 
 #include "base/names.h"
-#include "space/space.h"
+#include "space/choices.h"
 
+#include <nashost/network.h>
 #include <string.h>
 
 enum { MOST_KEYS = 16 }; /* in one table */

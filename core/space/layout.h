@@ -3,7 +3,7 @@
 #ifndef NAS_SPACE_LAYOUT_H
 #define NAS_SPACE_LAYOUT_H
 
-#include "space/space.h"
+#include "space/genome.h"
 
 #define NAS_MAX_LAYERS (8 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 8)
 #define NAS_TENSOR_NAME 64 /* characters of a tensor's name, with the 0 */

@@ -3,11 +3,12 @@
 #ifndef NAS_SPACE_SPACE_H
 #define NAS_SPACE_SPACE_H
 
+#include "space/choices.h"
+
 #include <jansson.h>
 #include <nashost/network.h>
 #include <nashost/plugin.h>
 
-#define NAS_MAX_CHOICES 8
 #define NAS_MAX_STAGES 10
 #define NAS_MAX_DEPTH 8 /* blocks in a stage */
 #define NAS_MAX_HIDDEN 2
@@ -17,12 +18,6 @@
 #define NAS_MAX_EXPAND 16
 #define NAS_MAX_KERNEL 7
 #define NAS_MAX_GENES (1 + NAS_MAX_STAGES * (2 + 2 * NAS_MAX_DEPTH))
-
-/* An elastic dimension: its choices, ascending. */
-typedef struct nas_choices {
-    uint32_t n;
-    uint32_t value[NAS_MAX_CHOICES];
-} nas_choices;
 
 /* A stage. Its first block has the stride; the later ones have stride 1. A block has a residual
  * connection if its stride is 1 and its input and output widths are equal. Its inner width is
@@ -58,22 +53,6 @@ typedef struct nas_space {
     char gene_names[NAS_MAX_GENES][28]; /* "resolution", "stage0.width", "stage0.block1.kernel" */
 } nas_space;
 
-/* A subnet as gene values. Only the canonical form (inactive genes 0) is hashed or compared. */
-typedef struct nas_genome {
-    uint16_t gene[NAS_MAX_GENES];
-} nas_genome;
-
-typedef struct nas_block {
-    uint32_t kernel, expand;
-} nas_block;
-
-/* A decoded genome. */
-typedef struct nas_arch {
-    uint32_t resolution;
-    uint32_t width[NAS_MAX_STAGES], depth[NAS_MAX_STAGES];
-    nas_block block[NAS_MAX_STAGES][NAS_MAX_DEPTH];
-} nas_arch;
-
 /* Reads a space from a JSON object (docs in spaces/README.md; where says where it stands, for
  * messages). Every key is checked. [any] */
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
@@ -88,38 +67,5 @@ uint32_t nas_squeeze_width(uint32_t inner);
 
 /* Subnets in the space, as a double since published spaces exceed 1e19. */
 double nas_space_size(const nas_space *space);
-
-nas_genome nas_genome_largest(const nas_space *space);
-nas_genome nas_genome_smallest(const nas_space *space);
-
-/* A genome with every active gene uniform over its choices, in canonical form. next() returns
- * uniform integers in 0 .. n - 1. [any] */
-nas_genome nas_genome_random(const nas_space *space, uint32_t (*next)(void *context, uint32_t n),
-                             void *context);
-
-/* Sets inactive genes to 0. */
-void nas_genome_canonical(const nas_space *space, nas_genome *genome);
-bool nas_genome_equal(const nas_space *space, const nas_genome *a, const nas_genome *b);
-uint64_t nas_genome_hash(const nas_space *space, const nas_genome *genome);
-
-nas_arch nas_genome_decode(const nas_space *space, const nas_genome *genome);
-
-/* {"resolution": 28, "stages": [{"width": 24, "blocks": [{"kernel": 5, "expand": 4}, ...]}, ...]}
- * The caller owns the result; NULL: out of memory. [any] */
-json_t *nas_genome_to_json(const nas_space *space, const nas_genome *genome);
-
-/* The same as text, on one line. The caller frees it; NULL: out of memory. [any] */
-char *nas_genome_text(const nas_space *space, const nas_genome *genome);
-
-/* The inverse; checks every value against the space and names the choices it allows. [any] */
-int nas_genome_from_json(const nas_space *space, const json_t *json, const char *where,
-                         nas_genome *genome, nas_error *err);
-
-/* The JSON Schema of genomes of any space. The caller owns it; NULL: out of memory. [any] */
-json_t *nas_genome_schema(void);
-
-/* "r28 24:5x4,3x2 40:3x3 ..." for tables: width, then kernel x expand of each block. Writes at most
- * size bytes and returns buffer. */
-char *nas_genome_short(const nas_space *space, const nas_genome *genome, char *buffer, size_t size);
 
 #endif

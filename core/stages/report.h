@@ -17,12 +17,11 @@
 #ifndef NAS_STAGES_REPORT_H
 #define NAS_STAGES_REPORT_H
 
-#include "cli/table.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
 
-/* chosen [n_platforms] as nas_search fills it. *family gets
- * family.json's content; the caller owns it. [main] */
+/* chosen [n_platforms] as nas_search fills it. *family gets the content of
+ * family.json; the caller owns it. [main] */
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
                json_t **family, nas_error *err);
 

@@ -1,0 +1,68 @@
+/* What the sections of a pipeline that have no plugin say. */
+#ifndef NAS_HOST_CONFIG_H
+#define NAS_HOST_CONFIG_H
+
+#include <stdint.h>
+
+#define NAS_MAX_PLATFORMS 32
+#define NAS_MAX_EXPORTS 8
+
+/* Which subnets a step trains. */
+typedef enum nas_step_shape {
+    NAS_STEP_SANDWICH =
+        0, /* largest, smallest, and random ones up to `subnets` (arXiv 1903.05134) */
+    NAS_STEP_LARGEST = 1,
+    NAS_STEP_FIXED = 2, /* the one in `genome` */
+} nas_step_shape;
+
+typedef enum nas_teacher {
+    NAS_TEACHER_AUTO = 0,    /* what the loss suggests */
+    NAS_TEACHER_SELF = 1,    /* the student itself */
+    NAS_TEACHER_LARGEST = 2, /* the largest subnet with the current weights */
+    NAS_TEACHER_EMA = 3,     /* the step's first subnet with averaged weights */
+} nas_teacher;
+
+typedef enum nas_distil_loss {
+    NAS_DISTIL_CROSS_ENTROPY = 0,
+    NAS_DISTIL_ALPHA = 1, /* AlphaNet's divergence (arXiv 2102.07954) */
+} nas_distil_loss;
+
+typedef enum nas_statistics {
+    NAS_STATISTICS_JOINT = 0,
+    NAS_STATISTICS_SEPARATE = 1,
+} nas_statistics;
+
+typedef enum nas_schedule { NAS_SCHEDULE_COSINE = 0, NAS_SCHEDULE_CONSTANT = 1 } nas_schedule;
+
+typedef struct nas_train_config {
+    int64_t steps, batch;
+    double mu; /* unlabelled images for each labelled one */
+    int shape; /* nas_step_shape, key "subnet_sampling" */
+    int64_t subnets;
+    int teacher;          /* nas_teacher */
+    int batch_statistics; /* nas_statistics, of batch norm in training */
+    double distill;       /* weight of learning from the largest subnet on labelled images */
+    int distill_loss;     /* nas_distil_loss */
+    double lr, momentum;  /* Nesterov */
+    double weight_decay;  /* on convolution and linear weights, not on biases and batch norm */
+    int schedule;         /* nas_schedule */
+    double cosine_cycles; /* lr * cos(pi * cycles * t / T); FixMatch: 7/16 */
+    int64_t warmup;       /* steps of linear warm-up */
+    double clip_norm;     /* of the gradient; 0: none */
+    double label_smoothing, dropout;
+    double ema; /* decay of the averaged weights that are kept; 0: keep the raw ones */
+    int64_t log_every, checkpoint_every; /* steps */
+} nas_train_config;
+
+typedef struct nas_search_config {
+    int64_t evaluations; /* subnets scored for each platform */
+    int64_t batch;       /* candidates asked for at once */
+    int64_t calibration_images;
+} nas_search_config;
+
+typedef struct nas_constraints {
+    double latency_ms, energy_mj;                  /* NaN: none */
+    int64_t peak_bytes, flash_bytes, macs, params; /* 0: none */
+} nas_constraints;
+
+#endif
