@@ -160,7 +160,7 @@ $(ONNX_MODEL).c: $(ONNX_PROTO) $(FLAGS_STAMP)
 $(ONNX_MODEL).h: $(ONNX_MODEL).c ;
 $(ONNX_MODEL).o: $(ONNX_MODEL).c
 	$(call compile,$(PLUGIN_FLAGS) -w)
-$(BUILD)/plugins/export/onnx.o $(BUILD)/tests/test_export_onnx.o: $(ONNX_MODEL).h
+$(filter $(BUILD)/plugins/export/onnx/%,$(PART_OBJECTS)) $(BUILD)/tests/test_export_onnx.o: $(ONNX_MODEL).h
 $(BUILD)/plugins/export/onnx.so $(BUILD)/tests/test_export_onnx: $(ONNX_MODEL).o
 
 $(BUILD)/bench/%.o: bench/%.c $(FLAGS_STAMP)

@@ -28,7 +28,7 @@ done
 for file in pipelines/*.json; do
     check "$file stands in the table" grep -qF "\`${file#pipelines/}\`" pipelines/README.md
 done
-for plugin in plugins/search/*.c; do
+for plugin in plugins/search/*; do
     id=$(basename "$plugin" .c)
     check "a pipeline searches with $id" grep -qF "\"search\": {\"plugin\": \"$id\"" pipelines/*.json
 done

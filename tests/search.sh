@@ -62,7 +62,7 @@ same() { # two run directories
 }
 
 run 0 trained --until train || { cat out; exit 1; }
-for id in $(cd "$root/plugins/search" && ls ./*.c | sed 's#./##; s#\.c$##'); do
+for id in $(cd "$root/plugins/search" && ls | sed 's#\.c$##'); do
     for copy in whole killed none; do cp -r trained "$copy"; done
     check "$id: a search" run 0 whole --set "search.plugin=$id"
     check "$id: judges nothing twice" distinct whole/search/device.jsonl

@@ -1,5 +1,5 @@
 /* The export plugin `onnx`: its file read back. tests/export_engines.sh runs such files. */
-#include "../plugins/export/onnx.c"
+#include "../plugins/export/onnx/onnx.c"
 
 #include "base/file.h"
 #include "base/json.h"

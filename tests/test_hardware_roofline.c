@@ -11,6 +11,8 @@
 
 #include "small_net.h"
 
+#include <nashost/lut.h>
+
 static char folder[FIXTURE_PATH];
 
 static int make_folder(void **state) {
@@ -307,7 +309,8 @@ static void test_calibrate(void **state) {
     void *board = open_good("efficiency.depthwise", "0.05");
     void *start = open_good("peak_gops", "40"), *fitted = NULL;
     double away = 0, error = 0;
-    if (calibrate(start, write_table(board, 30, "float32"), out, &err)) fail_msg("%s", err.message);
+    if (nas_roofline_calibrate(start, write_table(board, 30, "float32"), out, &err))
+        fail_msg("%s", err.message);
     roofline_config config = {out};
     if (create(NULL, &config, &fitted, &err)) fail_msg("%s", err.message);
     for (uint32_t i = 100; i < 120; i++) {
@@ -332,13 +335,16 @@ static void test_calibrate_refusals(void **state) {
     char out[FIXTURE_PATH + 16];
     snprintf(out, sizeof out, "%s/fitted.json", folder);
     void *self = open_good("peak_gops", "2");
-    assert_int_equal(calibrate(self, write_table(self, 9, "float32"), out, &err), NAS_ERR_INPUT);
+    assert_int_equal(nas_roofline_calibrate(self, write_table(self, 9, "float32"), out, &err),
+                     NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "table.json: networks: expected at least 10, found 9"));
-    assert_int_equal(calibrate(self, write_table(self, 10, "int8"), out, &err), NAS_ERR_INPUT);
+    assert_int_equal(nas_roofline_calibrate(self, write_table(self, 10, "int8"), out, &err),
+                     NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "table.json: dtype: expected that of"));
-    assert_int_equal(calibrate(self, "/nonexistent", out, &err), NAS_ERR_INPUT);
+    assert_int_equal(nas_roofline_calibrate(self, "/nonexistent", out, &err), NAS_ERR_INPUT);
     const char *table = write_table(self, 10, "float32");
-    assert_int_equal(calibrate(self, table, "/nonexistent/out.json", &err), NAS_ERR_IO);
+    assert_int_equal(nas_roofline_calibrate(self, table, "/nonexistent/out.json", &err),
+                     NAS_ERR_IO);
     destroy(self);
 }
 
