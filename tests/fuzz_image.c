@@ -1,6 +1,9 @@
 /* libFuzzer harness of nashost/kit/image_file.h: no file may crash the decoders, and what they
  * accept must be readable in full and can be resized. */
 #include <nashost/kit/image_file.h>
+#include <nashost/kit/resize.h>
+#include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
