@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFLATE_RATIO = 1100 }; /* deflate makes bytes at most 1032 times fewer */
-enum { CHUNK = 8192 };         /* bytes that are skipped at a time */
+enum { CHUNK = 8192 }; /* bytes that are skipped at a time */
 
 /* Opens the member from its beginning. */
 static int start(nas_npy_file *f, nas_error *err) {
@@ -60,7 +59,7 @@ int nas_npy_file_pick(nas_npy_file *f, const char *member, uint64_t file_size, n
     if (zip_stat_index(f->zip, f->index, 0, &status))
         return nas_fail(err, NAS_ERR_INPUT, "%s: %s", f->name, zip_strerror(f->zip));
     f->size = status.size;
-    if (f->size / DEFLATE_RATIO > file_size) /* so that no length can claim what is not there */
+    if (f->size / NAS_DEFLATE_RATIO > file_size) /* so that no length can claim what is not there */
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: the archive of %llu bytes claims %llu bytes for it, more than "
                         "deflate can hold; fetch the file again",

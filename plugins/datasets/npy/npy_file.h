@@ -7,6 +7,8 @@
 
 #include <zip.h>
 
+enum { NAS_DEFLATE_RATIO = 1100 }; /* deflate makes bytes at most 1032 times fewer */
+
 /* One open array: a file, or a member of an archive. Zeroed, it is closed. */
 typedef struct nas_npy_file {
     const char *option; /* that names it, for messages */
