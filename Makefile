@@ -256,24 +256,25 @@ PLUGIN_DATA := $(filter-out %.c %.h,$(wildcard plugins/*/*/*))
 install: all ## install under PREFIX (/usr/local), in DESTDIR
 	@scripts/man-page $(HOST) >$(BUILD)/nashost.1
 	@sed 's#"build/plugins/#"plugins/#' plugins.json >$(BUILD)/plugins.json.installed
-	install -D -m 755 $(HOST) $(BIN_DIR)/nashost
-	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f $(HOME_DIR)/$$f || exit 1; done
-	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f $(HOME_DIR)/$$f || exit 1; done
-	install -m 644 $(BUILD)/plugins.json.installed $(HOME_DIR)/plugins.json
-	install -d $(SDK_DIR)
-	install -m 644 core/include/nashost/*.h $(SDK_DIR)
-	install -d $(SDK_DIR)/kit
-	install -m 644 core/include/nashost/kit/*.h $(SDK_DIR)/kit
-	install -D -m 644 $(KIT_PLAIN) $(LIB_DIR)/libnashost-kit.a
-	install -d $(LIB_DIR)/pkgconfig
-	sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#' scripts/nashost.pc.in >$(LIB_DIR)/pkgconfig/nashost.pc
-	install -D -m 644 $(BUILD)/nashost.1 $(MAN_DIR)/nashost.1
-	install -D -m 644 scripts/nashost.bash $(COMPLETION_DIR)/nashost
+	install -D -m 755 $(HOST) "$(BIN_DIR)/nashost"
+	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f "$(HOME_DIR)/$$f" || exit 1; done
+	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
+	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
+	install -d "$(SDK_DIR)"
+	install -m 644 core/include/nashost/*.h "$(SDK_DIR)"
+	install -d "$(SDK_DIR)/kit"
+	install -m 644 core/include/nashost/kit/*.h "$(SDK_DIR)/kit"
+	install -D -m 644 $(KIT_PLAIN) "$(LIB_DIR)/libnashost-kit.a"
+	install -d "$(LIB_DIR)/pkgconfig"
+	sed 's#@PREFIX@#$(PREFIX)#; s#@VERSION@#$(VERSION)#' scripts/nashost.pc.in >"$(LIB_DIR)/pkgconfig/nashost.pc"
+	install -D -m 644 $(BUILD)/nashost.1 "$(MAN_DIR)/nashost.1"
+	install -D -m 644 scripts/nashost.bash "$(COMPLETION_DIR)/nashost"
+# The quotes matter: a prefix with a blank must not name two folders.
 uninstall: ## remove what install installed there
-	rm -rf $(HOME_DIR) $(SDK_DIR)
-	rm -f $(BIN_DIR)/nashost $(LIB_DIR)/libnashost-kit.a $(LIB_DIR)/pkgconfig/nashost.pc
-	rm -f $(MAN_DIR)/nashost.1
-	rm -f $(COMPLETION_DIR)/nashost
+	rm -rf "$(HOME_DIR)" "$(SDK_DIR)"
+	rm -f "$(BIN_DIR)/nashost" "$(LIB_DIR)/libnashost-kit.a" "$(LIB_DIR)/pkgconfig/nashost.pc"
+	rm -f "$(MAN_DIR)/nashost.1"
+	rm -f "$(COMPLETION_DIR)/nashost"
 
 # ---- care --------------------------------------------------------------------------------------
 FORMATTED = $(wildcard core/*/*.[ch] core/include/nashost/*.h core/include/nashost/kit/*.h \

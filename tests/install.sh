@@ -57,6 +57,20 @@ check "it works where it was staged" "$stage/usr/bin/nashost" plugins
 check "make uninstall" build_make uninstall DESTDIR="$stage" PREFIX=/usr
 check "which leaves no file" test -z "$(find "$stage" -type f)"
 
+# ---- Names with blanks ----
+mkdir -p "$scratch/my" "$scratch/my tools"
+echo precious >"$scratch/my/thesis"
+check "make install under a prefix with a blank" build_make install PREFIX="$scratch/my tools"
+check "it works there" "$scratch/my tools/bin/nashost" plugins
+blank_flags() {
+    PKG_CONFIG_PATH="$scratch/my tools/lib/pkgconfig" pkg-config --cflags --libs nashost
+}
+check "a plugin compiles against it" bash -c "echo '#include <nashost/kit/logits.h>' |
+    eval cc -fsyntax-only -x c - $(printf %q "$(blank_flags)")"
+check "make uninstall there" build_make uninstall PREFIX="$scratch/my tools"
+check "leaves no file" test -z "$(find "$scratch/my tools" -type f)"
+check "and what it did not install" test -s "$scratch/my/thesis"
+
 # ---- To be used ----
 prefix=$scratch/opt
 check "make install PREFIX" build_make install PREFIX="$prefix"

@@ -8,7 +8,7 @@ python3 -c 'import os, pty; os.close(os.openpty()[0])' 2>/dev/null || {
     exit 77
 }
 python3 - "$dir" <<'END'
-import hashlib, os, pty, select, shutil, signal, sys, time
+import hashlib, os, pty, select, shutil, signal, subprocess, sys, time
 
 folder = sys.argv[1]
 # Work enough for a stage to be met in the midst of it.
@@ -98,5 +98,23 @@ for stage, (where, name, least, before) in stages.items():
         code, text = run(out)
         check(code == 0 and digest(out) == expected, what + ": the same command goes on, to the same "
               "bits", text)
+
+# A dropped connection ends no run without saving; one that nohup started does not end at all.
+for ignored in False, True:
+    out = folder + ("/nohup" if ignored else "/hangup")
+    what = "train, SIGHUP" + (" under nohup" if ignored else "")
+    child = subprocess.Popen(
+        command + ["--out", out], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if ignored else None)
+    while child.poll() is None and size(out + "/metrics.jsonl") < 1:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGHUP)
+    code = child.wait()
+    check(code == (0 if ignored else 130), what + ": exit code", str(code))
+    if not ignored:
+        check(os.path.exists(out + "/checkpoint/state.safetensors"), what + ": saved")
+        code, text = run(out)
+    check(code == 0 and digest(out) == expected, what + ": ends with the same bits")
 sys.exit(bad > 0)
 END

@@ -150,7 +150,7 @@ typedef struct nas_run_dir {
 int nas_run_dir_open(const nas_args *args, nas_run_dir *run, nas_error *err);
 void nas_run_dir_close(nas_run_dir *run);
 
-/* Has SIGINT and SIGTERM set what it returns, for a run to stop by; the second one ends the
+/* Has SIGINT, SIGTERM and SIGHUP set what it returns, for a run to stop by; the second one ends the
  * process. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void);
 

@@ -15,7 +15,7 @@ static void request_stop(int number) {
 
 /* A signal that was ignored from the start, as nohup does, stays so. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void) {
-    static const int numbers[] = {SIGINT, SIGTERM};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = request_stop, .sa_flags = SA_RESTART}, before;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
