@@ -21,7 +21,8 @@ static const char help[] =
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n"
     "\n"
-    "Ctrl-C (or SIGTERM, or a terminal that is closed) saves and stops; a second one stops at once.\n";
+    "Ctrl-C (or SIGTERM, or a terminal that is closed) saves and stops; a second one stops at "
+    "once.\n";
 
 /* runs/NAME for FOLDER/NAME.json; the caller frees. NULL: out of memory. */
 static char *default_out(const char *pipeline) {
