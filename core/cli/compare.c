@@ -151,7 +151,7 @@ static int find_in_object(comparison *c, const char *path, json_t *const *values
 static int find(comparison *c, const char *path, json_t *const *values, nas_error *err) {
     if (all_equal(values, c->n)) return NAS_OK;
     if (!all_objects(values, c->n)) return add_difference(c, path, values, err);
-    json_t **inner = calloc(c->n, sizeof(json_t *));
+    json_t **inner = calloc(c->n + 1, sizeof(json_t *));
     int rc = inner ? NAS_OK : no_memory(err);
     for (size_t k = 0; k < c->n && !rc; k++) rc = find_in_object(c, path, values, k, inner, err);
     free(inner);
@@ -213,8 +213,8 @@ static void free_all(comparison *c) {
 int nas_compare(const char *const *dirs, size_t n, json_t **result, nas_error *err) {
     comparison c = {.n = n,
                     .dirs = dirs,
-                    .pipelines = calloc(n, sizeof(json_t *)),
-                    .families = calloc(n, sizeof(json_t *)),
+                    .pipelines = calloc(n + 1, sizeof(json_t *)),
+                    .families = calloc(n + 1, sizeof(json_t *)),
                     .runs = json_array(),
                     .names = json_array(),
                     .differences = json_array()};
@@ -300,7 +300,7 @@ static int print_differences(const json_t *result, nas_error *err) {
         return NAS_OK;
     }
     nas_column *columns = calloc(n + 1, sizeof *columns);
-    char(*paths)[32] = calloc(n, sizeof *paths);
+    char(*paths)[32] = calloc(n + 1, sizeof *paths);
     int rc = columns && paths ? NAS_OK : no_memory(err);
     for (size_t i = 0; i < n && !rc; i++) {
         snprintf(paths[i], sizeof paths[i], "values.%zu", i);

@@ -115,7 +115,8 @@ nas_cell nas_show_cell(const json_t *value, nas_show as) {
     case NAS_SHOW_PERCENT:
         return nas_text_percent(number(value));
     case NAS_SHOW_YES:
-        return json_is_true(value) ? (nas_cell){"yes"} : (nas_cell){"no"};
+        if (json_is_true(value)) return (nas_cell){"yes"};
+        return (nas_cell){"no"};
     case NAS_SHOW_GENOME:
         return genome_cell(value);
     case NAS_SHOW_LIMITS:

@@ -173,7 +173,7 @@ static int damaged(const char *id, nas_error *err) {
 /* Fills set, whose dimensions and counts are right and which holds nothing, from at. */
 static int read_all(nas_genomes *set, size_t n, size_t n_told, const char *id, const char *at,
                     nas_error *err) {
-    uint16_t *genes = malloc(set->n_genes * sizeof *genes + 1);
+    uint16_t *genes = calloc((size_t)set->n_genes + 1, sizeof *genes);
     int rc = NAS_OK;
     if (!genes) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", id);
     size_t values = n * (set->n_objectives + 1) * sizeof(double);

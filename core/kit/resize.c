@@ -75,7 +75,7 @@ int nas_resize_square(const uint8_t *pixels, uint32_t h, uint32_t w, uint32_t ch
     filter f;
     uint32_t square = h < w ? h : w;
     size_t width = (size_t)side * channels, top = (h - square) / 2, left = (w - square) / 2;
-    float *rows = (float *)malloc(square * width * sizeof *rows);
+    float *rows = (float *)calloc(square, width * sizeof *rows);
     bool made = make_filter(&f, square, side) && rows;
     for (size_t y = 0; y < square && made; y++)
         resize_row(&f, channels, pixels + ((top + y) * w + left) * channels, rows + y * width);
