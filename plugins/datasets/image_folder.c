@@ -357,8 +357,12 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
                      .max_side = (uint32_t)self->config->max_side};
     int rc = NAS_OK;
     for (size_t i = 0; i < n && !rc; i++) {
-        const item *wanted = indices[i] < list->n ? &list->items[indices[i]] : NULL;
-        rc = wanted ? decode(wanted->path, &p, err) : nas_data_beyond(indices[i], list->n, err);
+        if (indices[i] >= list->n) {
+            rc = nas_data_beyond(indices[i], list->n, err);
+            break;
+        }
+        const item *wanted = &list->items[indices[i]];
+        rc = decode(wanted->path, &p, err);
         if (!rc)
             rc = nas_resize_square(p.pixels, p.h, p.w, p.channels, side,
                                    images + i * side * side * p.channels, err);
