@@ -108,7 +108,7 @@ double nas_gaussian_likelihood(nas_gaussian *p, const double *hyper, double *gra
 /* Climbs by Rprop (Riedmiller and Braun, 1993) from hyper, which becomes the best point met.
  * Returns its value. */
 static double climb(nas_gaussian *p, double *hyper) {
-    double at[NAS_GAUSSIAN_HYPER], gradient[NAS_GAUSSIAN_HYPER], best = -INFINITY;
+    double at[NAS_GAUSSIAN_HYPER], gradient[NAS_GAUSSIAN_HYPER] = {0}, best = -INFINITY;
     double last[NAS_GAUSSIAN_HYPER] = {0}, step[NAS_GAUSSIAN_HYPER] = {0};
     size_t n = p->groups + 1;
     memcpy(at, hyper, n * sizeof *at);
