@@ -89,8 +89,8 @@ static int start(void *self, const nas_search_problem *problem, nas_error *err) 
     free(me->neighbours);
     free(me->closest);
     me->around = NOWHERE;
-    me->neighbours = calloc(most, problem->n_genes * sizeof *me->neighbours);
-    me->closest = calloc(problem->n_genes, sizeof *me->closest);
+    me->neighbours = calloc(most, (problem->n_genes + 1) * sizeof *me->neighbours);
+    me->closest = calloc(problem->n_genes + 1, sizeof *me->closest);
     return me->neighbours && me->closest
                ? NAS_OK
                : nas_fail(err, NAS_ERR_MEMORY, "local_search: out of memory");

@@ -248,7 +248,7 @@ static int report(nsga2 *me, nas_error *err) {
     char line[512];
     size_t used = (size_t)snprintf(
         line, sizeof line, "nsga2: generation %zu: %zu on the front, hypervolume %.6g up to",
-        me->settled / me->size, n, volume);
+        me->size ? me->settled / me->size : 0, n, volume);
     for (uint32_t m = 0; m < known->n_objectives && used < sizeof line; m++)
         used += (size_t)snprintf(line + used, sizeof line - used, "%s %s %.6g", m ? "," : "",
                                  problem->objective_names[m], me->reference[m]);
