@@ -82,6 +82,22 @@ static void test_label_smoothing(void **state) {
     for (int i = 0; i < 3; i++) assert_near(hard[i], soft[i], 1e-6);
 }
 
+/* Doubling a logit's exponential, by a prior of 2 / 4 beside 1 / 4: 1, 4, 5 of 10; tau 2 makes it
+ * 1, 8, 5 of 14. */
+static void test_logit_adjustment(void **state) {
+    (void)state;
+    const double priors[] = {0.25, 0.5, 0.25}, level[] = {1.0 / 3, 1.0 / 3, 1.0 / 3};
+    float grad[3] = {0}, plain[3] = {0}, same[3] = {0};
+    assert_near(nas_adjusted_cross_entropy(row, 3, 1, 0, 1, priors, 1, grad), -log(0.4), 1e-6);
+    assert_near(grad[0], 0.1, 1e-6);
+    assert_near(grad[1], 0.4 - 1, 1e-6);
+    assert_near(nas_adjusted_cross_entropy(row, 3, 2, 0, 2, priors, 1, NULL), -log(5.0 / 14), 1e-6);
+    double a = nas_cross_entropy(row, 3, 1, 0.3, 2, plain);
+    double b = nas_adjusted_cross_entropy(row, 3, 1, 0.3, 5, level, 2, same);
+    assert_near(a, b, 1e-6);
+    for (int i = 0; i < 3; i++) assert_near(plain[i], same[i], 1e-6);
+}
+
 static void test_ramp(void **state) {
     (void)state;
     nas_ssl_batch batch = {.step = 5, .steps = 50};
@@ -99,6 +115,7 @@ int main(void) {
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_losses_add_scaled_gradients),
         cmocka_unit_test(test_label_smoothing),
+        cmocka_unit_test(test_logit_adjustment),
         cmocka_unit_test(test_ramp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@ enum { ROWS = LABELLED + 2 * UNLABELLED, TUTORED = 2 * UNLABELLED, POOL = 50 };
 typedef struct fake_loss {
     bool mixes;
     unsigned calls;
+    double logit_adjustment, class_priors[CLASSES];
     float student[SUBNETS][ROWS * CLASSES], teacher[SUBNETS][TUTORED * CLASSES];
     float targets[ROWS * CLASSES];
 } fake_loss;
@@ -49,6 +50,8 @@ static int loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result, 
     memcpy(student + LABELLED * CLASSES + block, batch->student[2], block * sizeof *student);
     memcpy(teacher, batch->teacher[0], block * sizeof *teacher);
     memcpy(teacher + block, batch->teacher[2], block * sizeof *teacher);
+    me->logit_adjustment = batch->logit_adjustment;
+    memcpy(me->class_priors, batch->class_priors, sizeof me->class_priors);
     if (me->mixes) memcpy(me->targets, batch->targets, sizeof me->targets);
     for (size_t i = 0; i < LABELLED * CLASSES; i++)
         result->labelled_grad[i] += any_gradient(batch->subnet, i);
@@ -315,6 +318,26 @@ static void test_teacher_ema(void **state) {
     check_gradient(f);
 }
 
+/* Of six labelled images three are of class 0, three of class 2, and class 1 counts as one. */
+static void test_class_priors(void **state) {
+    fixture *f = *state;
+    int32_t labels[] = {0, 1, 2, 0, 2, 0, 2};
+    uint64_t labelled[] = {0, 2, 3, 4, 5, 6};
+    f->context.source.train.labels = labels;
+    f->context.split = (nas_split_sets){.n_train = 7, .labelled = labelled, .n_labelled = 6};
+    f->pipeline.train.logit_adjustment = 1.5;
+    run(f);
+    assert_float_equal(f->fake.class_priors[0], 3.0 / 7, 1e-12);
+    assert_float_equal(f->fake.class_priors[1], 1.0 / 7, 1e-12);
+    assert_float_equal(f->fake.class_priors[2], 3.0 / 7, 1e-12);
+    assert_float_equal(f->fake.logit_adjustment, 1.5, 0);
+    nas_step step;
+    nas_error err = {0};
+    f->fake.mixes = true;
+    assert_int_equal(nas_step_open(&f->context, POOL, &step, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "train.logit_adjustment"));
+}
+
 static void test_suggested_teacher(void **state) {
     fixture *f = *state;
     nas_step step;
@@ -415,6 +438,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_teacher_largest, setup, teardown),
         cmocka_unit_test_setup_teardown(test_teacher_ema, setup, teardown),
         cmocka_unit_test_setup_teardown(test_suggested_teacher, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_class_priors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_largest_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_distillation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alpha_divergence, setup, teardown),

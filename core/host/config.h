@@ -50,7 +50,8 @@ typedef struct nas_train_config {
     int64_t warmup;       /* steps of linear warm-up */
     double clip_norm;     /* of the gradient; 0: none */
     double label_smoothing, dropout;
-    double ema; /* decay of the averaged weights that are kept; 0: keep the raw ones */
+    double logit_adjustment; /* times the log of the labelled classes' shares; 0: none */
+    double ema;              /* decay of the averaged weights that are kept; 0: keep the raw ones */
     int64_t log_every, checkpoint_every; /* steps */
 } nas_train_config;
 

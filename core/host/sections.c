@@ -106,6 +106,10 @@ static const nas_option train_options[] = {
     NAS_FLOAT(
         "label_smoothing", nas_train_config, label_smoothing, "0", 0, 0.99, NULL,
         "label smoothing: the share of a label's weight that is spread evenly over all classes"),
+    NAS_FLOAT("logit_adjustment", nas_train_config, logit_adjustment, "0", 0, 10, NULL,
+              "logit adjustment for labels of which some classes have more: how much of the log of "
+              "their shares is added to the logits that learn from labels (tau), so that the "
+              "network's own logits treat all classes alike; 0: none"),
     NAS_FLOAT("dropout", nas_train_config, dropout, "0", 0, 0.95, NULL,
               "dropout: the probability that an input of the classifier is set to 0 in training"),
     NAS_FLOAT("ema", nas_train_config, ema, "0.999", 0, 0.999999, NULL,

@@ -83,6 +83,20 @@ double nas_cross_entropy(const float *logits, size_t n, int32_t label, double sm
     return loss;
 }
 
+double nas_adjusted_cross_entropy(const float *logits, size_t n, int32_t label, double smoothing,
+                                  double tau, const double *priors, double scale, float *grad) {
+    double most = -INFINITY, sum = 0, loss = 0, spread = smoothing / (double)n;
+    for (size_t i = 0; i < n; i++) most = fmax(most, (double)logits[i] + tau * log(priors[i]));
+    for (size_t i = 0; i < n; i++) sum += exp((double)logits[i] + tau * log(priors[i]) - most);
+    for (size_t i = 0; i < n; i++) {
+        double t = spread + (i == (size_t)label ? 1 - smoothing : 0);
+        double log_p = (double)logits[i] + tau * log(priors[i]) - most - log(sum);
+        loss -= t * log_p;
+        if (grad) grad[i] += (float)(scale * (exp(log_p) - t));
+    }
+    return loss;
+}
+
 double nas_softmax_mse(const float *logits, size_t n, const float *target, double scale,
                        float *grad) {
     double lse = nas_log_sum_exp(logits, n), loss = 0, mean = 0;
@@ -107,13 +121,18 @@ int nas_check_label(const nas_ssl_batch *batch, size_t i, nas_error *err) {
 
 int nas_labelled_term(const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err) {
     size_t n = batch->classes, rows = batch->labelled;
-    double sum = 0;
+    const double *priors = NAS_HAS(batch, class_priors) ? batch->class_priors : NULL;
+    double tau = priors ? batch->logit_adjustment : 0, smooth = batch->label_smoothing, sum = 0;
+    double each = 1 / (double)rows;
     for (size_t i = 0; i < rows; i++) {
         int rc = nas_check_label(batch, i, err);
         if (rc) return rc;
-        sum += nas_cross_entropy(batch->labelled_logits + i * n, n, batch->labels[i],
-                                 batch->label_smoothing, 1 / (double)rows,
-                                 result->labelled_grad + i * n);
+        const float *logits = batch->labelled_logits + i * n;
+        float *grad = result->labelled_grad + i * n;
+        int32_t label = batch->labels[i];
+        sum += tau != 0
+                   ? nas_adjusted_cross_entropy(logits, n, label, smooth, tau, priors, each, grad)
+                   : nas_cross_entropy(logits, n, label, smooth, each, grad);
     }
     result->labelled_loss = rows ? sum / (double)rows : 0;
     return NAS_OK;

@@ -57,6 +57,11 @@ static int check(const nas_step *step, nas_error *err) {
                         "%s: train.mu: %g times a batch of %u gives no unlabelled image, but the "
                         "loss '%s' needs some",
                         pipeline->file, pipeline->train.mu, step->labelled, pipeline->ssl.id);
+    if (pipeline->train.logit_adjustment > 0 && step->mixer)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: train.logit_adjustment: the loss '%s' mixes images, so that they are "
+                        "of no one class; expected 0",
+                        pipeline->file, pipeline->ssl.id);
     if (pipeline->train.distill <= 0) return NAS_OK;
     if (step->subnets < 2)
         return nas_fail(err, NAS_ERR_INPUT,
@@ -98,6 +103,7 @@ static int allocate(nas_step *step, nas_error *err) {
     step->distilled = room(step->labelled * n, sizeof *step->distilled, &good);
     step->pseudo_labels = room(step->unlabelled, sizeof *step->pseudo_labels, &good);
     step->weights = room(step->unlabelled, sizeof *step->weights, &good);
+    step->class_priors = room(n, sizeof *step->class_priors, &good);
     if (step->mixer) {
         step->mix = (nas_mix){.size = sizeof step->mix, .rows = step->rows};
         step->mix.partner = room(step->rows, sizeof *step->mix.partner, &good);
@@ -107,6 +113,20 @@ static int allocate(nas_step *step, nas_error *err) {
     }
     if (good) return NAS_OK;
     return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a step of %u images", step->rows);
+}
+
+/* A class without labelled images counts as if it had one, so that its logarithm is finite. */
+static void set_class_priors(nas_step *step) {
+    const nas_split_sets *split = &step->context->split;
+    const int32_t *labels = step->context->source.train.labels;
+    size_t n = step->context->source.info.classes;
+    double sum = 0;
+    for (uint64_t i = 0; i < split->n_labelled; i++) {
+        int32_t label = labels[split->labelled[i]];
+        if (label >= 0) step->class_priors[label]++;
+    }
+    for (size_t c = 0; c < n; c++) sum += step->class_priors[c] = fmax(step->class_priors[c], 1);
+    for (size_t c = 0; c < n; c++) step->class_priors[c] /= sum;
 }
 
 static int open_engines(nas_step *step, nas_error *err) {
@@ -137,6 +157,7 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
     int rc = views ? resolve_teacher(context, &step->teacher, err) : NAS_OK;
     if (!rc) rc = check(step, err);
     if (!rc) rc = allocate(step, err);
+    if (!rc) set_class_priors(step);
     if (!rc) rc = open_engines(step, err);
     if (rc) nas_step_close(step);
     return rc;
@@ -145,9 +166,10 @@ int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas
 void nas_step_close(nas_step *step) {
     nas_engine_destroy(step->tutor);
     nas_engine_destroy(step->student);
-    void *const memory[] = {
-        step->logits,  step->logits_grad, step->tutor_logits, step->distilled,  step->pseudo_labels,
-        step->weights, step->mixed,       step->mix.partner,  step->mix.lambda, step->mix.targets};
+    void *const memory[] = {step->logits,       step->logits_grad,   step->tutor_logits,
+                            step->distilled,    step->pseudo_labels, step->weights,
+                            step->class_priors, step->mixed,         step->mix.partner,
+                            step->mix.lambda,   step->mix.targets};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) free(memory[i]);
     *step = (nas_step){0};
 }
@@ -203,7 +225,9 @@ static void prepare(turn *t) {
                              .labels = t->batch->labels,
                              .indices = t->batch->indices,
                              .pool = step->pool,
-                             .label_smoothing = context->pipeline->train.label_smoothing};
+                             .label_smoothing = context->pipeline->train.label_smoothing,
+                             .logit_adjustment = context->pipeline->train.logit_adjustment,
+                             .class_priors = step->class_priors};
     *result = (nas_ssl_result){.size = sizeof *result,
                                .labelled_grad = step->logits_grad,
                                .pseudo_labels = step->pseudo_labels,

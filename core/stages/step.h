@@ -30,6 +30,7 @@ typedef struct nas_step {
     float *distilled;               /* [labelled][classes] softmax */
     int32_t *pseudo_labels;         /* [unlabelled] */
     float *weights;                 /* [unlabelled] */
+    double *class_priors;           /* [classes] shares of the labelled images */
     const nas_mix_api *mixer;       /* NULL: images are not mixed */
     nas_mix mix;
     nas_real *mixed; /* [rows][h][w][c] */

@@ -31,6 +31,7 @@ typedef struct step {
     nas_error err;
     int32_t labels[LABELLED], pseudo[UNLABELLED];
     uint64_t indices[UNLABELLED];
+    double priors[CLASSES];
     float labelled[LABELLED * CLASSES], labelled_grad[LABELLED * CLASSES], weights[UNLABELLED];
     float student[8][UNLABELLED * CLASSES], grad[8][UNLABELLED * CLASSES];
     float teacher[8][UNLABELLED * CLASSES];
@@ -78,6 +79,7 @@ static inline void fill_batch(step *s, uint64_t seed) {
     }
     for (int i = 0; i < LABELLED; i++) s->labels[i] = i % CLASSES;
     for (uint64_t i = 0; i < UNLABELLED; i++) s->indices[i] = (7 * i + seed) % POOL;
+    for (int c = 0; c < CLASSES; c++) s->priors[c] = (c + 1) / 15.0;
 }
 
 static inline void step_close(step *s) {
@@ -118,7 +120,8 @@ static inline step *step_open(uint64_t seed) {
                                .labels = s->labels,
                                .labelled_logits = s->labelled,
                                .indices = s->indices,
-                               .pool = POOL};
+                               .pool = POOL,
+                               .class_priors = s->priors};
     for (uint32_t v = 0; v < s->plan.n_views; v++) {
         if (s->plan.views[v].student) s->batch.student[v] = s->student[v];
         if (s->plan.views[v].teacher) s->batch.teacher[v] = s->teacher[v];
@@ -199,6 +202,7 @@ static inline void test_gradients(void **state) {
     for (uint64_t seed = 1; seed <= 5; seed++) {
         step *s = step_open(seed);
         s->batch.label_smoothing = seed == 2 ? 0.1 : 0;
+        s->batch.logit_adjustment = seed >= 4 ? 1 : 0;
         step_run(s);
         s->batch.subnet = 1;
         step_run(s);

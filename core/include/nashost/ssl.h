@@ -47,6 +47,10 @@ typedef struct nas_ssl_batch {
     uint64_t pool;                           /* images in the unlabelled pool */
     double label_smoothing;                  /* for the labelled term; 0: none */
     const float *targets; /* [rows][classes] as mix() gave them, rows as there; NULL without it */
+    /* For the labelled term: this times log class_priors is added to the labelled logits; 0: none.
+     */
+    double logit_adjustment;
+    const double *class_priors; /* [classes] shares of the labelled images, each above 0 */
 } nas_ssl_batch;
 
 typedef struct nas_ssl_result {

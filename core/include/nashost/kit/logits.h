@@ -42,6 +42,12 @@ double nas_soft_cross_entropy(const float *logits, size_t n, const float *target
 double nas_cross_entropy(const float *logits, size_t n, int32_t label, double smoothing,
                          double scale, float *grad);
 
+/* The same of logits + tau * log priors, priors [n] above 0: a network that learns so answers, by
+ * its plain logits, as if all classes were equally frequent (logit adjustment, Menon et al.,
+ * arXiv 2007.07314). */
+double nas_adjusted_cross_entropy(const float *logits, size_t n, int32_t label, double smoothing,
+                                  double tau, const double *priors, double scale, float *grad);
+
 /* Mean over the classes of (softmax(logits) - target)^2 (the Brier score over n). With
  * e = 2 (p - t) / n the gradient is p (e - sum p e). */
 double nas_softmax_mse(const float *logits, size_t n, const float *target, double scale,
@@ -51,8 +57,8 @@ double nas_softmax_mse(const float *logits, size_t n, const float *target, doubl
 int nas_check_label(const nas_ssl_batch *batch, size_t i, nas_error *err);
 
 /* The labelled term of most losses: the mean cross-entropy of the labelled rows with the batch's
- * label smoothing, into labelled_loss and labelled_grad. No rows: 0. Fails with NAS_ERR_INPUT on a
- * label outside 0 .. classes - 1. */
+ * label smoothing and logit adjustment, into labelled_loss and labelled_grad. No rows: 0. Fails
+ * with NAS_ERR_INPUT on a label outside 0 .. classes - 1. */
 int nas_labelled_term(const nas_ssl_batch *batch, nas_ssl_result *result, nas_error *err);
 
 /* The plan of FixMatch and its family: the teacher, a constant, sees a weak view (0), the student
