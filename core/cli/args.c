@@ -35,6 +35,7 @@ static const struct known {
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
     {"int8", no_argument, NAS_FLAG_INT8},
+    {"weight-bits", required_argument, NAS_FLAG_WEIGHT_BITS},
     {"table", required_argument, NAS_FLAG_TABLE},
     {"dataset", required_argument, NAS_FLAG_DATASET},
     {"json", no_argument, JSON},
@@ -129,6 +130,8 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
     case NAS_FLAG_INT8:
         args->int8 = true;
         break;
+    case NAS_FLAG_WEIGHT_BITS:
+        return read_number("weight-bits", optarg, 7, 8, &args->weight_bits, err);
     case NAS_FLAG_ID:
         args->id = optarg;
         break;

@@ -94,6 +94,7 @@ typedef struct nas_infer_request {
     const char *input;    /* .npy: uint8 [n][h][w][c], at the data set's size, which is then resized
                              as in training, or at the subnet's resolution, as its exports take it */
     bool int8;            /* answer as exports in 8 bits do */
+    uint32_t weight_bits; /* of these, 7 or 8; 0: 8 */
     const char *logits;   /* .npy to write: float32 [n][classes] */
 } nas_infer_request;
 

@@ -22,6 +22,7 @@ static const char help[] =
     "                    the data set's size or at the subnet's resolution\n"
     "  --logits Y.npy    the array to write: float32, [n][classes]\n"
     "  --int8            answer as exports with the option \"dtype\": \"int8\" do\n"
+    "  --weight-bits N   with --int8: as those with this option do, 7 or 8; if not given, 8\n"
     "  --genome FILE     a JSON file with a genome or a {\"genome\": ...}\n"
     "  --platform NAME   the subnet that was found for this platform of the pipeline; if neither\n"
     "                    is given, the largest subnet\n"
@@ -95,6 +96,7 @@ static int run_int8(infer *in, nas_evaluator *evaluator, nas_error *err) {
     nas_folded folded;
     int rc = nas_folded_make(evaluator, &in->subnet.genome, &folded, err);
     if (!rc) rc = nas_int8_calibrate(evaluator, &folded, err);
+    if (!rc) folded.lowered->network.weight_bits = in->what->weight_bits;
     if (!rc) rc = nas_int8_logits(evaluator, &folded, &images, in->logits, err);
     nas_folded_free(&folded);
     return rc;
@@ -174,6 +176,8 @@ static int check(const nas_args *args, nas_error *err) {
     if (missing)
         return nas_fail(err, NAS_ERR_INPUT, "infer: --%s is missing; see `nashost infer --help`",
                         missing);
+    if (args->weight_bits && !args->int8)
+        return nas_fail(err, NAS_ERR_INPUT, "infer: --weight-bits is of --int8; give both");
     return nas_args_one_genome("infer", args, err);
 }
 
@@ -183,6 +187,7 @@ static int run_infer(const nas_args *args, nas_error *err) {
         .platform = args->platform,
         .input = args->input,
         .int8 = args->int8,
+        .weight_bits = (uint32_t)args->weight_bits,
         .logits = args->logits,
     };
     nas_run_dir run = {0};
@@ -201,7 +206,7 @@ int nas_cli_infer(int argc, char **argv) {
         .name = "infer",
         .operands = "DIR",
         .flags = NAS_FLAG_INPUT | NAS_FLAG_LOGITS | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
-                 NAS_FLAG_INT8 | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+                 NAS_FLAG_INT8 | NAS_FLAG_WEIGHT_BITS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
         .help = help,
         .run = run_infer,
     };

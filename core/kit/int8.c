@@ -71,24 +71,29 @@ static nas_int8_format sum_format(const nas_network *net, uint32_t index) {
 
 /* ---- Weights ---- */
 
-/* A filter's scale: its largest weight is 127, and its bias, in units of in * scale, below 2^29. */
-static float filter_scale(double largest, double bias, float in) {
-    double scale = largest / 127, least = fabs(bias) / ((double)in * 0x1p29);
+int32_t nas_int8_largest_weight(const nas_network *net) {
+    return NAS_HAS(net, weight_bits) && net->weight_bits == 7 ? 63 : 127;
+}
+
+/* A filter's scale: its largest weight becomes `most`, and its bias, in units of in * scale, stays
+ * below 2^29. */
+static float filter_scale(double largest, int32_t most, double bias, float in) {
+    double scale = largest / most, least = fabs(bias) / ((double)in * 0x1p29);
     if (scale < least) scale = least;
     return scale < NAS_INT8_LEAST_SCALE ? NAS_INT8_LEAST_SCALE : (float)scale;
 }
 
-static void quantise_weights(const nas_layer *layer, nas_int8_layer *to) {
+static void quantise_weights(const nas_layer *layer, int32_t most, nas_int8_layer *to) {
     size_t n = layer->out.c;
     for (size_t o = 0; o < n; o++) {
         double largest = 0;
         for (size_t i = o; i < layer->weights; i += n)
             if (fabs((double)layer->weight[i]) > largest) largest = fabs((double)layer->weight[i]);
         double bias = (double)layer->bias[o];
-        float scale = to->scale[o] = filter_scale(largest, bias, to->in[0].scale);
+        float scale = to->scale[o] = filter_scale(largest, most, bias, to->in[0].scale);
         for (size_t i = o; i < layer->weights; i += n)
             to->weight[i] =
-                (int8_t)clamp(rint((double)layer->weight[i] / (double)scale), -127, 127);
+                (int8_t)clamp(rint((double)layer->weight[i] / (double)scale), -most, most);
         to->bias[o] = (int32_t)rint(bias / ((double)to->in[0].scale * (double)scale));
     }
 }
@@ -170,7 +175,7 @@ int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_layer *to, nas_er
         nas_int8_free(to);
         return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     }
-    if (weights) quantise_weights(layer, to);
+    if (weights) quantise_weights(layer, nas_int8_largest_weight(net), to);
     set_factors(layer, to);
     for (int q = -128; to->has_table && q < 128; q++)
         to->table[q + 128] = nas_int8_of(

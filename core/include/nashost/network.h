@@ -70,6 +70,7 @@ typedef struct nas_network {
     /* What to keep in 8 bits, for exporters with NAS_EXT_INT8: of each layer's op(input) + bias
      * before the activation, and of its result. [n_layers], or NULL where nobody asked. */
     const nas_range *sums, *results;
+    uint32_t weight_bits; /* of weights in 8 bits: 7 for -63 to 63; 8 or 0 for -127 to 127 */
 } nas_network;
 
 /* The numbers that a tensor of a shape holds. [any] */

@@ -3,8 +3,8 @@
  * function here: [any].
  *
  * An element q, -128 to 127, stands for scale * (q - zero) (Jacob et al., arXiv 1712.05877).
- * Weights have a scale for each output channel, no zero, and -127 to 127. A layer sums up in 32
- * bits, exactly:
+ * Weights have a scale for each output channel, no zero, and -127 to 127, or -63 to 63 where the
+ * network's weight_bits are 7. A layer sums up in 32 bits, exactly:
  *
  * - conv, depthwise, linear: sum = bias[o] + sum of (q - zero) * weight; product = sum * factor[o]
  * - pool: product = (sum of q - zero) * factor[0]
@@ -63,6 +63,9 @@ static inline int8_t nas_int8_narrow(int64_t product, int shift, int32_t zero) {
     q = q < 127 ? q : 127;
     return (int8_t)q;
 }
+
+/* The largest weight of a network in 8 bits: 127 or 63. */
+int32_t nas_int8_largest_weight(const nas_network *net);
 
 /* The normalised image's format: all that pixels can be. */
 nas_int8_format nas_int8_image(const nas_network *net);
