@@ -180,11 +180,25 @@ int main(void) {
 """
 
 
+def check_cpp(path, main, whole):
+    """A program in C++ links with the file built as C, and the file itself is C++ too."""
+    if not shutil.which("g++"):
+        return
+    warnings = ["-std=c++11", *WARNINGS[1:]]
+    linked, compiled = path.with_suffix(".main.cpp"), path.with_suffix(".cpp")
+    linked.write_text(main.read_text())
+    compiled.write_text(MAIN % path.name)
+    call("g++", *warnings, "-o", path.with_suffix(".linked"), linked, whole)
+    call("g++", *warnings, "-o", path.with_suffix(".whole"), compiled)
+
+
 def run_c(path, images, compiler=("gcc",), emulator=()):
     main, program, whole = (path.with_suffix(end) for end in (".main.c", ".out", ".o"))
     main.write_text("#define net_declarations" + MAIN % path.name)
     call(*compiler, *WARNINGS, "-c", "-o", whole, path)
     call(*compiler, *WARNINGS, "-o", program, main, whole)
+    if not emulator:
+        check_cpp(path, main, whole)
     used = {line.split()[-1] for line in call("nm", whole).splitlines() if " U " in line}
     # Compilers make calls of these from loops, in freestanding programs too.
     assert used <= {"memcpy", "memmove", "memset"}, f"the C needs {used}"

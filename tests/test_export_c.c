@@ -36,7 +36,10 @@ static void test_text(void **state) {
     contains(text, "= {\"a \\042quoted\\042 cat\", \"caf\\303\\251\"};");
     contains(text, "static const float my_net_stem_weight[108] = {\n    0.0f, 1.0f, 2.0f,");
     contains(text, "my_net_conv(my_net_arena + ");
-    contains(text, "#ifndef my_net_declarations\n");
+    contains(text, "extern \"C\" {\n#endif\n\n/* image");
+    contains(text,
+             "[my_net_classes];\n\n#ifdef __cplusplus\n}\n#endif\n\n#ifndef my_net_declarations\n");
+    assert_null(strstr(text, "*restrict"));
     assert_null(strstr(text, "#include"));
     assert_null(strchr(text, '@'));
     free(text);

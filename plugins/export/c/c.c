@@ -78,6 +78,7 @@ static void print_declarations(const output *o) {
         " * Define %s_declarations before including this file for its declarations alone. */\n\n",
         net->genome, p, p);
     print_sizes(o);
+    fprintf(o->file, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     fprintf(o->file,
             "/* image: pixels [height][width][channels], 0 to 255; logits [classes]: the largest "
             "is the\n * answer. */\n"
@@ -85,7 +86,7 @@ static void print_declarations(const output *o) {
             p);
     if (net->class_names)
         fprintf(o->file, "extern const char *const %s_class_names[%s_classes];\n", p, p);
-    fprintf(o->file, "\n#ifndef %s_declarations\n", p);
+    fprintf(o->file, "\n#ifdef __cplusplus\n}\n#endif\n\n#ifndef %s_declarations\n", p);
 }
 
 static void print_class_names(const output *o) {
@@ -343,6 +344,7 @@ static bool print(void *context, FILE *file) {
         good = print_int8(o);
     } else {
         print_weights(o);
+        print_code(o, nas_c_float_restrict);
         print_code(o, nas_c_float_activation);
         print_used(o, nas_c_float_code, o->net->n_layers);
         print_run(o);
