@@ -33,7 +33,7 @@ static double activate(uint32_t activation, double x) {
     return activation == NAS_ACT_HSIGMOID ? gate : x;
 }
 
-static bool has_table(const nas_layer *layer) {
+bool nas_int8_has_table(const nas_layer *layer) {
     return layer->activation == NAS_ACT_HSWISH || layer->activation == NAS_ACT_HSIGMOID;
 }
 
@@ -62,7 +62,7 @@ static nas_int8_format result_format(const nas_network *net, int32_t index) {
 /* That of what goes into a layer's activation, without what all give the same answer. */
 static nas_int8_format sum_format(const nas_network *net, uint32_t index) {
     const nas_layer *layer = nas_network_layer(net, index);
-    if (!has_table(layer)) return result_format(net, (int32_t)index);
+    if (!nas_int8_has_table(layer)) return result_format(net, (int32_t)index);
     double low = (double)net->sums[index].min, high = (double)net->sums[index].max;
     if (low < -3) low = -3;
     if (high > 3 && layer->activation == NAS_ACT_HSIGMOID) high = 3;
@@ -122,6 +122,24 @@ static void set_factors(const nas_layer *layer, nas_int8_layer *to) {
 
 /* ---- Layers ---- */
 
+static uint32_t count_factors(const nas_network *net, uint32_t i) {
+    const nas_layer *layer = nas_network_layer(net, i);
+    if (i + 1 == net->n_layers) return 0;
+    return layer->weights ? layer->out.c : layer->op == NAS_OP_ADD ? 2 : 1;
+}
+
+uint64_t nas_int8_constant_bytes(const nas_network *net) {
+    enum { NUMBERS = 17 };                         /* of a layer, four of them pointers */
+    uint64_t bytes = 256 * (uint64_t)net->image.c; /* what pixels become */
+    if (net->n_layers) bytes += 4 * (uint64_t)nas_network_layer(net, net->n_layers - 1)->out.c;
+    for (uint32_t i = 0; i < net->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        uint64_t numbers = layer->biases + count_factors(net, i) + NUMBERS;
+        bytes += layer->weights + 4 * numbers + (nas_int8_has_table(layer) ? 256 : 0);
+    }
+    return bytes;
+}
+
 void nas_int8_free(nas_int8_layer *layer) {
     free(layer->scale);
     free(layer->weight);
@@ -159,14 +177,13 @@ int nas_int8_check(const char *who, const nas_network *net, nas_error *err) {
 
 int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_layer *to, nas_error *err) {
     const nas_layer *layer = nas_network_layer(net, i);
-    bool last = i + 1 == net->n_layers;
     size_t n = layer->out.c, weights = layer->weights;
     *to = (nas_int8_layer){.sum = sum_format(net, i),
                            .result = result_format(net, (int32_t)i),
-                           .has_table = has_table(layer)};
+                           .has_table = nas_int8_has_table(layer)};
     for (int k = 0; k < 2; k++)
         if (layer->input[k] != NAS_INPUT_NONE) to->in[k] = result_format(net, layer->input[k]);
-    to->factors = last ? 0 : weights ? (uint32_t)n : layer->op == NAS_OP_ADD ? 2 : 1;
+    to->factors = count_factors(net, i);
     to->factor = calloc(to->factors + 1u, sizeof *to->factor);
     if (weights) to->scale = malloc(n * sizeof *to->scale);
     if (weights) to->weight = malloc(weights * sizeof *to->weight);

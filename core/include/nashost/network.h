@@ -61,8 +61,8 @@ typedef struct nas_network {
     nas_shape image; /* uint8 input [h][w][c] at the subnet's resolution */
     uint64_t macs;   /* sum over layers */
     uint64_t params; /* trainable parameters before folding: weights, biases, BN's gamma and beta */
-    uint64_t peak_elements; /* most activation elements alive at once in execution order, the
-                               additions of residuals done in place */
+    uint64_t peak_elements; /* of the block that the image and all results but the last one take as
+                               nashost/kit/arena.h plans it */
     const char *genome;     /* JSON text */
     /* The network reads (image / 255 - mean[c]) / std[c]. */
     const float *mean, *std;        /* [image.c] */

@@ -45,14 +45,6 @@ static void print_code(const output *o, const char *code) {
     nas_c_template(o->file, code, o->prefix);
 }
 
-/* What weights, biases and, in 8 bits, factors and tables take. */
-static uint64_t constant_bytes(const output *o) {
-    uint64_t bytes = nas_network_stored_bytes(o->net, o->int8 ? 1 : 4);
-    for (uint32_t i = 0; o->int8 && i < o->net->n_layers; i++)
-        bytes += 4 * o->int8[i].factors + (o->int8[i].has_table ? 256 : 0);
-    return bytes + (o->int8 ? 256 * o->net->image.c : 0);
-}
-
 static void print_sizes(const output *o) {
     const nas_network *net = o->net;
     const char *p = o->prefix;
@@ -64,7 +56,8 @@ static void print_sizes(const output *o) {
     fprintf(o->file,
             "    %s_arena_%s = %llu,     /* of memory */\n"
             "    %s_constant_bytes = %llu /* of flash, besides code */\n};\n\n",
-            p, o->int8 ? "bytes" : "floats", (ull)o->plan->elements, p, (ull)constant_bytes(o));
+            p, o->int8 ? "bytes" : "floats", (ull)o->plan->elements, p,
+            (ull)nas_network_stored_bytes(net, o->int8 ? 1 : 4));
 }
 
 static void print_declarations(const output *o) {

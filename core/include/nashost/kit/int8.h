@@ -76,6 +76,14 @@ int8_t nas_int8_pixel(const nas_network *net, uint32_t c, uint8_t pixel);
 /* What sums are multiplied with to come into the format of to->sum. */
 double nas_int8_real_factor(const nas_layer *layer, const nas_int8_layer *to, uint32_t which);
 
+/* Whether a layer's activation is a table in 8 bits: it is no relu, and not none. */
+bool nas_int8_has_table(const nas_layer *layer);
+
+/* Bytes of all constants of a network in 8 bits as the exporter `c` stores them on a machine of 32
+ * bits: weights, biases, factors, tables, the layers' numbers, pixels' values and the logits'
+ * scales; of a network without weights or ranges too. */
+uint64_t nas_int8_constant_bytes(const nas_network *net);
+
 /* Leaves it zeroed; a zeroed one is fine. */
 void nas_int8_free(nas_int8_layer *layer);
 
