@@ -28,7 +28,8 @@ static int measure_engines(plan *p, nas_error *err) {
     if (rc) return rc;
     p->subnets = step.subnets;
     p->teacher = names[step.teacher];
-    size_t arrays = context->pipeline->train.ema > 0 ? 4 : 3; /* weights, velocity, gradient */
+    const nas_train_config *train = &context->pipeline->train;
+    size_t arrays = 3U + (train->ema > 0) + (train->anchor > 0); /* weights, velocity, gradient */
     p->train_bytes = nas_step_bytes(&step) + arrays * context->supernet->size * sizeof(nas_real);
     nas_step_close(&step);
     rc = nas_evaluator_open(context, &evaluator, err);
