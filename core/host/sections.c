@@ -2,6 +2,7 @@
 
 #include "data/augment.h"
 #include "space/genome.h"
+#include "space/restrict.h"
 
 #include <math.h>
 
@@ -204,6 +205,10 @@ const nas_section nas_sections[NAS_SECTIONS] = {
                       "the search space, that is the family of networks: a preset's name, a file, "
                       "or an object as in spaces/README.md",
                       .type = "string", .form = nas_space_schema, .required = true},
+    [NAS_AT_SPACE_RESTRICT] = {"space_restrict", NAS_AT_ROOT,
+                               "which of the space's choices the run uses, if not all: a narrower "
+                               "space has fewer subnets that share weights",
+                               .type = "null", .form = nas_restrict_schema},
     [NAS_AT_AUGMENT] = {"augment", NAS_AT_ROOT,
                         "how training images are varied at random: weak views are flipped and "
                         "cropped, strong views go through RandAugment and cutout as well",
