@@ -100,12 +100,15 @@ wrong = [
     (["platforms", 0, "constraints", "latency_ms"], 0),
     (["platforms", 0, "constraints", "latency_ms"], "2 ms"), (["platforms", 0, "name"], 3),
     (["platforms", 0, "hardware"], {"plugin": "roofline"}), (["export"], {"plugin": "safetensors"}),
+    (["space_restrict"], 3), (["space_restrict"], {"width": 24}), (["space_restrict"], {"kernel": 4}),
+    (["space_restrict"], {"stages": []}), (["space_restrict"], {"stages": [{"stride": 1}]}),
 ]
 right = [
     (["$schema"], "./schema.json"), (["seed"], 7), (["train", "mu"], 0), (["augment"], {}),
     (["train", "ssl"], {"plugin": "supervised"}), (["export"], []),
     (["platforms", 0, "constraints"], {"latency_ms": 2, "macs": 1000000}),
     (["train", "ssl"], {"plugin": "uda", "options": {"temperature": 0.5}}),
+    (["space_restrict"], {"kernel": 3, "stages": [{}, {"depth": [1, 2]}, {"expand": 4}, {}]}),
 ]
 for path, value in wrong:
     both(path, value, False)

@@ -2,6 +2,7 @@
 #ifndef NAS_HOST_CONFIG_H
 #define NAS_HOST_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NAS_MAX_PLATFORMS 32
@@ -39,12 +40,18 @@ typedef struct nas_train_config {
     double mu; /* unlabelled images for each labelled one */
     int shape; /* nas_step_shape, key "subnet_sampling" */
     int64_t subnets;
-    int teacher;          /* nas_teacher */
-    int batch_statistics; /* nas_statistics, of batch norm in training */
-    double distill;       /* weight of learning from the largest subnet on labelled images */
-    int distill_loss;     /* nas_distil_loss */
-    double lr, momentum;  /* Nesterov */
+    int teacher;                /* nas_teacher */
+    int batch_statistics;       /* nas_statistics, of batch norm in training */
+    double distill;             /* weight of learning from the largest subnet on labelled images */
+    int distill_loss;           /* nas_distil_loss */
+    double lr, momentum;        /* Nesterov */
+    double lr_classifier;       /* times lr, for the classifier */
+    double lr_decay_by_depth;   /* times lr, once for each stage from here to the classifier */
+    int64_t freeze_trunk_steps; /* in which the layers after the pooling alone learn */
+    bool freeze_batch_norm;     /* gamma and beta stay */
     double weight_decay;  /* on convolution and linear weights, not on biases and batch norm */
+    double anchor;        /* decay of these, but the classifier's, towards the initial weights; 0:
+                             weight_decay, towards 0 */
     int schedule;         /* nas_schedule */
     double cosine_cycles; /* lr * cos(pi * cycles * t / T); FixMatch: 7/16 */
     int64_t warmup;       /* steps of linear warm-up */

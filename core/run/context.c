@@ -105,9 +105,8 @@ static void normalise_as_space(nas_context *context) {
 static int open_space(nas_context *context, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     char where[1024];
-    snprintf(where, sizeof where, "%s: space", pipeline->file);
-    int rc = nas_space_parse(pipeline->space, where, context->source.info.channels,
-                             context->source.info.classes, &context->space, err);
+    int rc = nas_pipeline_space(pipeline, context->source.info.channels,
+                                context->source.info.classes, &context->space, err);
     if (rc) return rc;
     normalise_as_space(context);
     context->fixed = nas_genome_largest(&context->space);

@@ -206,7 +206,10 @@ static void add_gene(nas_space *space, uint32_t arity, const char *name, ...) {
     space->arity[space->n_genes++] = (uint16_t)arity;
 }
 
-static void list_genes(nas_space *space) {
+void nas_space_number_genes(nas_space *space) {
+    space->n_genes = 0;
+    memset(space->arity, 0, sizeof space->arity);
+    memset(space->gene_names, 0, sizeof space->gene_names);
     add_gene(space, space->resolution.n, "resolution");
     for (uint32_t s = 0; s < space->n_stages; s++) {
         const nas_stage *stage = &space->stages[s];
@@ -225,7 +228,7 @@ int nas_space_parse(const json_t *json, const char *where, uint32_t channels, ui
     *space = (nas_space){.channels = channels, .classes = classes};
     int rc = nas_keys_read(&root, json, space_keys, space, err);
     if (!rc) rc = check_scale(&root, space, err);
-    if (!rc) list_genes(space);
+    if (!rc) nas_space_number_genes(space);
     return rc;
 }
 

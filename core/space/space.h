@@ -63,6 +63,9 @@ typedef struct nas_space {
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
                     nas_space *space, nas_error *err);
 
+/* Fills n_genes, arity and gene_names from the choices; after a change of these. [any] */
+void nas_space_number_genes(nas_space *space);
+
 /* The JSON Schema (2020-12) of spaces, made from the table that nas_space_parse reads by. The
  * caller owns it; NULL: out of memory. [any] */
 json_t *nas_space_schema(void);
