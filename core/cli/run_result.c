@@ -28,8 +28,11 @@ static void print_plan_data(const json_t *plan) {
     printf("split     %lld labelled, %lld validation, %lld held out for scores, %lld unlabelled\n",
            count_at(plan, "data.labelled"), count_at(plan, "data.validation"),
            count_at(plan, "data.heldout"), count_at(plan, "data.unlabelled"));
-    printf("space     %s: %.4g subnets\n", text_at(plan, "space.name"),
-           json_number_value(nas_json_at(plan, "space.subnets")));
+    double subnets = json_number_value(nas_json_at(plan, "space.subnets"));
+    double all = json_number_value(nas_json_at(plan, "space.of"));
+    printf("space     %s: %.4g subnets", text_at(plan, "space.name"), subnets);
+    if (subnets < all) printf(", narrowed from %.4g", all);
+    printf("\n");
 }
 
 static void print_plan_work(const json_t *plan) {

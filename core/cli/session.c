@@ -129,14 +129,12 @@ int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_sp
     const nas_place place = {pipeline->file, "dataset.options", pipeline->folder};
     nas_dataset_info info = {.size = sizeof info};
     nas_instance dataset;
-    char where[1024];
     int rc = nas_instance_create(session->registry, NAS_KIND_DATASET, pipeline->dataset.id,
                                  pipeline->dataset.options, &place, &dataset, err);
     if (rc) return rc;
     const nas_dataset_api *api = dataset.plugin->vtable;
     rc = api->info(dataset.self, &info, err);
-    snprintf(where, sizeof where, "%s: space", pipeline->file);
-    if (!rc) rc = nas_space_parse(pipeline->space, where, info.channels, info.classes, space, err);
+    if (!rc) rc = nas_pipeline_space(pipeline, info.channels, info.classes, space, err);
     nas_instance_destroy(&dataset);
     return rc;
 }

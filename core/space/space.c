@@ -13,6 +13,23 @@ enum {
 #define IN_SPACE(field_) .offset = offsetof(nas_space, field_)
 #define IN_STAGE(field_) .offset = offsetof(nas_stage, field_)
 
+static const nas_key input_keys[] = {
+    {.name = "mean",
+     .form = NAS_KEY_COLOUR,
+     IN_SPACE(input.mean),
+     .help = "red, green and blue (0 to 1) that become 0"},
+    {.name = "std",
+     .form = NAS_KEY_COLOUR,
+     IN_SPACE(input.std),
+     .positive = true,
+     .help = "what red, green and blue are divided by after that"},
+    {0},
+};
+/* In the order of nas_activation and nas_padding. */
+static const char *const activations[] = {"none",  "relu",  "h-swish", "h-sigmoid",
+                                          "relu6", "swish", "sigmoid", NULL};
+static const char *const paddings[] = {"symmetric", "same", NULL};
+
 static const nas_key stem_keys[] = {
     {.name = "kernel",
      .form = NAS_KEY_INT,
@@ -29,7 +46,8 @@ static const nas_key stem_keys[] = {
      .max = NAS_MAX_WIDTH,
      .help = "number of channels that the stem gives out"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(stem.activation),
      .help = "activation after the stem's batch norm"},
     {0},
@@ -69,7 +87,8 @@ static const nas_key stage_keys[] = {
      .help = "choices of the expansion ratio, a block's inner width over its input width, picked "
              "for each block by itself; 1: no expanding convolution"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_STAGE(activation),
      .help = "activation after the expanding and after the depthwise convolution"},
     {.name = "squeeze_excite",
@@ -89,7 +108,8 @@ static const nas_key head_keys[] = {
      .max = NAS_MAX_WIDTH,
      .help = "number of channels of the head's 1x1 convolution, before the global average"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(head.activation),
      .help = "activation after the head's 1x1 convolution"},
     {.name = "hidden",
@@ -102,7 +122,8 @@ static const nas_key head_keys[] = {
      .count = offsetof(nas_space, head.n_hidden),
      .help = "widths of the linear layers between the global average and the classifier ([])"},
     {.name = "hidden_activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(head.hidden_activation),
      .with = "hidden",
      .help = "activation after each of the linear layers in \"hidden\""},
@@ -122,6 +143,12 @@ static const nas_key space_keys[] = {
      .min = NAS_MIN_RESOLUTION,
      .max = NAS_MAX_RESOLUTION,
      .help = "choices of the side of the square input; images are resized to it"},
+    {.name = "input",
+     .form = NAS_KEY_OBJECT,
+     .keys = input_keys,
+     .optional = true,
+     .help = "how pixels are normalised; if not given, by mean and deviation of the training "
+             "images"},
     {.name = "stem",
      .form = NAS_KEY_OBJECT,
      .keys = stem_keys,
@@ -139,6 +166,20 @@ static const nas_key space_keys[] = {
      .form = NAS_KEY_OBJECT,
      .keys = head_keys,
      .help = "the layers from the last stage to the classifier"},
+    {.name = "padding",
+     .form = NAS_KEY_WORD,
+     .words = paddings,
+     IN_SPACE(padding),
+     .optional = true,
+     .help = "zeros around a convolution's input: symmetric, kernel / 2 on each side; same, as "
+             "TensorFlow's SAME (symmetric)"},
+    {.name = "batch_norm_epsilon",
+     .form = NAS_KEY_NUMBER,
+     IN_SPACE(batch_norm_epsilon),
+     .low = 1e-8,
+     .high = 0.1,
+     .optional = true,
+     .help = "what batch norm adds to the variance (1e-5)"},
     {0},
 };
 
@@ -187,7 +228,10 @@ static void add_gene(nas_space *space, uint32_t arity, const char *name, ...) {
     space->arity[space->n_genes++] = (uint16_t)arity;
 }
 
-static void list_genes(nas_space *space) {
+void nas_space_number_genes(nas_space *space) {
+    space->n_genes = 0;
+    memset(space->arity, 0, sizeof space->arity);
+    memset(space->gene_names, 0, sizeof space->gene_names);
     add_gene(space, space->resolution.n, "resolution");
     for (uint32_t s = 0; s < space->n_stages; s++) {
         const nas_stage *stage = &space->stages[s];
@@ -203,10 +247,11 @@ static void list_genes(nas_space *space) {
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
                     nas_space *space, nas_error *err) {
     nas_spot root = nas_spot_root(where);
-    *space = (nas_space){.channels = channels, .classes = classes};
+    *space =
+        (nas_space){.channels = channels, .classes = classes, .batch_norm_epsilon = NAS_BN_EPSILON};
     int rc = nas_keys_read(&root, json, space_keys, space, err);
     if (!rc) rc = check_scale(&root, space, err);
-    if (!rc) list_genes(space);
+    if (!rc) nas_space_number_genes(space);
     return rc;
 }
 
