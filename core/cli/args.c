@@ -34,6 +34,8 @@ static const struct known {
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
+    {"space-out", required_argument, NAS_FLAG_SPACE_OUT},
+    {"weights", required_argument, NAS_FLAG_WEIGHTS},
     {"int8", no_argument, NAS_FLAG_INT8},
     {"table", required_argument, NAS_FLAG_TABLE},
     {"dataset", required_argument, NAS_FLAG_DATASET},
@@ -155,6 +157,12 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_LOGITS:
         args->logits = optarg;
+        break;
+    case NAS_FLAG_SPACE_OUT:
+        args->space_out = optarg;
+        break;
+    case NAS_FLAG_WEIGHTS:
+        args->weights = optarg;
         break;
     case JSON:
         args->json = true;

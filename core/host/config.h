@@ -62,6 +62,15 @@ typedef struct nas_train_config {
     int64_t log_every, checkpoint_every; /* steps */
 } nas_train_config;
 
+/* What becomes of a pretrained network's last layer. */
+typedef enum nas_classifier { NAS_CLASSIFIER_NEW = 0, NAS_CLASSIFIER_KEEP = 1 } nas_classifier;
+
+/* What the weights are before the training. */
+typedef struct nas_init_config {
+    const char *weights; /* a file as `nashost import` writes it; NULL: random weights */
+    int classifier;      /* nas_classifier */
+} nas_init_config;
+
 typedef struct nas_search_config {
     int64_t evaluations; /* subnets scored for each platform */
     int64_t batch;       /* candidates asked for at once */

@@ -136,8 +136,11 @@ static int read_space(const reader *r, const node *root, nas_space *space) {
     char source[1024];
     json_t *json;
     nas_place place = place_of(r, root);
-    int rc = nas_space_find(json_object_get(root->json, "space"), &place, r->registry, &json,
-                            source, sizeof source, r->err);
+    const json_t *value = json_object_get(root->json, "space");
+    const char *weights = r->pipeline->init.weights;
+    int rc = value || !weights
+                 ? nas_space_find(value, &place, r->registry, &json, source, sizeof source, r->err)
+                 : nas_space_of_weights(weights, &json, source, sizeof source, r->err);
     if (rc) return rc;
     if (json_object_set_new(root->resolved, "space", json)) return no_memory(r);
     r->pipeline->space = json;
@@ -252,7 +255,7 @@ static int read_root(const reader *r, const json_t *json) {
     const nas_option *options = nas_sections[NAS_AT_ROOT].options;
     const char *nested[NAS_MAX_NESTED];
     nas_pipeline *pipeline = r->pipeline;
-    node root = {.json = json}, augment;
+    node root = {.json = json}, augment, init;
     nas_place place = place_of(r, &root);
     nas_root_section section;
     nas_space space;
@@ -264,6 +267,7 @@ static int read_root(const reader *r, const json_t *json) {
     pipeline->seed = section.seed;
     rc = read_use(r, &root, NAS_AT_DATASET, &pipeline->dataset);
     if (!rc) rc = read_split(r, &root);
+    if (!rc) rc = parse_child(r, &root, NAS_AT_INIT, &init, &pipeline->init);
     if (!rc) rc = read_space(r, &root, &space);
     if (!rc) rc = parse_child(r, &root, NAS_AT_AUGMENT, &augment, &pipeline->augment);
     if (!rc) rc = read_train(r, &root, &space);

@@ -27,6 +27,7 @@ typedef struct nas_pipeline {
     int64_t seed;
     nas_use dataset, ssl, search, score;
     int64_t labelled, validation, heldout; /* split */
+    nas_init_config init;                  /* its path is the resolved pipeline's */
     const json_t *space; /* the space's object, read from its file if the pipeline names one */
     const json_t *space_restrict; /* what is used of it; NULL: all */
     nas_augment_config augment;   /* flip: only where the data set allows it as well */

@@ -28,6 +28,18 @@ static const nas_option split_options[] = {
     {0},
 };
 
+static const char *const classifiers[] = {"new", "keep", NULL};
+
+static const nas_option init_options[] = {
+    NAS_PATH("weights", nas_init_config, weights, "null",
+             "file with the weights that the training starts from, as `nashost import` or an "
+             "earlier run wrote it; null: they are random"),
+    NAS_ENUM("classifier", nas_init_config, classifier, "\"new\"", classifiers,
+             "what becomes of the file's classifier: new, a random one for the data set's classes "
+             "takes its place; keep, it stays, for the same classes"),
+    {0},
+};
+
 static const nas_option augment_options[] = {
     NAS_BOOL("flip", nas_augment_config, flip, "true",
              "whether half of the images, chosen at random, are mirrored left to right; no image "
@@ -201,10 +213,12 @@ const nas_section nas_sections[NAS_SECTIONS] = {
             "the data set: the plugin that reads the images and their labels, and its options"),
     [NAS_AT_SPLIT] = {"split", NAS_AT_ROOT, "which training images are used for what",
                       .options = split_options},
+    [NAS_AT_INIT] = {"init", NAS_AT_ROOT, "what the weights are before the training",
+                     .options = init_options},
     [NAS_AT_SPACE] = {"space", NAS_AT_ROOT,
                       "the search space, that is the family of networks: a preset's name, a file, "
-                      "or an object as in spaces/README.md",
-                      .type = "string", .form = nas_space_schema, .required = true},
+                      "or an object as in spaces/README.md; if not given, that of init.weights",
+                      .type = "string", .form = nas_space_schema},
     [NAS_AT_SPACE_RESTRICT] = {"space_restrict", NAS_AT_ROOT,
                                "which of the space's choices the run uses, if not all: a narrower "
                                "space has fewer subnets that share weights",

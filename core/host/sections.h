@@ -34,6 +34,7 @@ typedef enum nas_section_id {
     NAS_AT_SCHEMA,
     NAS_AT_DATASET,
     NAS_AT_SPLIT,
+    NAS_AT_INIT,
     NAS_AT_SPACE,
     NAS_AT_SPACE_RESTRICT,
     NAS_AT_AUGMENT,

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "host/exporter.h"
 #include "run/rundir.h"
+#include "supernet/pretrained.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,12 +89,26 @@ static int read_plan(nas_context *context, nas_error *err) {
     return NAS_OK;
 }
 
+/* A network that was pretrained reads its pixels as it did then. One channel is the mean of three:
+ * what that is off by is the same for all pixels of a channel, and batch norm takes it out. */
+static void normalise_as_space(nas_context *context) {
+    const float *mean = context->space.input.mean, *std = context->space.input.std;
+    nas_source *source = &context->source;
+    if (!(std[0] > 0)) return;
+    for (uint32_t c = 0; c < 3; c++) {
+        bool colour = source->info.channels == 3;
+        source->mean[c] = colour ? mean[c] : (mean[0] + mean[1] + mean[2]) / 3;
+        source->std[c] = colour ? std[c] : (std[0] + std[1] + std[2]) / 3;
+    }
+}
+
 static int open_space(nas_context *context, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     char where[1024];
     int rc = nas_pipeline_space(pipeline, context->source.info.channels,
                                 context->source.info.classes, &context->space, err);
     if (rc) return rc;
+    normalise_as_space(context);
     context->fixed = nas_genome_largest(&context->space);
     snprintf(where, sizeof where, "%s: train.genome", pipeline->file);
     if (pipeline->genome)
@@ -193,6 +208,18 @@ int nas_context_load(nas_context *context, nas_error *err) {
     if (!rc) rc = nas_context_split(context, path, err);
     if (!rc) rc = nas_rundir_path(out, "supernet.safetensors", path, sizeof path, err);
     return rc ? rc : nas_supernet_load(context->supernet, path, err);
+}
+
+int nas_context_init_weights(nas_context *context, nas_error *err) {
+    const nas_init_config *init = &context->pipeline->init;
+    nas_tensor_file file;
+    if (!init->weights) return NAS_OK;
+    int rc = nas_tensors_load(init->weights, &file, err);
+    if (rc) return rc;
+    rc = nas_pretrained_fill(&file, init->weights, init->classifier == NAS_CLASSIFIER_NEW,
+                             context->supernet, context->request->log, err);
+    nas_tensors_free(&file);
+    return rc;
 }
 
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err) {

@@ -42,6 +42,9 @@ void nas_context_close(nas_context *context); /* NULL-safe, zeroed is fine [main
 int nas_context_create(const nas_run_request *request, nas_context **context, nas_error *err);
 void nas_context_destroy(nas_context *context); /* NULL-safe [main] */
 
+/* Gives the supernet the weights that the pipeline's init.weights names, if it does. [main] */
+int nas_context_init_weights(nas_context *context, nas_error *err);
+
 /* Fills context->split: read from the file at path if there is one, else drawn by the seed and
  * written there. A file that does not fit the pipeline's seed and sizes is an error. path NULL:
  * draw only. [main] */

@@ -82,6 +82,22 @@ static int read_flag(const nas_spot *at, const json_t *json, bool *flag, nas_err
     return NAS_OK;
 }
 
+/* Red, green and blue. */
+static int read_colour(const nas_spot *at, const json_t *json, const nas_key *key, float *colour,
+                       nas_error *err) {
+    if (json_array_size(json) != 3) return nas_spot_fail(at, json, err, "an array of 3 numbers");
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *item = json_array_get(json, i);
+        double value = json_number_value(item);
+        nas_spot here = nas_spot_item(at, i);
+        if (!json_is_number(item) || value < 0 || value > 1 || (key->positive && value < 1e-6))
+            return nas_spot_fail(&here, item, err, "a number %s 0 to 1",
+                                 key->positive ? "above" : "from");
+        colour[i] = (float)value;
+    }
+    return NAS_OK;
+}
+
 /* An array of integers or of structures. */
 static int read_items(const nas_spot *spot, const json_t *object, const nas_key *key, char *base,
                       nas_error *err) {
@@ -120,6 +136,8 @@ static int read_key(const nas_spot *spot, const json_t *object, const nas_key *k
         return read_activation(&at, json, field, err);
     case NAS_KEY_FLAG:
         return read_flag(&at, json, field, err);
+    case NAS_KEY_COLOUR:
+        return read_colour(&at, json, key, field, err);
     case NAS_KEY_INTS:
     case NAS_KEY_OBJECTS:
         return read_items(spot, object, key, base, err);
@@ -181,6 +199,11 @@ static json_t *key_schema(const nas_key *key) {
         return words_schema();
     case NAS_KEY_FLAG:
         return json_pack("{s:s}", "type", "boolean");
+    case NAS_KEY_COLOUR:
+        return array_schema(json_pack("{s:s, s:i, s:i}", "type", "number",
+                                      key->positive ? "exclusiveMinimum" : "minimum", 0, "maximum",
+                                      1),
+                            3, 3);
     case NAS_KEY_INTS:
         return array_schema(integer_schema(key), key->least, key->most);
     case NAS_KEY_OBJECTS:

@@ -11,6 +11,7 @@ typedef enum nas_key_form {
     NAS_KEY_CHOICES,    /* nas_choices: ascending integers, or one */
     NAS_KEY_ACTIVATION, /* nas_activation: its word */
     NAS_KEY_FLAG,       /* bool */
+    NAS_KEY_COLOUR,     /* float [3]: three numbers, 0 to 1 */
     NAS_KEY_INTS,       /* uint32_t []: integers */
     NAS_KEY_OBJECT,     /* further keys, whose fields lie in the same structure */
     NAS_KEY_OBJECTS,    /* structures, each with such keys */
@@ -24,6 +25,7 @@ typedef struct nas_key {
     size_t offset;              /* of its field in the structure that is filled */
     uint32_t min, max;          /* inclusive, of each integer */
     bool odd;                   /* integers */
+    bool positive;              /* colours: none is 0 */
     bool optional;              /* may be missing; the field then stays as it was */
     const char *with;           /* may be missing only where this key's array is missing or empty */
     const struct nas_key *keys; /* of objects */

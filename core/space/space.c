@@ -13,6 +13,19 @@ enum {
 #define IN_SPACE(field_) .offset = offsetof(nas_space, field_)
 #define IN_STAGE(field_) .offset = offsetof(nas_stage, field_)
 
+static const nas_key input_keys[] = {
+    {.name = "mean",
+     .form = NAS_KEY_COLOUR,
+     IN_SPACE(input.mean),
+     .help = "red, green and blue (0 to 1) that become 0"},
+    {.name = "std",
+     .form = NAS_KEY_COLOUR,
+     IN_SPACE(input.std),
+     .positive = true,
+     .help = "what red, green and blue are divided by after that"},
+    {0},
+};
+
 static const nas_key stem_keys[] = {
     {.name = "kernel",
      .form = NAS_KEY_INT,
@@ -122,6 +135,12 @@ static const nas_key space_keys[] = {
      .min = NAS_MIN_RESOLUTION,
      .max = NAS_MAX_RESOLUTION,
      .help = "choices of the side of the square input; images are resized to it"},
+    {.name = "input",
+     .form = NAS_KEY_OBJECT,
+     .keys = input_keys,
+     .optional = true,
+     .help = "how pixels are normalised; if not given, by mean and deviation of the training "
+             "images"},
     {.name = "stem",
      .form = NAS_KEY_OBJECT,
      .keys = stem_keys,

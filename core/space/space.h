@@ -45,6 +45,11 @@ typedef struct nas_space {
         uint32_t hidden[NAS_MAX_HIDDEN];
         nas_activation hidden_activation;
     } head;
+    /* The network reads (image / 255 - mean) / std; std[0] is 0 where the space does not say so,
+     * and the data set's own mean and deviation are taken. */
+    struct {
+        float mean[3], std[3];
+    } input;
     uint32_t channels, classes; /* of the data set */
     /* Genes: resolution; then for each stage width, depth, and for each possible block kernel and
      * expand. A gene is the index of a choice, the smallest choice being 0. */

@@ -90,6 +90,7 @@ int nas_run(const nas_run_request *request, json_t **result, nas_error *err) {
     if (!rc) rc = nas_search_check(context, err);
     if (!rc && request->dry_run) {
         rc = nas_context_split(context, NULL, err);
+        if (!rc) rc = nas_context_init_weights(context, err);
         if (!rc) rc = nas_plan(context, result, err);
     } else if (!rc) {
         rc = run_in_directory(context, result, err);

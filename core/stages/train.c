@@ -1,6 +1,7 @@
 #include "stages/train.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "run/events.h"
 #include "run/progress.h"
@@ -115,9 +116,12 @@ static char *metadata(const nas_context *context) {
     char seed[24], steps[24];
     snprintf(seed, sizeof seed, "%lld", (long long)context->pipeline->seed);
     snprintf(steps, sizeof steps, "%lld", (long long)context->pipeline->train.steps);
+    char *space = json_dumps(context->pipeline->space, JSON_COMPACT);
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", "nashost supernet", "space",
                              context->space.name, "seed", seed, "steps", steps);
+    nas_json_put(&json, "space_json", space ? nas_text_json(space) : NULL);
     char *text = json ? json_dumps(json, 0) : NULL;
+    free(space);
     json_decref(json);
     return text;
 }
@@ -158,7 +162,8 @@ int nas_train(nas_context *context, bool *trained, nas_error *err) {
     if (!t) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     t->context = context;
     t->config = &context->pipeline->train;
-    rc = open_training(t, err);
+    rc = nas_context_init_weights(context, err);
+    if (!rc) rc = open_training(t, err);
     if (!rc) rc = run_steps(t, err);
     if (!rc) rc = finish(t, path, err);
     *trained = !rc;

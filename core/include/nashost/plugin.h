@@ -77,6 +77,7 @@ typedef enum nas_kind {
     NAS_KIND_HARDWARE = 4, /* nashost/hardware.h */
     NAS_KIND_SCORE = 5,    /* nashost/score.h    */
     NAS_KIND_EXPORT = 6,   /* nashost/export.h   */
+    NAS_KIND_IMPORT = 7,   /* nashost/import.h   */
 } nas_kind;
 
 /* The C type of an option's field in the plugin's configuration structure. */
