@@ -54,7 +54,8 @@ static int setup(void **state) {
         nas_registry_open(manifests, 1, &f->services, &f->registry, &err))
         return -1;
     torch_make(&f->net, 7);
-    f->request = (nas_import_request){.registry = f->registry, .weights = f->weights, .out = f->out};
+    f->request =
+        (nas_import_request){.registry = f->registry, .weights = f->weights, .out = f->out};
     *state = f;
     return 0;
 }

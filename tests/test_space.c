@@ -102,6 +102,10 @@ static void test_parse_errors(void **state) {
         {"stages.3.width", "4294967312", "found 4294967312"},
         {"stages.0.squeeze_excite", "1", "stages[0].squeeze_excite: expected true or false"},
         {"stages.0.activation", NULL, "stages[0].activation: expected one of"},
+        {"stages.0.activation", "\"relu66\"", "(did you mean \"relu6\"?), found \"relu66\""},
+        {"padding", "\"valid\"", "padding: expected one of \"symmetric\", \"same\", found"},
+        {"batch_norm_epsilon", "0", "batch_norm_epsilon: expected a number from 1e-08 to 0.1"},
+        {"batch_norm_epsilon", "\"1e-3\"", "found \"1e-3\""},
         {"head", "null", "head: expected an object, found null"},
         {"head.widht", "1", "head.widht: unknown key; did you mean \"width\"?"},
         {"head.hidden", "[1, 2, 3]", "head.hidden: expected an array of 0 to 2, found array of 3"},
@@ -157,6 +161,8 @@ static void test_plain_numbers_and_defaults(void **state) {
     assert_false(space.stages[0].squeeze_excite);
     assert_int_equal(space.stages[0].activation, NAS_ACT_HSIGMOID);
     assert_int_equal(space.head.n_hidden, 0);
+    assert_int_equal(space.padding, NAS_PADDING_SYMMETRIC);
+    assert_true(space.batch_norm_epsilon == 1e-5);
     assert_int_equal(space.n_genes, 1 + 2 + 2 * 2);
     assert_true(nas_space_size(&space) == 1);
 }

@@ -11,13 +11,14 @@ typedef struct builder {
     uint32_t n;
     int32_t last; /* index of its layer */
     nas_shape shape;
+    uint32_t padding;                /* nas_padding */
     uint32_t expand, squeeze_excite; /* of the current block */
     char prefix[24];                 /* "stage1.block0." or "" */
 } builder;
 
 /* Appends a layer that reads the last tensor; its counts are filled in by finish_layer. */
 static nas_layer *add_layer(builder *b, nas_role role, nas_op op, const char *name,
-                            nas_activation activation) {
+                            uint32_t activation) {
     nas_layer *layer = &b->layers[b->n];
     b->roles[b->n] = role;
     *layer = (nas_layer){.op = op,
@@ -48,14 +49,21 @@ static int32_t finish_layer(builder *b, nas_layer *layer) {
     return b->last;
 }
 
+/* Half of what TensorFlow's SAME pads in all, rounded down. */
+static uint32_t same_before(const nas_layer *layer) {
+    uint32_t read = (layer->out.h - 1) * layer->stride + layer->kernel;
+    return read > layer->in.h ? (read - layer->in.h) / 2 : 0;
+}
+
 static int32_t add_conv(builder *b, nas_role role, nas_op op, const char *name, uint32_t kernel,
-                        uint32_t stride, uint32_t width, nas_activation activation) {
+                        uint32_t stride, uint32_t width, uint32_t activation) {
     nas_layer *layer = add_layer(b, role, op, name, activation);
     layer->kernel = kernel;
     layer->stride = stride;
     layer->out.h = (layer->in.h + stride - 1) / stride;
     layer->out.w = (layer->in.w + stride - 1) / stride;
     layer->out.c = width;
+    layer->pad_before = b->padding == NAS_PADDING_SAME ? same_before(layer) : kernel / 2;
     return finish_layer(b, layer);
 }
 
@@ -66,7 +74,7 @@ static int32_t add_pool(builder *b, nas_role role, const char *name) {
 }
 
 static int32_t add_linear(builder *b, nas_role role, const char *name, uint32_t width,
-                          nas_activation activation) {
+                          uint32_t activation) {
     nas_layer *layer = add_layer(b, role, NAS_OP_LINEAR, name, activation);
     layer->out.c = width;
     return finish_layer(b, layer);
@@ -125,6 +133,7 @@ uint32_t nas_layout(const nas_space *space, const nas_arch *arch, nas_layer *lay
     builder b = {.layers = layers,
                  .roles = roles,
                  .last = NAS_INPUT_IMAGE,
+                 .padding = space->padding,
                  .shape = {arch->resolution, arch->resolution, space->channels}};
     add_conv(&b, NAS_ROLE_STEM, NAS_OP_CONV, "stem", space->stem.kernel, space->stem.stride,
              space->stem.width, space->stem.activation);

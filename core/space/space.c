@@ -25,6 +25,10 @@ static const nas_key input_keys[] = {
      .help = "what red, green and blue are divided by after that"},
     {0},
 };
+/* In the order of nas_activation and nas_padding. */
+static const char *const activations[] = {"none",  "relu",  "h-swish", "h-sigmoid",
+                                          "relu6", "swish", "sigmoid", NULL};
+static const char *const paddings[] = {"symmetric", "same", NULL};
 
 static const nas_key stem_keys[] = {
     {.name = "kernel",
@@ -42,7 +46,8 @@ static const nas_key stem_keys[] = {
      .max = NAS_MAX_WIDTH,
      .help = "number of channels that the stem gives out"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(stem.activation),
      .help = "activation after the stem's batch norm"},
     {0},
@@ -82,7 +87,8 @@ static const nas_key stage_keys[] = {
      .help = "choices of the expansion ratio, a block's inner width over its input width, picked "
              "for each block by itself; 1: no expanding convolution"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_STAGE(activation),
      .help = "activation after the expanding and after the depthwise convolution"},
     {.name = "squeeze_excite",
@@ -102,7 +108,8 @@ static const nas_key head_keys[] = {
      .max = NAS_MAX_WIDTH,
      .help = "number of channels of the head's 1x1 convolution, before the global average"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(head.activation),
      .help = "activation after the head's 1x1 convolution"},
     {.name = "hidden",
@@ -115,7 +122,8 @@ static const nas_key head_keys[] = {
      .count = offsetof(nas_space, head.n_hidden),
      .help = "widths of the linear layers between the global average and the classifier ([])"},
     {.name = "hidden_activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(head.hidden_activation),
      .with = "hidden",
      .help = "activation after each of the linear layers in \"hidden\""},
@@ -158,6 +166,20 @@ static const nas_key space_keys[] = {
      .form = NAS_KEY_OBJECT,
      .keys = head_keys,
      .help = "the layers from the last stage to the classifier"},
+    {.name = "padding",
+     .form = NAS_KEY_WORD,
+     .words = paddings,
+     IN_SPACE(padding),
+     .optional = true,
+     .help = "zeros around a convolution's input: symmetric, kernel / 2 on each side; same, as "
+             "TensorFlow's SAME (symmetric)"},
+    {.name = "batch_norm_epsilon",
+     .form = NAS_KEY_NUMBER,
+     IN_SPACE(batch_norm_epsilon),
+     .low = 1e-8,
+     .high = 0.1,
+     .optional = true,
+     .help = "what batch norm adds to the variance (1e-5)"},
     {0},
 };
 
@@ -225,7 +247,8 @@ void nas_space_number_genes(nas_space *space) {
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
                     nas_space *space, nas_error *err) {
     nas_spot root = nas_spot_root(where);
-    *space = (nas_space){.channels = channels, .classes = classes};
+    *space =
+        (nas_space){.channels = channels, .classes = classes, .batch_norm_epsilon = NAS_BN_EPSILON};
     int rc = nas_keys_read(&root, json, space_keys, space, err);
     if (!rc) rc = check_scale(&root, space, err);
     if (!rc) nas_space_number_genes(space);

@@ -17,6 +17,7 @@
 #define NAS_MAX_WIDTH 8192
 #define NAS_MAX_EXPAND 16
 #define NAS_MAX_KERNEL 7
+#define NAS_BN_EPSILON 1e-5 /* where a space names no other */
 #define NAS_MAX_GENES (1 + NAS_MAX_STAGES * (2 + 2 * NAS_MAX_DEPTH))
 
 /* A stage. Its first block has the stride; the later ones have stride 1. A block has a residual
@@ -26,30 +27,37 @@ typedef struct nas_stage {
     nas_choices width, depth, kernel, expand;
     uint32_t stride;
     bool squeeze_excite; /* reduce to nas_squeeze_width(), relu, expand, h-sigmoid */
-    nas_activation activation;
+    uint32_t activation; /* nas_activation, as below */
 } nas_stage;
+
+/* How many zeros stand around a convolution's input. */
+typedef enum nas_padding {
+    NAS_PADDING_SYMMETRIC = 0, /* kernel / 2 on each side */
+    NAS_PADDING_SAME = 1,      /* TensorFlow's SAME: as many as it takes, the odd one behind */
+} nas_padding;
 
 typedef struct nas_space {
     char name[40];
     nas_choices resolution; /* square input; the data set's images are resized to it */
     struct {
-        uint32_t kernel, stride, width;
-        nas_activation activation;
+        uint32_t kernel, stride, width, activation;
     } stem;
     uint32_t n_stages;
     nas_stage stages[NAS_MAX_STAGES];
     struct {
         uint32_t width; /* 1x1 convolution before the pooling */
-        nas_activation activation;
+        uint32_t activation;
         uint32_t n_hidden; /* linear layers between pooling and classifier */
         uint32_t hidden[NAS_MAX_HIDDEN];
-        nas_activation hidden_activation;
+        uint32_t hidden_activation;
     } head;
     /* The network reads (image / 255 - mean) / std; std[0] is 0 where the space does not say so,
      * and the data set's own mean and deviation are taken. */
     struct {
         float mean[3], std[3];
     } input;
+    uint32_t padding;           /* nas_padding */
+    double batch_norm_epsilon;  /* added to batch norm's variance */
     uint32_t channels, classes; /* of the data set */
     /* Genes: resolution; then for each stage width, depth, and for each possible block kernel and
      * expand. A gene is the index of a choice, the smallest choice being 0. */

@@ -48,6 +48,7 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
                     .oc = layer->out.c,
                     .k = layer->kernel,
                     .stride = layer->stride,
+                    .pad = layer->pad_before,
                     .source = index - 1,
                     .node = -1,
                     .residual = -1,
@@ -79,9 +80,11 @@ static void add_squeeze(planner *p, const nas_layer *layer, nas_role role) {
         s->r = layer->out.c;
         s->reduce = find_slice(p, layer);
         s->reduce_bias = find_offset(p, layer, ".bias");
+        s->act = (nas_activation)layer->activation;
     } else {
         s->excite = find_slice(p, layer);
         s->excite_bias = find_offset(p, layer, ".bias");
+        s->gate_act = (nas_activation)layer->activation;
     }
 }
 
@@ -148,7 +151,7 @@ void nas_engine_plan_make(const nas_supernet *supernet, const nas_arch *arch,
     uint32_t n = nas_layout(&supernet->space, arch, layers, roles);
     planner p = {.supernet = supernet, .layers = layers, .roles = roles, .plan = plan};
     plan->n_units = plan->n_nodes = plan->n_linears = 0;
-    plan->bn_epsilon = NAS_BN_EPSILON;
+    plan->bn_epsilon = supernet->space.batch_norm_epsilon;
     for (uint32_t i = 0; i < n; i++) add_layer(&p, &layers[i], roles[i]);
     plan->trunk = count_trunk(&supernet->space, plan);
 }

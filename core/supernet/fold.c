@@ -45,7 +45,8 @@ static int fold_bn(folding *f, const nas_layer *layer, double *scale, float *bia
                         layer->name, f->bn + layer->out.c, f->stats->n);
     for (size_t c = 0; c < layer->out.c; c++) {
         double mean = (double)f->stats->mean[f->bn + c], var = (double)f->stats->var[f->bn + c];
-        scale[c] = (double)f->weights[gamma->offset + c] / sqrt(var + NAS_BN_EPSILON);
+        scale[c] = (double)f->weights[gamma->offset + c] /
+                   sqrt(var + f->supernet->space.batch_norm_epsilon);
         bias[c] = (float)((double)f->weights[beta->offset + c] - mean * scale[c]);
     }
     f->bn += layer->out.c;

@@ -6,8 +6,6 @@
 #include "nn/real.h"
 #include "space/layout.h"
 
-#define NAS_BN_EPSILON 1e-5 /* added to batch norm's variance */
-
 /* Tensors, in the order of the array, with the layouts of safetensors files:
  *   stem.conv [k][k][in][out], stem.bn.gamma [c], stem.bn.beta [c];
  *   stageS.blockB.expand.conv [in][mid] (absent where only expand 1 is allowed), .expand.bn.*,

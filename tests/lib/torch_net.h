@@ -18,8 +18,9 @@ typedef struct torch_block {
 
 /* Seven stages, of which two have a second block with a residual connection. */
 static const torch_block torch_blocks[TORCH_BLOCKS] = {
-    {8, 8, 4, 3, 1},   {4, 24, 6, 3, 2},  {6, 36, 6, 3, 1},  {6, 36, 8, 5, 2},  {8, 48, 10, 3, 2},
-    {10, 60, 12, 5, 1}, {12, 72, 12, 5, 1}, {12, 72, 14, 5, 2}, {14, 84, 16, 3, 1},
+    {8, 8, 4, 3, 1},    {4, 24, 6, 3, 2},   {6, 36, 6, 3, 1},
+    {6, 36, 8, 5, 2},   {8, 48, 10, 3, 2},  {10, 60, 12, 5, 1},
+    {12, 72, 12, 5, 1}, {12, 72, 14, 5, 2}, {14, 84, 16, 3, 1},
 };
 
 typedef struct torch_net {
