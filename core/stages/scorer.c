@@ -4,6 +4,7 @@
 #include "stages/probing.h"
 
 #include <math.h>
+#include <string.h>
 
 /* ---- A subnet as score plugins see it ---- */
 
@@ -20,6 +21,44 @@ static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *er
     nas_evaluator_select(h->evaluator, h->genome);
     nas_evaluator_logits(h->evaluator, &context->source.train, context->split.heldout,
                          context->split.n_heldout, logits);
+    return NAS_OK;
+}
+
+static int check_look(const nas_context *context, const nas_look *how, const int32_t *labels,
+                      nas_error *err) {
+    const char *id = context->score.plugin->id;
+    if (labels && how->images != NAS_LOOK_VALIDATION)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "plugin '%s' asks for labels of held-out images; expected validation ones",
+                        id);
+    if (how->images > NAS_LOOK_VALIDATION || how->augment > NAS_LOOK_STRONG)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "plugin '%s' looks at images %u with augmentation %u; expected at most %d "
+                        "and %d",
+                        id, how->images, how->augment, NAS_LOOK_VALIDATION, NAS_LOOK_STRONG);
+    return NAS_OK;
+}
+
+static int look(const nas_subnet *subnet, const nas_look *given, float *logits, int32_t *labels,
+                nas_error *err) {
+    const handle *h = subnet->impl;
+    const nas_context *context = h->evaluator->context;
+    const nas_split_sets *split = &context->split;
+    nas_look how = {0}; /* fields that the plugin does not know are 0 */
+    memcpy(&how, given, given->size < sizeof how ? given->size : sizeof how);
+    int rc = check_look(context, &how, labels, err);
+    if (rc) return rc;
+    bool heldout = how.images == NAS_LOOK_HELDOUT;
+    const uint64_t *indices = heldout ? split->heldout : split->validation;
+    uint64_t n = heldout ? split->n_heldout : split->n_validation;
+    for (uint64_t i = 0; i < n && labels; i++) labels[i] = context->source.train.labels[indices[i]];
+    nas_evaluator_select(h->evaluator, h->genome);
+    if (how.augment == NAS_LOOK_PLAIN)
+        nas_evaluator_logits(h->evaluator, &context->source.train, indices, n, logits);
+    else
+        nas_evaluator_augmented(
+            h->evaluator, &context->source.train, indices, n,
+            how.augment == NAS_LOOK_WEAK ? NAS_AUGMENT_WEAK : NAS_AUGMENT_STRONG, how.draw, logits);
     return NAS_OK;
 }
 
@@ -40,7 +79,9 @@ static void open_subnet(handle *h, const nas_network *network, nas_subnet *subne
                            .heldout = context->split.n_heldout,
                            .heldout_logits = heldout_logits,
                            .labelled = context->split.n_labelled,
-                           .probe = probe};
+                           .probe = probe,
+                           .validation = context->split.n_validation,
+                           .look = look};
 }
 
 /* ---- Asking ---- */
