@@ -37,6 +37,7 @@ static const struct known {
     {"space-out", required_argument, NAS_FLAG_SPACE_OUT},
     {"weights", required_argument, NAS_FLAG_WEIGHTS},
     {"int8", no_argument, NAS_FLAG_INT8},
+    {"weight-bits", required_argument, NAS_FLAG_WEIGHT_BITS},
     {"table", required_argument, NAS_FLAG_TABLE},
     {"dataset", required_argument, NAS_FLAG_DATASET},
     {"json", no_argument, JSON},
@@ -131,6 +132,8 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
     case NAS_FLAG_INT8:
         args->int8 = true;
         break;
+    case NAS_FLAG_WEIGHT_BITS:
+        return read_number("weight-bits", optarg, 7, 8, &args->weight_bits, err);
     case NAS_FLAG_ID:
         args->id = optarg;
         break;

@@ -5,6 +5,8 @@
 #include "cli/render.h"
 #include "stages/run.h"
 
+#include <string.h>
+
 static const char *text_at(const json_t *json, const char *path) {
     const char *text = json_string_value(nas_json_at(json, path));
     return text ? text : "-";
@@ -129,15 +131,17 @@ static int print_family(const json_t *family, nas_error *err) {
         {"peak memory", "predicted.peak_bytes", NAS_SHOW_BYTES},
         {"test top-1", "test_top1", NAS_SHOW_PERCENT},
         {"in int8", "int8.test_top1", NAS_SHOW_PERCENT},
+        {"in int8w7", "int8w7.test_top1", NAS_SHOW_PERCENT},
         {"genome", "genome", NAS_SHOW_GENOME},
     };
     enum { COLUMNS = sizeof all / sizeof *all };
     const json_t *platforms = json_object_get(family, "platforms");
-    bool int8 = json_object_get(json_array_get(platforms, 0), "int8") != NULL;
+    const json_t *first = json_array_get(platforms, 0);
     nas_column columns[COLUMNS];
     size_t n = 0;
     for (size_t i = 0; i < COLUMNS; i++)
-        if (int8 || i != COLUMNS - 2) columns[n++] = all[i];
+        if (strncmp(all[i].path, "int8", 4) != 0 || nas_json_at(first, all[i].path))
+            columns[n++] = all[i];
     int rc = nas_render_table(platforms, columns, n, err);
     if (rc) return rc;
     const json_t *largest = nas_json_at(family, "reference.largest.test_top1");

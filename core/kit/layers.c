@@ -1,3 +1,4 @@
+#include <nashost/kit/int8.h>
 #include <nashost/kit/layers.h>
 
 #include <math.h>
@@ -71,6 +72,7 @@ uint32_t nas_layer_pad_after(const nas_layer *layer) {
 
 uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes) {
     uint64_t bytes = 0;
+    if (element_bytes == 1) return nas_int8_constant_bytes(net);
     for (uint32_t i = 0; i < net->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(net, i);
         bytes += layer->weights * element_bytes + 4 * layer->biases;

@@ -31,7 +31,7 @@ static const char *extension(const nas_instance *plugin, int which) {
 
 /* An extension that both plugins write, or NULL. Files in 8 bits have another name. */
 static const char *shared_extension(const nas_instance *one, const nas_instance *other) {
-    if (nas_export_int8(one) != nas_export_int8(other)) return NULL;
+    if (strcmp(nas_export_part(one), nas_export_part(other)) != 0) return NULL;
     for (int i = 0; i < 4; i++) {
         const char *mine = extension(one, i & 1), *theirs = extension(other, i >> 1);
         if (mine && theirs && strcmp(mine, theirs) == 0) return mine;

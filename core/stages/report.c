@@ -24,20 +24,23 @@ typedef struct report {
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
-    bool int8;                     /* some format is in 8 bits */
+    bool int8[2];                  /* some format is in 8 bits, with weights of 8 and of 7 bits */
 } report;
+
+static const uint32_t weight_bits[] = {8, 7};
 
 /* ---- One subnet ---- */
 
-/* Writes family/NAME.EXT (NAME.int8.EXT) by an export plugin, and a second file where the format
- * has two. */
+/* Writes family/NAME.EXT (NAME.int8.EXT, NAME.int8w7.EXT) by an export plugin, and a second file
+ * where the format has two. */
 static int export_one(const report *r, const nas_instance *plugin, const char *name,
-                      const nas_network *network, json_t *files, nas_error *err) {
+                      nas_network *network, json_t *files, nas_error *err) {
     const nas_export_api *api = plugin->plugin->vtable;
     char file[96], path[NAS_RUNDIR_PATH];
-    const char *part = nas_export_int8(plugin) ? ".int8" : "";
-    snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, part, api->extension);
+    snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, nas_export_part(plugin),
+             api->extension);
     int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
+    network->weight_bits = nas_export_int8(plugin);
     if (!rc) rc = nas_export_file(plugin, network, path, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
@@ -49,8 +52,8 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
 
 /* What a platform's entry in family.json says of its exports. */
 typedef struct exported {
-    json_t *files;    /* an array of names */
-    double int8_top1; /* NaN: none is in 8 bits */
+    json_t *files;       /* an array of names */
+    double int8_top1[2]; /* as report's int8; NaN: no such format */
 } exported;
 
 /* Writes family/NAME.EXT by every export plugin. */
@@ -59,10 +62,13 @@ static int export_all(const report *r, const char *name, const nas_genome *genom
     const nas_context *context = r->context;
     nas_folded net;
     int rc = nas_folded_make(r->evaluator, genome, &net, err);
-    if (!rc && r->int8) rc = nas_int8_calibrate(r->evaluator, &net, err);
+    if (!rc && (r->int8[0] || r->int8[1])) rc = nas_int8_calibrate(r->evaluator, &net, err);
     for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
         rc = export_one(r, &context->exports[i], name, &net.lowered->network, to->files, err);
-    if (!rc && r->int8) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1, err);
+    for (int i = 0; i < 2 && !rc; i++) {
+        net.lowered->network.weight_bits = weight_bits[i];
+        if (r->int8[i]) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1[i], err);
+    }
     nas_folded_free(&net);
     return rc;
 }
@@ -92,7 +98,7 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
                            nas_error *err) {
     const nas_platform *platform = &r->context->pipeline->platforms[index];
     double top1 = NAN;
-    exported exports = {json_array(), NAN};
+    exported exports = {json_array(), {NAN, NAN}};
     int rc = test(r, &candidate->genome, &top1, err);
     if (!rc) rc = export_all(r, platform->name, &candidate->genome, &exports, err);
     if (rc) {
@@ -101,7 +107,8 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
     }
     json_t *json = nas_chosen_json(&r->context->space, platform, candidate);
     nas_json_put(&json, "test_top1", nas_number_json(top1));
-    if (r->int8) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1));
+    if (r->int8[0]) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1[0]));
+    if (r->int8[1]) nas_json_put(&json, "int8w7", int8_json(r, top1, exports.int8_top1[1]));
     nas_json_put(&json, "files", exports.files);
     nas_json_add(&r->platforms, json);
     return r->platforms ? NAS_OK : no_memory(err);
@@ -122,7 +129,9 @@ static int report_reference(report *r, const char *name, const nas_genome *genom
 static int prepare(report *r, nas_error *err) {
     const nas_context *context = r->context;
     const size_t n = context->pipeline->n_exports;
-    for (size_t i = 0; i < n; i++) r->int8 = r->int8 || nas_export_int8(&context->exports[i]);
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < 2; k++)
+            if (nas_export_int8(&context->exports[i]) == weight_bits[k]) r->int8[k] = true;
     char folder[NAS_RUNDIR_PATH];
     r->platforms = json_array();
     r->reference = json_object();

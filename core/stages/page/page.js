@@ -117,15 +117,15 @@ const limitText = (constraints) =>
   COSTS.filter((c) => known(constraints[c.key])).map((c) => `${c.title} ${c.text(constraints[c.key])}`).join(", ");
 
 function showFamily() {
-  const int8 = family.platforms.some((p) => p.int8);
+  const int8 = ["int8", "int8w7"].filter((key) => family.platforms.some((p) => p[key]));
   const rows = family.platforms.map((p) => [p.name, limitText(p.constraints) || "no limit",
     unit("ms")(p.predicted.latency_ms), bytes(p.predicted.peak_bytes), counts(p.macs), counts(p.params),
-    known(p.score) ? p.score.toFixed(4) : "–", percent(p.test_top1), ...(int8 ? [percent(p.int8.test_top1)] : [])]);
+    known(p.score) ? p.score.toFixed(4) : "–", percent(p.test_top1), ...int8.map((key) => percent(p[key].test_top1))]);
   for (const [name, r] of Object.entries(family.reference))
-    rows.push([`${name} subnet`, "for reference", "–", "–", counts(r.macs), counts(r.params), "–", percent(r.test_top1), ...(int8 ? ["–"] : [])]);
+    rows.push([`${name} subnet`, "for reference", "–", "–", counts(r.macs), counts(r.params), "–", percent(r.test_top1), ...int8.map(() => "–")]);
   section("family").append(
     make("thead", {}, row(["platform", "at most", "#latency", "#peak memory", "#MACs", "#parameters", "#score", "#test top-1",
-      ...(int8 ? ["#in int8"] : [])], "th")),
+      ...int8.map((key) => `#in ${key}`)], "th")),
     make("tbody", {}, ...rows.map((r) => row(r))));
   const d = data.dataset;
   section("summary").textContent =

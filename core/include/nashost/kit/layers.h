@@ -27,8 +27,8 @@ uint32_t nas_layer_depth(const nas_layer *layer);
  * that is pad_before, else as many as the last output reads. [any] */
 uint32_t nas_layer_pad_after(const nas_layer *layer);
 
-/* What the weights and biases of a network take on a device whose elements have so many bytes;
- * biases stay 32 bits wide in int8 networks. [any] */
+/* What the constants of a network take on a device whose elements have so many bytes: 4: weights
+ * and biases; 1: nas_int8_constant_bytes (nashost/kit/int8.h). [any] */
 uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes);
 
 /* Bytes of a number of a table's or a profile's dtype; 0: unknown. [any] */
