@@ -25,6 +25,10 @@ typedef struct nas_source {
  * in range. The test split is not touched. The plugin must outlive the source. [main] */
 int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err);
 
+/* The part of the contract that needs no image: sizes, channels, classes and their names, which are
+ * UTF-8. [any] */
+int nas_source_check(const nas_dataset_info *info, nas_error *err);
+
 /* The numbers of an image: height * width * channels. [any] */
 size_t nas_source_area(const nas_source *source);
 

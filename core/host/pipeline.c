@@ -95,13 +95,7 @@ static int read_use(const reader *r, const node *parent, nas_section_id id, nas_
 
 static int read_split(const reader *r, const node *root) {
     node at;
-    nas_split_section section;
-    int rc = parse_child(r, root, NAS_AT_SPLIT, &at, &section);
-    if (rc) return rc;
-    r->pipeline->labelled = section.labelled;
-    r->pipeline->validation = section.validation;
-    r->pipeline->heldout = section.heldout;
-    return NAS_OK;
+    return parse_child(r, root, NAS_AT_SPLIT, &at, &r->pipeline->split);
 }
 
 /* The space is checked for one channel and two classes, the least that a data set can have: what

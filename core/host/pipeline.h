@@ -25,7 +25,7 @@ typedef struct nas_pipeline {
     json_t *resolved; /* with every default; what the run directory's pipeline.json holds */
     int64_t seed;
     nas_use dataset, ssl, search, score;
-    int64_t labelled, validation, heldout; /* split */
+    nas_split_section split;
     const json_t *space; /* the space's object, read from its file if the pipeline names one */
     nas_augment_config augment; /* flip: only where the data set allows it as well */
     nas_train_config train;

@@ -136,8 +136,7 @@ static json_t *dataset_json(const nas_html *html) {
     const nas_dataset_info *info = &context->source.info;
     json_t *names = info->class_names ? json_array() : json_null();
     for (uint32_t i = 0; info->class_names && i < info->classes; i++) {
-        json_t *name = json_string(info->class_names[i]); /* NULL: not UTF-8 */
-        json_array_append_new(names, name ? name : json_string("?"));
+        json_array_append_new(names, json_string(info->class_names[i]));
     }
     return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I}", "plugin",
                      context->pipeline->dataset.id, "classes", (int)info->classes, "class_names",
@@ -157,7 +156,7 @@ static int collect(const nas_html *html, json_t *data, nas_error *err) {
         rc = platform_json(html, i, platforms, err);
     if (!rc) rc = nas_gallery(html->evaluator, &gallery, err);
     if (!rc) rc = nas_confidence_bins(html->evaluator, &bins, err);
-    int failed = json_object_set_new(data, "out", json_string(request->out));
+    int failed = json_object_set_new(data, "out", nas_text_json(request->out));
     failed |= json_object_set_new(data, "machine", nas_machine_json(request->threads));
     failed |= json_object_set_new(data, "dataset", dataset_json(html));
     failed |= json_object_set_new(data, "pipeline", pipeline ? json_string(pipeline) : NULL);

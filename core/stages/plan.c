@@ -53,7 +53,7 @@ static int measure(plan *p, nas_error *err) {
     const nas_split_sets *split = &context->split;
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
-    p->pool = source->train.n - split->n_validation - split->n_heldout + source->extra.n;
+    p->pool = nas_split_pool_size(split) + nas_split_extra_size(split);
     p->per_step = nas_step_unlabelled(context);
     p->image_bytes = (source->train.n + source->extra.n) * source->info.height *
                      source->info.width * source->info.channels;

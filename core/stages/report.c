@@ -139,7 +139,7 @@ static json_t *family_json(const report *r) {
     nas_json_put(&json, "seed", json_integer(pipeline->seed));
     nas_json_put(&json, "dataset", nas_text_json(pipeline->dataset.id));
     nas_json_put(&json, "space", nas_text_json(r->context->space.name));
-    nas_json_put(&json, "labelled", json_integer(pipeline->labelled));
+    nas_json_put(&json, "labelled", nas_count_json(r->context->split.n_labelled));
     nas_json_put(&json, "platforms", json_incref(r->platforms));
     nas_json_put(&json, "reference", json_incref(r->reference));
     return json;

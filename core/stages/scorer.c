@@ -18,7 +18,7 @@ static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *er
     const handle *h = subnet->impl;
     const nas_context *context = h->evaluator->context;
     nas_evaluator_select(h->evaluator, h->genome);
-    nas_evaluator_logits(h->evaluator, &context->source.train, context->split.heldout,
+    nas_evaluator_logits(h->evaluator, nas_context_heldout(context), context->split.heldout,
                          context->split.n_heldout, logits);
     return NAS_OK;
 }
