@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "host/exporter.h"
+#include "run/data_file.h"
 #include "run/rundir.h"
 
 #include <stdlib.h>
@@ -216,11 +217,24 @@ int nas_context_split(nas_context *context, const char *path, nas_error *err) {
     return rc;
 }
 
+int nas_context_check_data(const nas_context *context, nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(context->request->out, "data.json", path, sizeof path, err);
+    return rc ? rc : nas_data_file_check(path, &context->source, err);
+}
+
+int nas_context_keep_data(const nas_context *context, nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(context->request->out, "data.json", path, sizeof path, err);
+    return rc || nas_file_exists(path) ? rc : nas_data_file_save(path, &context->source, err);
+}
+
 int nas_context_load(nas_context *context, nas_error *err) {
     const char *out = context->request->out;
     char path[NAS_RUNDIR_PATH];
     int rc = nas_rundir_path(out, "split.json", path, sizeof path, err);
     if (!rc) rc = nas_context_split(context, path, err);
+    if (!rc) rc = nas_context_check_data(context, err);
     if (!rc) rc = nas_rundir_path(out, "supernet.safetensors", path, sizeof path, err);
     return rc ? rc : nas_supernet_load(context->supernet, path, err);
 }

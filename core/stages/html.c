@@ -83,8 +83,8 @@ static int candidates_json(const nas_html *html, size_t index, json_t *platform,
     const nas_context *context = html->context;
     char path[NAS_RUNDIR_PATH];
     nas_memo memo = {.space = &context->space};
-    int failed = 0, rc = nas_rundir_search(context->request->out,
-                                           context->pipeline->platforms[index].name, path, err);
+    const char *base = nas_staging_search(&context->staging, context->request->out, index);
+    int failed = 0, rc = nas_rundir_search(base, context->pipeline->platforms[index].name, path, err);
     if (!rc) rc = nas_search_file_read(path, &context->space, &memo, err);
     json_t *list = json_array();
     for (size_t i = 0; i < memo.n && !rc; i++) {
@@ -172,7 +172,9 @@ static int collect(const nas_html *html, json_t *data, nas_error *err) {
 int nas_html_write(const nas_html *html, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
     json_t *data = json_object();
-    int rc = nas_rundir_path(html->context->request->out, "report.html", path, sizeof path, err);
+    const nas_context *context = html->context;
+    const char *base = nas_staging_report(&context->staging, context->request->out);
+    int rc = nas_rundir_path(base, "report.html", path, sizeof path, err);
     if (!rc) rc = collect(html, data, err);
     if (!rc) rc = nas_page_write(path, data, err);
     json_decref(data);

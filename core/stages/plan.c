@@ -3,7 +3,8 @@
 #include "base/json.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
-#include "stages/search.h"
+#include "stages/learner.h"
+#include "stages/scorer.h"
 #include "stages/step.h"
 
 typedef unsigned long long ull;
@@ -19,6 +20,14 @@ typedef struct plan {
     size_t train_bytes, evaluate_bytes, image_bytes;
 } plan;
 
+/* What the training would refuse before its first step. */
+static int check_loader(const nas_context *context, nas_error *err) {
+    nas_loader *loader;
+    int rc = nas_learner_loader(context, 0, &loader, err);
+    if (!rc) nas_loader_close(loader);
+    return rc;
+}
+
 static int measure_engines(plan *p, nas_error *err) {
     static const char *const names[] = {"none", "self", "largest", "ema"};
     const nas_context *context = p->context;
@@ -31,11 +40,14 @@ static int measure_engines(plan *p, nas_error *err) {
     size_t arrays = context->pipeline->train.ema > 0 ? 4 : 3; /* weights, velocity, gradient */
     p->train_bytes = nas_step_bytes(&step) + arrays * context->supernet->size * sizeof(nas_real);
     nas_step_close(&step);
+    rc = check_loader(context, err);
+    if (rc) return rc;
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
     p->evaluate_bytes = nas_engine_bytes(evaluator.engine);
+    rc = nas_scorer_check(&evaluator, err);
     nas_evaluator_close(&evaluator);
-    return NAS_OK;
+    return rc;
 }
 
 static int cost(const plan *p, size_t i, const nas_genome *genome, nas_candidate *candidate,

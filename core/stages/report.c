@@ -21,6 +21,7 @@ static int no_memory(nas_error *err) {
 typedef struct report {
     const nas_context *context;
     nas_evaluator *evaluator;
+    const char *base; /* the folder that its files go to */
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
@@ -37,7 +38,7 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
     char file[96], path[NAS_RUNDIR_PATH];
     const char *part = nas_export_int8(plugin) ? ".int8" : "";
     snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, part, api->extension);
-    int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
+    int rc = nas_rundir_path(r->base, file, path, sizeof path, err);
     if (!rc) rc = nas_export_file(plugin, network, path, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
@@ -127,7 +128,7 @@ static int prepare(report *r, nas_error *err) {
     r->platforms = json_array();
     r->reference = json_object();
     r->confusions = json_array();
-    int rc = nas_rundir_path(context->request->out, "family", folder, sizeof folder, err);
+    int rc = nas_rundir_path(r->base, "family", folder, sizeof folder, err);
     if (!rc) rc = nas_folder_make(folder, err);
     if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
     return rc;
@@ -147,7 +148,7 @@ static json_t *family_json(const report *r) {
 
 static int publish(const report *r, const nas_candidate *chosen, json_t **family, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
-    int rc = nas_rundir_path(r->context->request->out, "family.json", path, sizeof path, err);
+    int rc = nas_rundir_path(r->base, "family.json", path, sizeof path, err);
     *family = family_json(r);
     const nas_html html = {r->context, r->evaluator, chosen, *family, r->confusions, r->test.n};
     if (!rc) rc = *family ? nas_json_save(path, *family, err) : no_memory(err);
@@ -166,6 +167,7 @@ static int begin(const report *r, nas_progress *progress, uint64_t done, const c
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
                json_t **family, nas_error *err) {
     report r = {.context = context, .evaluator = evaluator};
+    r.base = nas_staging_report(&context->staging, context->request->out);
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
     size_t n = context->pipeline->n_platforms;

@@ -116,9 +116,8 @@ static int append(item_list *list, const char *path, int32_t label, nas_error *e
 /* Whether an image of train goes to test, by a hash of its path in train (FNV-1a, mixed once more):
  * adding or removing other images does not move it. */
 static bool set_apart(const image_folder *self, const char *path) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *at = path + strlen(self->config->train); *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+    const char *name = path + strlen(self->config->train);
+    uint64_t hash = nas_hash(NAS_HASH_START, name, strlen(name));
     hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
     return (double)(hash >> 33) < self->config->test_share * 2147483648.0;
 }
@@ -168,6 +167,13 @@ static int list_class(void *context, const char *name, const char *path, nas_err
                       "%s: no .png, .jpg or .jpeg file for training%s; fill or remove the folder",
                       path, self->config->test ? "" : " is left by the option \"test_share\"");
     return rc;
+}
+
+/* Where the images of a split lie. */
+static const char *split_folder(const image_folder *self, nas_split split) {
+    const folder_config *config = self->config;
+    if (split == NAS_SPLIT_EXTRA) return config->unlabelled ? config->unlabelled : "";
+    return split == NAS_SPLIT_TEST && config->test ? config->test : config->train;
 }
 
 static int list_all(image_folder *self, nas_error *err) {
@@ -372,7 +378,23 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
     return rc;
 }
 
-static const nas_dataset_api api = {.size = sizeof api, .info = folder_info, .read = folder_read};
+/* Names within the split's folder, which may be moved, and the classes' names. */
+static uint64_t folder_fingerprint(void *instance, nas_split split) {
+    const image_folder *self = instance;
+    const item_list *list = &self->lists[split];
+    const char *folder = split_folder(self, split);
+    uint64_t hash = NAS_HASH_START;
+    for (size_t i = 0; i < list->n; i++) {
+        const char *name = list->items[i].path + strlen(folder);
+        hash = nas_hash(hash, name, strlen(name) + 1);
+    }
+    return hash;
+}
+
+static const nas_dataset_api api = {.size = sizeof api,
+                                    .info = folder_info,
+                                    .read = folder_read,
+                                    .fingerprint = folder_fingerprint};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,
