@@ -3,6 +3,7 @@
 set -u
 . tests/lib/small-run
 root=$PWD
+ln -s "$root/spaces" "$root/plugins" "$dir/"
 picture() { # file
     mkdir -p "$(dirname "$1")"
     cp "$root/tests/corpus/image/${2:-rgb.png}" "$1"
@@ -32,12 +33,12 @@ mv "$photos" "$dir/elsewhere" && mv "$dir/elsewhere" "$photos"
 check "a folder may be moved" "$NASHOST" eval "$dir/run"
 
 for part in train test; do mv "$photos/$part/cat" "$photos/$part/zcat"; done
-what='class 0 was "cat" when the run began, and is "dog"'
-check "another order of the classes is refused by eval" says 2 "$what" "$NASHOST" eval "$dir/run"
-check "by report" says 2 "$what" "$NASHOST" report "$dir/run"
-check "by export" says 2 "$what" "$NASHOST" export "$dir/run" --format safetensors --out "$dir/x"
-check "by a run" says 2 "$what" run
-check "by a dry run" says 2 "$what" run --dry-run
+swapped='class 0 was "cat" when the run began, and is "dog"'
+check "another order of the classes is refused by eval" says 2 "$swapped" "$NASHOST" eval "$dir/run"
+check "by report" says 2 "$swapped" "$NASHOST" report "$dir/run"
+check "by export" says 2 "$swapped" "$NASHOST" export "$dir/run" --format safetensors --out "$dir/x"
+check "by a run" says 2 "$swapped" run
+check "by a dry run" says 2 "$swapped" run --dry-run
 for part in train test; do mv "$photos/$part/zcat" "$photos/$part/cat"; done
 
 mv "$photos/train/cat/3.png" "$photos/train/cat/99.png"
