@@ -67,4 +67,24 @@ late() { # words, settings
 check "no held-out image for a score is said before the training" late "search.score: agreement: expected held-out images" split.heldout=0
 check "fewer labels than zico's batches" late "search.score: zico: expected at least 50 labelled images" \
     'search.score={"plugin":"zico","options":{"batches":50}}'
+
+# Every image is read, and every bad one named, before the training; or they are left out.
+for class in cat dog; do : >"$photos/test/$class/empty.png"; done
+picture "$photos/train/cat/cmyk.jpg" cmyk.jpg
+checked() {
+    says 2 "train images: 1 of 25 images cannot be read" "$NASHOST" run "$dir/photos.json" --dry-run --check-images \
+        --out "$dir/bad" && grep -q 'test images: 2 of 4 images cannot be read' "$dir/said" &&
+        grep -q 'train/cat/cmyk.jpg: .*CMYK' "$dir/said" && grep -q 'test/cat/empty.png: ' "$dir/said" &&
+        grep -q 'test/dog/empty.png: ' "$dir/said"
+}
+check "all bad images are named" checked
+sed 's/"side"/"on_bad_image": "skip", "side"/' "$dir/photos.json" >"$dir/skip.json"
+check "they may be left out" says 0 "3 images cannot be read and are left out" \
+    "$NASHOST" run "$dir/skip.json" --dry-run --check-images --out "$dir/bad"
+check "a run says so" says 0 "3 images cannot be read and were left out" "$NASHOST" run "$dir/skip.json" \
+    --out "$dir/skipped" --set train.steps=3 train.batch=4 search.evaluations=2
+check "so does the family" grep -q '"skipped_images": 3' "$dir/skipped/family.json"
+rm "$photos/test/cat/"*
+check "a class without a test image" says 0 'no test image, first "cat"' \
+    "$NASHOST" run "$dir/skip.json" --dry-run --out "$dir/bad2"
 exit $failed

@@ -47,6 +47,7 @@ typedef enum nas_flag {
     NAS_FLAG_DATASET = 1 << 21,
     NAS_FLAG_SCORE = 1 << 22,
     NAS_FLAG_INT8 = 1 << 23,
+    NAS_FLAG_CHECK_IMAGES = 1 << 28,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -62,7 +63,7 @@ typedef struct nas_args {
     const char *platform, *format, *input, *logits;
     int threads, limit, rounds, random; /* 0: not given */
     int networks;                       /* -1: not given */
-    bool dry_run, quiet, int8, json, help;
+    bool dry_run, check_images, quiet, int8, json, help;
 } nas_args;
 
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */

@@ -90,6 +90,43 @@ int nas_source_read(const nas_source *source, nas_split split, nas_images *image
     return rc;
 }
 
+static uint32_t count_untested(const nas_images *test, uint32_t classes, nas_error *err) {
+    uint32_t untested = classes;
+    bool *seen = nas_alloc(classes, sizeof *seen);
+    if (!seen) nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u classes", classes);
+    for (uint64_t i = 0; seen && i < test->n; i++) {
+        if (test->labels[i] < 0 || seen[test->labels[i]]) continue;
+        seen[test->labels[i]] = true;
+        untested--;
+    }
+    free(seen);
+    return untested;
+}
+
+int nas_source_check_images(const nas_dataset_api *api, void *self, uint32_t *untested,
+                            nas_error *err) {
+    nas_source source = {.api = api, .self = self, .info = {.size = sizeof source.info}};
+    char all[900] = "";
+    size_t used = 0;
+    int rc = api->info(self, &source.info, err);
+    if (!rc) rc = nas_source_check(&source.info, err);
+    if (rc) return rc;
+    for (int split = 0; split < NAS_SPLITS; split++) {
+        nas_images images;
+        nas_error why = {0};
+        int code = nas_source_read(&source, (nas_split)split, &images, &why);
+        if (!code && split == NAS_SPLIT_TEST)
+            *untested = count_untested(&images, source.info.classes, &why);
+        nas_images_free(&images);
+        if (!why.code) continue;
+        if (!rc) rc = why.code;
+        if (used < sizeof all)
+            used += (size_t)snprintf(all + used, sizeof all - used, "%s%s images: %.280s",
+                                     used ? "; " : "", split_names[split], why.message);
+    }
+    return rc ? nas_fail(err, rc, "%s", all) : NAS_OK;
+}
+
 void nas_images_free(nas_images *images) {
     if (!images) return;
     free(images->pixels);

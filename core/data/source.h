@@ -32,6 +32,12 @@ int nas_source_check(const nas_dataset_info *info, nas_error *err);
 /* The numbers of an image: height * width * channels. [any] */
 size_t nas_source_area(const nas_source *source);
 
+/* Reads every image of every split, the test's too, whatever fails: the error holds what each of the
+ * splits had. *untested gets how many classes have no
+ * test image. [main] */
+int nas_source_check_images(const nas_dataset_api *api, void *self, uint32_t *untested,
+                            nas_error *err);
+
 /* Reads a whole split into memory; only the final report asks for NAS_SPLIT_TEST. [main] */
 int nas_source_read(const nas_source *source, nas_split split, nas_images *images, nas_error *err);
 void nas_images_free(nas_images *images);

@@ -104,6 +104,29 @@ static int open_space(nas_context *context, nas_error *err) {
     return nas_supernet_create(&context->space, context->seed, false, &context->supernet, err);
 }
 
+static int check_images(const nas_context *context, nas_error *err) {
+    uint32_t untested = 0;
+    int rc = nas_source_check_images(context->dataset.plugin->vtable, context->dataset.self,
+                                     &untested, err);
+    if (!rc && untested)
+        nas_log_line(context->request->log, NAS_WARNING,
+                     "%u classes have no test image: the test says nothing of them", untested);
+    return rc;
+}
+
+/* What the user would else learn at the end. */
+static void tell_source(const nas_context *context) {
+    const nas_dataset_info *info = &context->source.info;
+    const nas_log *log = context->request->log;
+    if (!info->count[NAS_SPLIT_TEST])
+        nas_log_line(log, NAS_WARNING,
+                     "the data set has no test images: how accurate the subnets are will not be "
+                     "known");
+    if (info->skipped)
+        nas_log_line(log, NAS_WARNING, "%llu images cannot be read and are left out",
+                     (ull)info->skipped);
+}
+
 int nas_context_open(const nas_run_request *request, nas_context *context, nas_error *err) {
     *context = (nas_context){.request = request,
                              .pipeline = request->pipeline,
@@ -111,9 +134,11 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
                              .augment = request->pipeline->augment};
     int rc = create_all(context, err);
     if (!rc) rc = read_plan(context, err);
+    if (!rc && request->check_images) rc = check_images(context, err);
     if (!rc)
         rc = nas_source_open(context->dataset.plugin->vtable, context->dataset.self,
                              &context->source, err);
+    if (!rc) tell_source(context);
     context->augment.flip = context->augment.flip && context->source.info.flip;
     if (!rc) rc = open_space(context, err);
     if (rc) nas_context_close(context);

@@ -19,7 +19,8 @@ typedef struct nas_run_request {
     nas_from from;   /* the first stage to run: what those before it make must be there */
     nas_until until; /* the last stage to run */
     bool dry_run;    /* opens everything, makes the plan, writes nothing */
-    bool quiet;      /* no progress lines */
+    bool check_images; /* reads every image first, the test's too, and tells all that are bad */
+    bool quiet;        /* no progress lines */
     const nas_log *log;
     const volatile sig_atomic_t *stop; /* checked at every step; NULL: never stops */
 } nas_run_request;

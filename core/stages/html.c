@@ -138,12 +138,13 @@ static json_t *dataset_json(const nas_html *html) {
     for (uint32_t i = 0; info->class_names && i < info->classes; i++) {
         json_array_append_new(names, json_string(info->class_names[i]));
     }
-    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I}", "plugin",
+    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "plugin",
                      context->pipeline->dataset.id, "classes", (int)info->classes, "class_names",
                      names, "train", (json_int_t)context->source.train.n, "test",
                      (json_int_t)html->n_test, "labelled", (json_int_t)context->split.n_labelled,
                      "validation", (json_int_t)context->split.n_validation, "heldout",
-                     (json_int_t)context->split.n_heldout);
+                     (json_int_t)context->split.n_heldout, "skipped",
+                     (json_int_t)info->skipped);
 }
 
 static int collect(const nas_html *html, json_t *data, nas_error *err) {

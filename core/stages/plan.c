@@ -94,6 +94,7 @@ static json_t *data_json(const plan *p) {
     nas_json_put(&json, "heldout", nas_count_json(split->n_heldout));
     nas_json_put(&json, "unlabelled", nas_count_json(p->pool));
     nas_json_put(&json, "test", nas_count_json(info->count[NAS_SPLIT_TEST]));
+    nas_json_put(&json, "skipped", nas_count_json(info->skipped));
     return json;
 }
 

@@ -141,6 +141,7 @@ static json_t *family_json(const report *r) {
     nas_json_put(&json, "dataset", nas_text_json(pipeline->dataset.id));
     nas_json_put(&json, "space", nas_text_json(r->context->space.name));
     nas_json_put(&json, "labelled", nas_count_json(r->context->split.n_labelled));
+    nas_json_put(&json, "skipped_images", nas_count_json(r->context->source.info.skipped));
     nas_json_put(&json, "platforms", json_incref(r->platforms));
     nas_json_put(&json, "reference", json_incref(r->reference));
     return json;

@@ -18,6 +18,7 @@ typedef struct nas_dataset_info {
     uint64_t count[NAS_SPLITS];     /* images in each split */
     const char *const *class_names; /* [classes], owned by the plugin until destroy; or NULL */
     bool flip; /* a mirrored image keeps its class (clothes and animals: yes; digits: no) */
+    uint64_t skipped; /* images that were left out, since they cannot be read */
 } nas_dataset_info;
 
 typedef struct nas_dataset_api {

@@ -456,7 +456,8 @@ function showFacts() {
     ["seed", String(family.seed)],
     ["command", m.command.map(quote).join(" ")],
     ["pipeline", `the one below; as pipeline.json in ${data.out}, with split.json`],
-    ["images", `${d.train} for training (${d.labelled} labelled, ${d.validation} for validation, ${d.heldout} held out), ${d.test} for the test`],
+    ["images", `${d.train} for training (${d.labelled} labelled, ${d.validation} for validation, ${d.heldout} held out), ${d.test} for the test` +
+      (d.skipped ? `; ${d.skipped} could not be read and were left out` : "")],
     ["nashost", `${m.version}, plugin ABI ${m.abi.join(".")}, ${m.compiler}`],
     ["machine", `${m.processor || "processor not known"}; ${plural(m.processors, "processor")}, ${plural(m.threads, "thread")}, ${m.instructions} kernels`],
     ["system", m.system],
