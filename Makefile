@@ -47,7 +47,8 @@ LIBS_plugins/search/bayesian = -llapacke
 LIBS_plugins/score/naswot = -llapacke
 LIBS_plugins/score/jacob_cov = -llapacke
 LIBS_plugins/datasets/npy = -lzip
-LIBS_plugins/datasets/image_folder = -lpng -ljpeg
+LIBS_plugins/datasets/image_folder = -lpng -ljpeg -lwebp
+LIBS_plugins/datasets/image_list = $(LIBS_plugins/datasets/image_folder)
 LIBS_plugins/export/onnx = -lprotobuf-c
 # A test or fuzzer that includes a plugin's source is linked with that plugin's libraries.
 libs_of = $(foreach p,$(shell sed -n 's,^#include "../\(plugins/[^/]*/[^/."]*\).*,\1,p' $(1)),$(LIBS_$(p)))

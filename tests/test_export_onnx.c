@@ -304,9 +304,9 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),       cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_weight_bits), cmocka_unit_test(test_part),
-        cmocka_unit_test(test_errors),      cmocka_unit_test(test_mobile),
+        cmocka_unit_test(test_model), cmocka_unit_test(test_mobile),
+        cmocka_unit_test(test_int8),  cmocka_unit_test(test_weight_bits),
+        cmocka_unit_test(test_part),  cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

@@ -69,7 +69,8 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
             *macs += side * side * (k * k * mid + mid * out);
             *params += k * k * mid + 2 * mid + mid * out + 2 * out;
             if (space->stages[s].squeeze_excite) {
-                uint64_t r = mid / 4 < 8 ? 8 : mid / 4;
+                uint64_t r =
+                    nas_squeeze_width(&space->stages[s].squeeze, (uint32_t)mid, (uint32_t)in);
                 *macs += 2 * mid * r;
                 *params += 2 * mid * r + r + mid;
             }
@@ -82,7 +83,8 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
     for (uint32_t i = 0; i <= space->head.n_hidden; i++) {
         uint64_t out = i < space->head.n_hidden ? space->head.hidden[i] : space->classes;
         *macs += width * out;
-        *params += width * out + out;
+        *params += width * out;
+        if (i == space->head.n_hidden || space->head.hidden_bias) *params += out;
         width = out;
     }
 }

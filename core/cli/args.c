@@ -18,6 +18,7 @@ static const struct known {
     {"out", required_argument, NAS_FLAG_OUT},
     {"threads", required_argument, NAS_FLAG_THREADS},
     {"dry-run", no_argument, NAS_FLAG_DRY_RUN},
+    {"check-images", no_argument, NAS_FLAG_CHECK_IMAGES},
     {"quiet", no_argument, NAS_FLAG_QUIET},
     {"id", required_argument, NAS_FLAG_ID},
     {"kind", required_argument, NAS_FLAG_KIND},
@@ -125,6 +126,9 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_DRY_RUN:
         args->dry_run = true;
+        break;
+    case NAS_FLAG_CHECK_IMAGES:
+        args->check_images = true;
         break;
     case NAS_FLAG_QUIET:
         args->quiet = true;

@@ -179,8 +179,6 @@ static int check(const nas_args *args, nas_error *err) {
     if (missing)
         return nas_fail(err, NAS_ERR_INPUT, "infer: --%s is missing; see `nashost infer --help`",
                         missing);
-    if (args->weight_bits && !args->int8)
-        return nas_fail(err, NAS_ERR_INPUT, "infer: --weight-bits is of --int8; give both");
     if (args->weights && (args->positional || args->platform || args->int8))
         return nas_fail(
             err, NAS_ERR_INPUT,
@@ -188,6 +186,8 @@ static int check(const nas_args *args, nas_error *err) {
             "--int8, or --weights");
     if (!args->weights && !args->positional)
         return nas_fail(err, NAS_ERR_INPUT, "infer: DIR is missing; see `nashost infer --help`");
+    if (args->weight_bits && !args->int8)
+        return nas_fail(err, NAS_ERR_INPUT, "infer: --weight-bits is of --int8; give both");
     return nas_args_one_genome("infer", args, err);
 }
 
@@ -207,8 +207,8 @@ static int run_infer(const nas_args *args, nas_error *err) {
         .platform = args->platform,
         .input = args->input,
         .int8 = args->int8,
-        .weight_bits = (uint32_t)args->weight_bits,
         .weights = args->weights,
+        .weight_bits = (uint32_t)args->weight_bits,
         .logits = args->logits,
     };
     int threads = args->threads ? args->threads : nas_threads_default();

@@ -28,6 +28,9 @@ static void print_plan_data(const json_t *plan) {
     printf("split     %lld labelled, %lld validation, %lld held out for scores, %lld unlabelled\n",
            count_at(plan, "data.labelled"), count_at(plan, "data.validation"),
            count_at(plan, "data.heldout"), count_at(plan, "data.unlabelled"));
+    if (count_at(plan, "data.skipped"))
+        printf("          %lld images cannot be read and are left out\n",
+               count_at(plan, "data.skipped"));
     double subnets = json_number_value(nas_json_at(plan, "space.subnets"));
     double all = json_number_value(nas_json_at(plan, "space.of"));
     printf("space     %s: %.4g subnets", text_at(plan, "space.name"), subnets);
@@ -149,6 +152,9 @@ static int print_family(const json_t *family, nas_error *err) {
     printf("test top-1 for reference: largest subnet %s, smallest %s\n",
            nas_show_cell(largest, NAS_SHOW_PERCENT).text,
            nas_show_cell(smallest, NAS_SHOW_PERCENT).text);
+    if (count_at(family, "skipped_images"))
+        printf("%lld images cannot be read and were left out\n",
+               count_at(family, "skipped_images"));
     return NAS_OK;
 }
 

@@ -108,6 +108,15 @@ static int read_colour(const nas_spot *at, const json_t *json, const nas_key *ke
     return NAS_OK;
 }
 
+static int read_switch(const nas_spot *at, const json_t *json, const nas_key *key, char *base,
+                       nas_error *err) {
+    bool *flag = (bool *)(void *)(base + key->offset);
+    *flag = json_is_true(json) || json_is_object(json);
+    if (json_is_object(json)) return nas_keys_read(at, json, key->keys, base, err);
+    if (json_is_boolean(json)) return NAS_OK;
+    return nas_spot_fail(at, json, err, "true or false, or an object");
+}
+
 /* An array of integers or of structures. */
 static int read_items(const nas_spot *spot, const json_t *object, const nas_key *key, char *base,
                       nas_error *err) {
@@ -150,6 +159,8 @@ static int read_key(const nas_spot *spot, const json_t *object, const nas_key *k
         return read_flag(&at, json, field, err);
     case NAS_KEY_COLOUR:
         return read_colour(&at, json, key, field, err);
+    case NAS_KEY_SWITCH:
+        return read_switch(&at, json, key, base, err);
     case NAS_KEY_INTS:
     case NAS_KEY_OBJECTS:
         return read_items(spot, object, key, base, err);
@@ -222,6 +233,8 @@ static json_t *key_schema(const nas_key *key) {
                                       key->positive ? "exclusiveMinimum" : "minimum", 0, "maximum",
                                       1),
                             3, 3);
+    case NAS_KEY_SWITCH:
+        return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "boolean", nas_keys_schema(key->keys));
     case NAS_KEY_INTS:
         return array_schema(integer_schema(key), key->least, key->most);
     case NAS_KEY_OBJECTS:

@@ -21,6 +21,7 @@ static int no_memory(nas_error *err) {
 typedef struct report {
     const nas_context *context;
     nas_evaluator *evaluator;
+    const char *base; /* the folder that its files go to */
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
@@ -39,7 +40,7 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
     char file[96], path[NAS_RUNDIR_PATH];
     snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, nas_export_part(plugin),
              api->extension);
-    int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
+    int rc = nas_rundir_path(r->base, file, path, sizeof path, err);
     network->weight_bits = nas_export_int8(plugin);
     if (!rc) rc = nas_export_file(plugin, network, path, err);
     if (rc) return rc;
@@ -136,7 +137,7 @@ static int prepare(report *r, nas_error *err) {
     r->platforms = json_array();
     r->reference = json_object();
     r->confusions = json_array();
-    int rc = nas_rundir_path(context->request->out, "family", folder, sizeof folder, err);
+    int rc = nas_rundir_path(r->base, "family", folder, sizeof folder, err);
     if (!rc) rc = nas_folder_make(folder, err);
     if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
     return rc;
@@ -148,7 +149,8 @@ static json_t *family_json(const report *r) {
     nas_json_put(&json, "seed", json_integer(pipeline->seed));
     nas_json_put(&json, "dataset", nas_text_json(pipeline->dataset.id));
     nas_json_put(&json, "space", nas_text_json(r->context->space.name));
-    nas_json_put(&json, "labelled", json_integer(pipeline->labelled));
+    nas_json_put(&json, "labelled", nas_count_json(r->context->split.n_labelled));
+    nas_json_put(&json, "skipped_images", nas_count_json(r->context->source.info.skipped));
     nas_json_put(&json, "platforms", json_incref(r->platforms));
     nas_json_put(&json, "reference", json_incref(r->reference));
     return json;
@@ -156,7 +158,7 @@ static json_t *family_json(const report *r) {
 
 static int publish(const report *r, const nas_candidate *chosen, json_t **family, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
-    int rc = nas_rundir_path(r->context->request->out, "family.json", path, sizeof path, err);
+    int rc = nas_rundir_path(r->base, "family.json", path, sizeof path, err);
     *family = family_json(r);
     const nas_html html = {r->context, r->evaluator, chosen, *family, r->confusions, r->test.n};
     if (!rc) rc = *family ? nas_json_save(path, *family, err) : no_memory(err);
@@ -175,6 +177,7 @@ static int begin(const report *r, nas_progress *progress, uint64_t done, const c
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
                json_t **family, nas_error *err) {
     report r = {.context = context, .evaluator = evaluator};
+    r.base = nas_staging_report(&context->staging, context->request->out);
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
     size_t n = context->pipeline->n_platforms;

@@ -1,7 +1,7 @@
 /* The report stage, the only one that reads the test split. Writes family/PLATFORM.EXT for every
  * export plugin, report.html (stages/html.h), and family.json:
  *
- *   {"seed", "dataset", "space", "labelled",
+ *   {"seed", "dataset", "space", "labelled", "skipped_images",
  *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},
  *                   "predicted": {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
  *                                 "known_share"},

@@ -65,11 +65,13 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
 }
 
 static void add_linear(planner *p, const nas_layer *layer) {
+    bool biased = nas_layer_has_bias(&p->supernet->space, layer);
     p->plan->linears[p->plan->n_linears++] =
         (nas_linear){.in = layer->in.c,
                      .out = layer->out.c,
                      .weight = find_offset(p, layer, ".weight"),
-                     .bias = find_offset(p, layer, ".bias"),
+                     .bias = biased ? find_offset(p, layer, ".bias") : 0,
+                     .biased = biased,
                      .act = (nas_activation)layer->activation};
 }
 
