@@ -13,6 +13,7 @@ int nas_gemm_family(bool avx512, bool avx2) {
 }
 
 const char *nas_gemm_kernels(void) {
+    bli_init(); /* else a family that $BLIS_ARCH_TYPE names is not there yet */
     return bli_arch_string(bli_arch_query_id());
 }
 
