@@ -98,6 +98,26 @@ static void test_genes(void **state) {
     assert_memory_equal(&space, &expected, sizeof space);
 }
 
+/* A narrowed space can be described, and is then the same without what narrowed it. */
+static void test_description(void **state) {
+    (void)state;
+    char text[2048];
+    nas_space space = narrowed("{\"resolution\": 12, \"depth\": 2, \"stages\": [{}, {\"kernel\":"
+                               " [3, 7], \"width\": 11}, {\"expand\": 3}]}");
+    nas_space again;
+    snprintf(text, sizeof text, SMALL_SPACE, "9");
+    json_t *whole = json_loads(text, 0, NULL), *copy = json_deep_copy(whole);
+    json_t *json = nas_space_narrowed_json(whole, &space);
+    assert_non_null(json);
+    assert_int_equal(nas_space_parse(json, "test", SMALL_CHANNELS, SMALL_CLASSES, &again, NULL),
+                     NAS_OK);
+    assert_memory_equal(&space, &again, sizeof space);
+    assert_true(json_equal(whole, copy));
+    json_decref(json);
+    json_decref(copy);
+    json_decref(whole);
+}
+
 static void test_refused(void **state) {
     (void)state;
     static const struct {
@@ -134,8 +154,8 @@ static void test_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing), cmocka_unit_test(test_every_stage),
-        cmocka_unit_test(test_stages),  cmocka_unit_test(test_genes),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_stages),  cmocka_unit_test(test_description),
+        cmocka_unit_test(test_genes),   cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

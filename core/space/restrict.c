@@ -72,7 +72,12 @@ static const struct {
 };
 enum { DIMENSIONS = sizeof dimensions / sizeof *dimensions };
 
-static nas_choices *choices_of(nas_space *space, uint32_t stage, size_t d) {
+static const nas_choices *choices_of(const nas_space *space, uint32_t stage, size_t d) {
+    const char *at = (const char *)&space->stages[stage];
+    return (const nas_choices *)(const void *)(at + dimensions[d].offset);
+}
+
+static nas_choices *choices_in(nas_space *space, uint32_t stage, size_t d) {
     return (nas_choices *)(void *)((char *)&space->stages[stage] + dimensions[d].offset);
 }
 
@@ -120,7 +125,7 @@ static int keep(const nas_spot *spot, const char *name, const nas_choices *wante
 /* Keeps in a stage what it has of the wanted choices. One that has no choice stays. */
 static int keep_common(const nas_spot *spot, size_t d, const nas_choices *wanted, nas_space *space,
                        uint32_t stage, nas_error *err) {
-    nas_choices *choices = choices_of(space, stage, d), both = common(choices, wanted);
+    nas_choices *choices = choices_in(space, stage, d), both = common(choices, wanted);
     if (!wanted->n || choices->n == 1) return NAS_OK;
     if (!both.n) {
         nas_spot at = nas_spot_key(spot, dimensions[d].name);
@@ -136,8 +141,8 @@ static int keep_common(const nas_spot *spot, size_t d, const nas_choices *wanted
 }
 
 /* A value for every stage must be a choice of one of them. */
-static int check_every(const nas_spot *spot, size_t d, const nas_choices *wanted, nas_space *space,
-                       nas_error *err) {
+static int check_every(const nas_spot *spot, size_t d, const nas_choices *wanted,
+                       const nas_space *space, nas_error *err) {
     for (uint32_t i = 0; i < wanted->n; i++) {
         bool found = false;
         for (uint32_t s = 0; s < space->n_stages; s++)
@@ -158,7 +163,7 @@ static int restrict_stage(const nas_spot *root, const space_limits *limits, nas_
     for (size_t d = 0; d < DIMENSIONS && !rc; d++) {
         const nas_choices *own = limit_of(&limits->stages[stage], d);
         const nas_choices *every = limit_of(&limits->every, d);
-        rc = own->n ? keep(&at, dimensions[d].name, own, choices_of(space, stage, d), err)
+        rc = own->n ? keep(&at, dimensions[d].name, own, choices_in(space, stage, d), err)
                     : keep_common(root, d, every, space, stage, err);
     }
     return rc;
@@ -187,4 +192,26 @@ int nas_space_restrict(nas_space *space, const json_t *json, const char *where, 
     if (!rc) rc = apply(&root, &limits, space, err);
     if (!rc) nas_space_number_genes(space);
     return rc;
+}
+
+static json_t *choices_json(const nas_choices *choices) {
+    json_t *list = json_array();
+    int failed = 0;
+    for (uint32_t i = 0; i < choices->n; i++)
+        failed |= json_array_append_new(list, json_integer(choices->value[i]));
+    if (!failed) return list;
+    json_decref(list);
+    return NULL;
+}
+
+json_t *nas_space_narrowed_json(const json_t *whole, const nas_space *narrowed) {
+    json_t *copy = json_deep_copy(whole), *stages = json_object_get(copy, "stages");
+    int failed = json_object_set_new(copy, "resolution", choices_json(&narrowed->resolution));
+    for (uint32_t s = 0; s < narrowed->n_stages; s++)
+        for (size_t d = 0; d < DIMENSIONS; d++)
+            failed |= json_object_set_new(json_array_get(stages, s), dimensions[d].name,
+                                          choices_json(choices_of(narrowed, s, d)));
+    if (!failed) return copy;
+    json_decref(copy);
+    return NULL;
 }
