@@ -44,6 +44,7 @@ def arguments():
     p.add_argument("--seed", type=int, default=1, help="of the subnets (1)")
     p.add_argument("--answer", nargs=3, metavar=("NET.onnx", "X.npy", "Y.npy"),
                    help="only run this file by onnxruntime")
+    p.add_argument("--plain", action="store_true", help="with --answer: without session options")
     return p.parse_args()
 
 
@@ -64,11 +65,13 @@ def make_run(args, folder):
 
 def draw(space, rng):
     """A random subnet of a space as the run directory's pipeline.json has it."""
-    def pick(choices):
+    def pick(choices, block=0):
+        if isinstance(choices, list) and isinstance(choices[0], list):
+            choices = choices[block]
         return rng.choice(choices) if isinstance(choices, list) else choices
     stages = [{"width": pick(stage["width"]),
-               "blocks": [{"kernel": pick(stage["kernel"]), "expand": pick(stage["expand"])}
-                          for _ in range(pick(stage["depth"]))]}
+               "blocks": [{"kernel": pick(stage["kernel"], b), "expand": pick(stage["expand"], b)}
+                          for b in range(pick(stage["depth"]))]}
               for stage in space["stages"]]
     return {"resolution": pick(space["resolution"]), "stages": stages}
 
@@ -89,13 +92,14 @@ def choose(args, run, folder):
 
 # ---- Engines: each takes an export and uint8 images [n][h][w][c], and gives logits ----
 
-def open_onnx(path, **more):
+def open_onnx(path, precise=True, **more):
     """more: fields of the session's options."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    # docs/export.md: without it sums of 8 bits saturate on x86-64 without VNNI.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    # docs/export.md: without it sums with weights of 8 bits saturate on x86-64 without VNNI.
+    if precise:
+        options.add_session_config_entry("session.x64quantprecision", "1")
     for name, value in more.items():
         setattr(options, name, value)
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -128,18 +132,23 @@ def run_onnx_int8(path, images):
     return run_onnx(path, images, 1.0)
 
 
-def answer_onnx(path, images, answer):
+def answer_onnx(path, images, answer, precise):
     """What a process under an emulator does: it has no use for more than onnxruntime."""
     image = np.load(images).transpose(0, 3, 1, 2).astype(np.float32) / 255
-    np.save(answer, open_onnx(path).run(["logits"], {"image": image})[0])
+    np.save(answer, open_onnx(path, precise).run(["logits"], {"image": image})[0])
 
 
-def run_onnx_haswell(path, images):
+def run_onnx_haswell(path, images, precise=True):
     """On a CPU with AVX2 and without VNNI, whatever this machine has."""
     answer, some = path.with_suffix(".npy"), path.with_suffix(".x.npy")
     np.save(some, images[:50])
-    call(QEMU, "-cpu", "Haswell", sys.executable, __file__, "--answer", path, some, answer)
+    call(QEMU, "-cpu", "Haswell", sys.executable, __file__, *([] if precise else ["--plain"]),
+         "--answer", path, some, answer)
     return np.load(answer)
+
+
+def run_onnx_haswell_plain(path, images):
+    return run_onnx_haswell(path, images, precise=False)
 
 
 def run_ncnn(path, images):
@@ -173,11 +182,25 @@ int main(void) {
 """
 
 
+def check_cpp(path, main, whole):
+    """A program in C++ links with the file built as C, and the file itself is C++ too."""
+    if not shutil.which("g++"):
+        return
+    warnings = ["-std=c++11", *WARNINGS[1:]]
+    linked, compiled = path.with_suffix(".main.cpp"), path.with_suffix(".cpp")
+    linked.write_text(main.read_text())
+    compiled.write_text(MAIN % path.name)
+    call("g++", *warnings, "-o", path.with_suffix(".linked"), linked, whole)
+    call("g++", *warnings, "-o", path.with_suffix(".whole"), compiled)
+
+
 def run_c(path, images, compiler=("gcc",), emulator=()):
     main, program, whole = (path.with_suffix(end) for end in (".main.c", ".out", ".o"))
     main.write_text("#define net_declarations" + MAIN % path.name)
     call(*compiler, *WARNINGS, "-c", "-o", whole, path)
     call(*compiler, *WARNINGS, "-o", program, main, whole)
+    if not emulator:
+        check_cpp(path, main, whole)
     used = {line.split()[-1] for line in call("nm", whole).splitlines() if " U " in line}
     # Compilers make calls of these from loops, in freestanding programs too.
     assert used <= {"memcpy", "memmove", "memset"}, f"the C needs {used}"
@@ -232,14 +255,20 @@ ENGINES = {
     # Activations and factors in single precision may round to the neighbour.
     "onnxruntime in int8": ("onnx", "int8", run_onnx_int8, ONNX, 1.0, 0.99),
     "onnxruntime in int8 without VNNI": ("onnx", "int8", run_onnx_haswell, HASWELL, 1.0, 0.99),
+    "onnxruntime in int8w7": ("onnx", "int8w7", run_onnx_int8, ONNX, 1.0, 0.99),
+    "onnxruntime in int8w7 without VNNI or options":
+        ("onnx", "int8w7", run_onnx_haswell_plain, HASWELL, 1.0, 0.99),
     "C in int8": ("c", "int8", run_c, missing_programs("gcc"), 0.0, 1.0),
     "C in int8 on ARM": ("c", "int8", run_arm, ARM, 0.0, 1.0),
 }
+OPTIONS = {"float32": {}, "int8": {"dtype": "int8"},
+           "int8w7": {"dtype": "int8", "weight_bits": 7}}  # 7 bits for weights
 EXTENSIONS = {"ncnn": "param"}
 
 # Emulation and plain Python are slow: these many subnets at most.
 SUBNETS = {"C on ARM": 3, "C in int8 on ARM": 3, "docs/run_safetensors.py": 5,
-           "onnxruntime in int8 without VNNI": 1}
+           "onnxruntime in int8 without VNNI": 1,
+           "onnxruntime in int8w7 without VNNI or options": 1}
 
 
 # ---- Comparing ----
@@ -254,8 +283,8 @@ def infer(args, run, subnet, folder, *more):
 
 def export(args, run, subnet, folder, form, dtype):
     path = folder / f"net.{EXTENSIONS.get(form, form)}"
-    options = ["--options", json.dumps({"dtype": dtype})] if dtype != "float32" else []
-    call(args.nashost, "export", run, *subnet, "--format", form, "--out", path, *options)
+    call(args.nashost, "export", run, *subnet, "--format", form, "--out", path, "--options",
+         json.dumps(OPTIONS[dtype]))
     return path
 
 
@@ -267,7 +296,8 @@ def compare(args, run, folder, images, labels):
     costs = []
     for number, subnet in enumerate(choose(args, run, folder)):
         expected = {"float32": infer(args, run, subnet, folder),
-                    "int8": infer(args, run, subnet, folder, "--int8")}
+                    "int8": infer(args, run, subnet, folder, "--int8"),
+                    "int8w7": infer(args, run, subnet, folder, "--int8", "--weight-bits", "7")}
         one, other = (expected[dtype].argmax(1) for dtype in ("float32", "int8"))
         costs.append(((one == labels).sum(), (other == labels).sum(), (one == other).sum()))
         for name, (form, dtype, engine, missing, _, _) in ENGINES.items():
@@ -313,7 +343,7 @@ def read(path, header):
 def main():
     args = arguments()
     if args.answer:
-        answer_onnx(*args.answer)
+        answer_onnx(*args.answer, not args.plain)
         return
     if not IMAGES.exists():
         print(f"skipped: there is no {IMAGES} (scripts/install-deps run)")

@@ -88,8 +88,8 @@ static void test_defaults(void **state) {
     assert_string_equal(p.score.path, "search.score");
     assert_string_equal(p.platforms[0].hardware.path, "platforms[0].hardware");
     assert_int_equal(json_integer_value(json_object_get(p.ssl.options, "level")), 3);
-    assert_int_equal(p.labelled, 250);
-    assert_int_equal(p.heldout, 2000);
+    assert_int_equal(p.split.labelled, 250);
+    assert_int_equal(p.split.heldout, 2000);
     assert_int_equal(p.train.steps, 1500);
     assert_int_equal(p.train.shape, NAS_STEP_SANDWICH);
     assert_int_equal(p.train.teacher, NAS_TEACHER_AUTO);

@@ -388,6 +388,73 @@ static void test_other_platform(void **state) {
     json_decref(family);
 }
 
+/* A search in which nothing fits leaves the answer that was there, and the pipeline that made it.
+ */
+static void test_failed_what_if(void **state) {
+    toys *t = *state;
+    static const char *const files[] = {"pipeline.json", "search/small.jsonl", "search/big.jsonl",
+                                        "family.json",   "family/small.txt",   "report.html"};
+    char a[64], b[64];
+    toys_good(t, toys_run_plain(t, "a", plain));
+    toys_good(t, toys_run_plain(t, "b", plain));
+    for (int until = NAS_UNTIL_REPORT; until <= NAS_UNTIL_SEARCH; until++) {
+        const toys_how how = {.until = (nas_until)until};
+        if (until == NAS_UNTIL_TRAIN) continue;
+        assert_int_equal(toys_run(t, "b", how, "platforms.1.constraints.latency_ms=1e-6",
+                                  "platforms.0.constraints.latency_ms=1"),
+                         NAS_ERR_INFEASIBLE);
+        for (size_t i = 0; i < sizeof files / sizeof *files - 1; i++) {
+            snprintf(a, sizeof a, "a/%s", files[i]);
+            snprintf(b, sizeof b, "b/%s", files[i]);
+            toys_same(t, a, b);
+        }
+        assert_true(toys_exist(t, "b/report.html"));
+        assert_false(toys_exist(t, "b/next"));
+    }
+    /* One that succeeds replaces it, files and all. */
+    toys_good(t, toys_run(t, "b", plain, "platforms.1.constraints.latency_ms=0.008"));
+    toys_good(t, toys_run(t, "c", plain, "platforms.1.constraints.latency_ms=0.008"));
+    for (size_t i = 0; i < sizeof files / sizeof *files - 1; i++) {
+        snprintf(a, sizeof a, "c/%s", files[i]);
+        snprintf(b, sizeof b, "b/%s", files[i]);
+        toys_same(t, a, b);
+    }
+    assert_false(toys_exist(t, "b/next"));
+    /* A search alone: what it has made stale goes, since it is complete. */
+    toys_good(t, toys_run(t, "b", (toys_how){.until = NAS_UNTIL_SEARCH},
+                          "platforms.1.constraints.latency_ms=0.01"));
+    toys_same(t, "a/pipeline.json", "b/pipeline.json");
+    toys_same(t, "a/search/small.jsonl", "b/search/small.jsonl");
+    assert_false(toys_exist(t, "b/family.json"));
+}
+
+/* A split.json that a user put there is used or refused by a dry run as by a run. */
+static void test_dry_run_reads_the_split(void **state) {
+    toys *t = *state;
+    const toys_how dry = {.dry_run = true};
+    char path[TOY_PATH];
+    toys_good(t, toys_run_plain(t, "a", plain));
+    toys_path(t, "c", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    json_t *split = toys_json(t, "a/split.json");
+    toys_path(t, "c/split.json", path);
+    json_object_del(split, "drawn");
+    assert_int_equal(json_dump_file(split, path, 0), 0);
+    toys_good(t, toys_run_plain(t, "c", dry));
+    assert_int_equal(toys_run(t, "c", dry, "split.labelled=15"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "split.json: n_labelled: the pipeline asks for 15"));
+    assert_int_equal(toys_run(t, "c", plain, "split.labelled=15"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "split.json: n_labelled: the pipeline asks for 15"));
+    toys_good(t, toys_run_plain(t, "c", plain));
+    json_t *kept = toys_json(t, "c/split.json");
+    assert_true(json_equal(kept, split));
+    json_decref(kept);
+    json_decref(split);
+    /* What a finished training would refuse, its dry run does as well. */
+    assert_int_equal(toys_run(t, "a", dry, "train.lr=0.07"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "train.lr was 0.05 there and is 0.07 now"));
+}
+
 /* What was not finished may be started anew with other settings. */
 static void test_other_pipeline_unfinished(void **state) {
     toys *t = *state;
@@ -482,6 +549,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_until, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_pipeline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_platform, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_what_if, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dry_run_reads_the_split, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_pipeline_unfinished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_is_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_infeasible, setup, teardown),

@@ -49,6 +49,8 @@ typedef enum nas_flag {
     NAS_FLAG_INT8 = 1 << 23,
     NAS_FLAG_SPACE_OUT = 1 << 24,
     NAS_FLAG_WEIGHTS = 1 << 25,
+    NAS_FLAG_WEIGHT_BITS = 1 << 26,
+    NAS_FLAG_CHECK_IMAGES = 1 << 28,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -62,9 +64,9 @@ typedef struct nas_args {
     size_t n_overrides, n_manifests, n_genomes;
     const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
     const char *platform, *format, *input, *logits, *space_out, *weights;
-    int threads, limit, rounds, random; /* 0: not given */
-    int networks;                       /* -1: not given */
-    bool dry_run, quiet, int8, json, help;
+    int threads, limit, rounds, random, weight_bits; /* 0: not given */
+    int networks;                                    /* -1: not given */
+    bool dry_run, check_images, quiet, int8, json, help;
 } nas_args;
 
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */

@@ -99,9 +99,9 @@ typedef struct nas_infer_request {
     const char *input;    /* .npy: uint8 [n][h][w][c], at the data set's size, which is then resized
                              as in training, or at the subnet's resolution, as its exports take it */
     bool int8;            /* answer as exports in 8 bits do */
-    const char
-        *weights; /* a file of weights that is run alone, without a run directory; NULL: none */
-    const char *logits; /* .npy to write: float32 [n][classes] */
+    uint32_t weight_bits; /* of these, 7 or 8; 0: 8 */
+    const char *weights;  /* a file of weights that is run without a run directory; NULL: none */
+    const char *logits;   /* .npy to write: float32 [n][classes] */
 } nas_infer_request;
 
 /* Calibrates a subnet and runs it on a user's images: what its deployment should answer.

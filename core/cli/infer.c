@@ -25,6 +25,7 @@ static const char help[] =
     "  --weights FILE    a file that `nashost import` wrote, run by its own statistics of batch\n"
     "                    norm; images are at the subnet's resolution\n"
     "  --int8            answer as exports with the option \"dtype\": \"int8\" do\n"
+    "  --weight-bits N   with --int8: as those with this option do, 7 or 8; if not given, 8\n"
     "  --genome FILE     a JSON file with a genome or a {\"genome\": ...}\n"
     "  --platform NAME   the subnet that was found for this platform of the pipeline; if neither\n"
     "                    is given, the largest subnet\n"
@@ -98,6 +99,7 @@ static int run_int8(infer *in, nas_evaluator *evaluator, nas_error *err) {
     nas_folded folded;
     int rc = nas_folded_make(evaluator, &in->subnet.genome, &folded, err);
     if (!rc) rc = nas_int8_calibrate(evaluator, &folded, err);
+    if (!rc) folded.lowered->network.weight_bits = in->what->weight_bits;
     if (!rc) rc = nas_int8_logits(evaluator, &folded, &images, in->logits, err);
     nas_folded_free(&folded);
     return rc;
@@ -184,6 +186,8 @@ static int check(const nas_args *args, nas_error *err) {
             "--int8, or --weights");
     if (!args->weights && !args->positional)
         return nas_fail(err, NAS_ERR_INPUT, "infer: DIR is missing; see `nashost infer --help`");
+    if (args->weight_bits && !args->int8)
+        return nas_fail(err, NAS_ERR_INPUT, "infer: --weight-bits is of --int8; give both");
     return nas_args_one_genome("infer", args, err);
 }
 
@@ -204,6 +208,7 @@ static int run_infer(const nas_args *args, nas_error *err) {
         .input = args->input,
         .int8 = args->int8,
         .weights = args->weights,
+        .weight_bits = (uint32_t)args->weight_bits,
         .logits = args->logits,
     };
     int threads = args->threads ? args->threads : nas_threads_default();
@@ -220,7 +225,8 @@ int nas_cli_infer(int argc, char **argv) {
         .name = "infer",
         .operands = "[DIR]",
         .flags = NAS_FLAG_INPUT | NAS_FLAG_LOGITS | NAS_FLAG_WEIGHTS | NAS_FLAG_GENOME |
-                 NAS_FLAG_PLATFORM | NAS_FLAG_INT8 | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+                 NAS_FLAG_PLATFORM | NAS_FLAG_INT8 | NAS_FLAG_WEIGHT_BITS | NAS_FLAG_THREADS |
+                 NAS_FLAG_PLUGINS,
         .help = help,
         .run = run_infer,
     };

@@ -71,6 +71,13 @@ typedef struct nas_init_config {
     int classifier;      /* nas_classifier */
 } nas_init_config;
 
+typedef struct nas_split_section {
+    int64_t labelled; /* or NAS_SPLIT_ALL, "all" */
+    int64_t validation, heldout;
+    int balance;      /* nas_balance */
+    int heldout_from; /* nas_heldout_from */
+} nas_split_section;
+
 typedef struct nas_search_config {
     int64_t evaluations; /* subnets scored for each platform */
     int64_t batch;       /* candidates asked for at once */

@@ -96,13 +96,7 @@ static int read_use(const reader *r, const node *parent, nas_section_id id, nas_
 
 static int read_split(const reader *r, const node *root) {
     node at;
-    nas_split_section section;
-    int rc = parse_child(r, root, NAS_AT_SPLIT, &at, &section);
-    if (rc) return rc;
-    r->pipeline->labelled = section.labelled;
-    r->pipeline->validation = section.validation;
-    r->pipeline->heldout = section.heldout;
-    return NAS_OK;
+    return parse_child(r, root, NAS_AT_SPLIT, &at, &r->pipeline->split);
 }
 
 /* A copy of an optional key's object in *copy, which the resolved parent keeps; NULL: none. */

@@ -26,9 +26,9 @@ typedef struct nas_pipeline {
     json_t *resolved; /* with every default; what the run directory's pipeline.json holds */
     int64_t seed;
     nas_use dataset, ssl, search, score;
-    int64_t labelled, validation, heldout; /* split */
-    nas_init_config init;                  /* its path is the resolved pipeline's */
-    const json_t *space; /* the space's object, read from its file if the pipeline names one */
+    nas_split_section split;
+    nas_init_config init; /* its path is the resolved pipeline's */
+    const json_t *space;  /* the space's object, read from its file if the pipeline names one */
     const json_t *space_restrict; /* what is used of it; NULL: all */
     nas_augment_config augment;   /* flip: only where the data set allows it as well */
     nas_train_config train;

@@ -14,9 +14,14 @@ static const nas_option root_options[] = {
     {0},
 };
 
+static const char *const all[] = {"all", NULL};
+static const char *const balances[] = {"equal", "shares", NULL};
+static const char *const heldout_sources[] = {"auto", "train", "unlabelled", NULL};
+
 static const nas_option split_options[] = {
-    NAS_INT("labelled", nas_split_section, labelled, "250", 1, MOST, "images",
-            "training images whose labels the run may read, equally many of each class"),
+    NAS_COUNT("labelled", nas_split_section, labelled, "250", 1, MOST, "images", all,
+              "training images whose labels the run may read; all: every one that is neither for "
+              "validation nor held out"),
     NAS_INT(
         "validation", nas_split_section, validation, "0", 0, MOST, "images",
         "labelled images that are kept out of training, so that settings can be compared by their "
@@ -25,6 +30,12 @@ static const nas_option split_options[] = {
         "heldout", nas_split_section, heldout, "2000", 0, MOST, "images",
         "images that are kept out of training and are used without their labels, so that a search "
         "can score subnets on them"),
+    NAS_ENUM("balance", nas_split_section, balance, "\"equal\"", balances,
+             "how labelled and validation images are spread over the classes: equal, as many of "
+             "each; shares, by each class's share of the training images, at least one label each"),
+    NAS_ENUM("heldout_from", nas_split_section, heldout_from, "\"auto\"", heldout_sources,
+             "where held-out images come from: train, the training images; unlabelled, the data "
+             "set's images without labels; auto, from these if they are enough, else from those"),
     {0},
 };
 

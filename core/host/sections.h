@@ -11,10 +11,6 @@ typedef struct nas_root_section {
     int64_t seed;
 } nas_root_section;
 
-typedef struct nas_split_section {
-    int64_t labelled, validation, heldout;
-} nas_split_section;
-
 typedef struct nas_use_section {
     const char *plugin;
 } nas_use_section;

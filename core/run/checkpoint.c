@@ -114,6 +114,7 @@ int nas_checkpoint_load(const char *path, nas_train_state *state, nas_error *err
     double step = 0;
     rc = load_number(path, metadata, "step", &step, err);
     if (!rc) rc = load_number(path, metadata, "seconds", &state->seconds, err);
+    if (!rc) rc = nas_tensors_finite(&file, path, err);
     if (!rc) rc = load_array(path, &file, "weights", state->size, state->weights, err);
     if (!rc) rc = load_array(path, &file, "velocity", state->size, state->velocity, err);
     if (!rc && state->average)

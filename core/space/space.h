@@ -10,7 +10,6 @@
 #include <nashost/plugin.h>
 
 #define NAS_MAX_STAGES 10
-#define NAS_MAX_DEPTH 8 /* blocks in a stage */
 #define NAS_MAX_HIDDEN 2
 #define NAS_MIN_RESOLUTION 4
 #define NAS_MAX_RESOLUTION 1024
@@ -20,13 +19,27 @@
 #define NAS_BN_EPSILON 1e-5 /* where a space names no other */
 #define NAS_MAX_GENES (1 + NAS_MAX_STAGES * (2 + 2 * NAS_MAX_DEPTH))
 
+/* Squeeze-excite: average, linear to a reduced width, activation, linear, gate. */
+typedef struct nas_squeeze_rule {
+    uint32_t of; /* nas_squeeze_of: the reduced width is that width / divisor, at least minimum, */
+    uint32_t divisor, minimum;
+    uint32_t round_to;         /* and a multiple of this, as nas_squeeze_width() rounds */
+    uint32_t activation, gate; /* nas_activation */
+} nas_squeeze_rule;
+
+typedef enum nas_squeeze_of { NAS_SQUEEZE_INNER = 0, NAS_SQUEEZE_INPUT = 1 } nas_squeeze_of;
+
 /* A stage. Its first block has the stride; the later ones have stride 1. A block has a residual
  * connection if its stride is 1 and its input and output widths are equal. Its inner width is
- * expand * input width; with expand 1 there is no expanding convolution. */
+ * expand * input width, rounded; where that is the input width there is no expanding convolution.
+ */
 typedef struct nas_stage {
-    nas_choices width, depth, kernel, expand;
+    nas_choices width, depth;
+    nas_block_choices kernel;
+    nas_block_ratios expand;
     uint32_t stride;
-    bool squeeze_excite; /* reduce to nas_squeeze_width(), relu, expand, h-sigmoid */
+    bool squeeze_excite;
+    nas_squeeze_rule squeeze;
     uint32_t activation; /* nas_activation, as below */
 } nas_stage;
 
@@ -50,6 +63,7 @@ typedef struct nas_space {
         uint32_t n_hidden; /* linear layers between pooling and classifier */
         uint32_t hidden[NAS_MAX_HIDDEN];
         uint32_t hidden_activation;
+        bool hidden_bias; /* whether these layers have biases */
     } head;
     /* The network reads (image / 255 - mean) / std; std[0] is 0 where the space does not say so,
      * and the data set's own mean and deviation are taken. */
@@ -78,8 +92,13 @@ void nas_space_number_genes(nas_space *space);
  * caller owns it; NULL: out of memory. [any] */
 json_t *nas_space_schema(void);
 
-/* max(8, inner / 4): the reduced width of squeeze-excite. */
-uint32_t nas_squeeze_width(uint32_t inner);
+/* A block's inner width. [any] */
+uint32_t nas_inner_width(uint32_t input, double expand);
+
+/* The reduced width of squeeze-excite in a block of such widths: rounded to the nearest multiple of
+ * round_to, halves up, and once more up where that is below 0.9 of what it rounds (MobileNet's
+ * make_divisible). [any] */
+uint32_t nas_squeeze_width(const nas_squeeze_rule *rule, uint32_t inner, uint32_t input);
 
 /* Subnets in the space, as a double since published spaces exceed 1e19. */
 double nas_space_size(const nas_space *space);

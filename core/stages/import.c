@@ -180,11 +180,11 @@ static int fetch(import *in, const target *to, const nas_import_target *asked, f
     if (rc) return rc;
     name[sizeof name - 1] = '\0';
     const nas_tensor *t = nas_tensors_find(&in->file, name);
+    if (t) in->used[t - in->file.tensors] = true; /* told once, if its shape is wrong */
     if (!t || !shape_fits(t, to)) {
         complain(in, to, name, t);
         return NAS_OK;
     }
-    in->used[t - in->file.tensors] = true;
     size_t n = 1;
     for (uint32_t d = 0; d < to->ndim; d++) n *= to->shape[d];
     transpose(t, to, out);

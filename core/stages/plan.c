@@ -3,7 +3,8 @@
 #include "base/json.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
-#include "stages/search.h"
+#include "stages/learner.h"
+#include "stages/scorer.h"
 #include "stages/step.h"
 
 typedef unsigned long long ull;
@@ -20,6 +21,14 @@ typedef struct plan {
     size_t train_bytes, evaluate_bytes, image_bytes;
 } plan;
 
+/* What the training would refuse before its first step. */
+static int check_loader(const nas_context *context, nas_error *err) {
+    nas_loader *loader;
+    int rc = nas_learner_loader(context, 0, &loader, err);
+    if (!rc) nas_loader_close(loader);
+    return rc;
+}
+
 static int measure_engines(plan *p, nas_error *err) {
     static const char *const names[] = {"none", "self", "largest", "ema"};
     const nas_context *context = p->context;
@@ -33,11 +42,14 @@ static int measure_engines(plan *p, nas_error *err) {
     size_t arrays = 3U + (train->ema > 0) + (train->anchor > 0); /* weights, velocity, gradient */
     p->train_bytes = nas_step_bytes(&step) + arrays * context->supernet->size * sizeof(nas_real);
     nas_step_close(&step);
+    rc = check_loader(context, err);
+    if (rc) return rc;
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
     p->evaluate_bytes = nas_engine_bytes(evaluator.engine);
+    rc = nas_scorer_check(&evaluator, err);
     nas_evaluator_close(&evaluator);
-    return NAS_OK;
+    return rc;
 }
 
 static int measure_space(plan *p, nas_error *err) {
@@ -63,7 +75,7 @@ static int measure(plan *p, nas_error *err) {
     const nas_split_sets *split = &context->split;
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
-    p->pool = source->train.n - split->n_validation - split->n_heldout + source->extra.n;
+    p->pool = nas_split_pool_size(split) + nas_split_extra_size(split);
     p->per_step = nas_step_unlabelled(context);
     p->image_bytes = (source->train.n + source->extra.n) * source->info.height *
                      source->info.width * source->info.channels;
@@ -93,6 +105,7 @@ static json_t *data_json(const plan *p) {
     nas_json_put(&json, "heldout", nas_count_json(split->n_heldout));
     nas_json_put(&json, "unlabelled", nas_count_json(p->pool));
     nas_json_put(&json, "test", nas_count_json(info->count[NAS_SPLIT_TEST]));
+    nas_json_put(&json, "skipped", nas_count_json(info->skipped));
     return json;
 }
 

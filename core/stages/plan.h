@@ -8,7 +8,7 @@
  *
  *   {"out", "threads",
  *    "data": {"dataset", "image": [h, w, c], "classes", "train", "labelled", "validation",
- *             "heldout", "unlabelled", "test"},
+ *             "heldout", "unlabelled", "test", "skipped"},
  *    "space": {"name", "subnets", "of"},
  *    "train": {"steps", "labelled", "unlabelled", "subnets", "ssl", "teacher"},
  *    "search": {"plugin", "score", "evaluations"},

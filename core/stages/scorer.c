@@ -19,7 +19,7 @@ static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *er
     const handle *h = subnet->impl;
     const nas_context *context = h->evaluator->context;
     nas_evaluator_select(h->evaluator, h->genome);
-    nas_evaluator_logits(h->evaluator, &context->source.train, context->split.heldout,
+    nas_evaluator_logits(h->evaluator, nas_context_heldout(context), context->split.heldout,
                          context->split.n_heldout, logits);
     return NAS_OK;
 }
@@ -94,18 +94,25 @@ void nas_scorer_close(nas_scorer *scorer) {
     nas_memo_free(&scorer->known);
 }
 
-/* Starts the plugin with the subnet (value NULL), or asks for the subnet's score. */
-static int ask_plugin(nas_scorer *scorer, const nas_genome *genome, double *value, nas_error *err) {
-    const nas_context *context = scorer->evaluator->context;
+enum { CHECK, START, SCORE };
+
+/* Asks the plugin one of these of a subnet; value: for SCORE alone. */
+static int ask_plugin(nas_evaluator *evaluator, const nas_genome *genome, int what, double *value,
+                      nas_error *err) {
+    const nas_context *context = evaluator->context;
     const nas_score_api *api = context->score.plugin->vtable;
     nas_lowered *lowered = NULL;
     int rc = nas_lower(&context->space, genome, &lowered, err);
     if (rc) return rc;
-    handle h = {scorer->evaluator, genome};
+    handle h = {evaluator, genome};
     nas_subnet subnet;
     open_subnet(&h, &lowered->network, &subnet);
-    rc = value ? api->score(context->score.self, &subnet, value, err)
-               : api->start(context->score.self, &subnet, err);
+    if (what == SCORE)
+        rc = api->score(context->score.self, &subnet, value, err);
+    else if (what == START)
+        rc = api->start(context->score.self, &subnet, err);
+    else if (NAS_HAS(api, check) && api->check)
+        rc = api->check(context->score.self, &subnet, err);
     nas_lowered_free(lowered);
     return rc;
 }
@@ -114,7 +121,15 @@ int nas_scorer_start(nas_scorer *scorer, nas_error *err) {
     if (scorer->started) return NAS_OK;
     nas_genome largest = nas_genome_largest(scorer->known.space);
     scorer->started = true;
-    return ask_plugin(scorer, &largest, NULL, err);
+    return ask_plugin(scorer->evaluator, &largest, START, NULL, err);
+}
+
+int nas_scorer_check(nas_evaluator *evaluator, nas_error *err) {
+    const nas_pipeline *pipeline = evaluator->context->pipeline;
+    nas_genome largest = nas_genome_largest(&evaluator->context->space);
+    nas_error why = {0};
+    int rc = ask_plugin(evaluator, &largest, CHECK, NULL, &why);
+    return rc ? nas_fail(err, rc, "%s: search.score: %.900s", pipeline->file, why.message) : NAS_OK;
 }
 
 int nas_scorer_score(nas_scorer *scorer, nas_candidate *candidate, nas_error *err) {
@@ -124,7 +139,7 @@ int nas_scorer_score(nas_scorer *scorer, nas_candidate *candidate, nas_error *er
         return NAS_OK;
     }
     int rc = nas_scorer_start(scorer, err);
-    if (!rc) rc = ask_plugin(scorer, &candidate->genome, &candidate->score, err);
+    if (!rc) rc = ask_plugin(scorer->evaluator, &candidate->genome, SCORE, &candidate->score, err);
     if (!rc && !isfinite(candidate->score))
         rc = nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives the score %g; expected a finite one",
                       scorer->evaluator->context->pipeline->score.id, candidate->score);

@@ -35,6 +35,10 @@ static int open_training(training *t, nas_error *err) {
     if (!rc) rc = nas_learner_open(t->context, t->checkpoint, &t->learner, err);
     if (!rc) rc = nas_jsonl_open(t->log_path, t->learner.state.step, &t->jsonl, err);
     if (!rc) rc = nas_events_open(request->out, "train", t->learner.state.step, &t->events, err);
+    if (!rc && t->context->plan.n_views && !nas_loader_judged(t->learner.loader))
+        nas_log_line(request->log, NAS_INFO,
+                     "no unlabelled image has a label that the training does not read: how many "
+                     "pseudo-labels are right is not known");
     t->logged = t->learner.state.seconds;
     t->progress = nas_progress_open(request->log, "train", t->learner.state.step,
                                     (uint64_t)t->config->steps, request->quiet);
@@ -58,7 +62,7 @@ static int log_step(training *t, nas_error *err) {
     const nas_train_state *state = &t->learner.state;
     const nas_metrics *m = &t->learner.metrics;
     double interval = state->seconds - t->logged;
-    if (nas_progress_due(&t->progress)) {
+    if (nas_progress_due(&t->progress, state->step)) {
         char text[128];
         int n = snprintf(text, sizeof text, "loss %.4f", m->loss / (double)m->subnets);
         if (m->rows)

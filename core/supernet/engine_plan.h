@@ -46,6 +46,7 @@ typedef struct nas_node {
 
 typedef struct nas_linear {
     size_t in, out, weight, bias; /* widths; offsets in the flat array */
+    bool biased;                  /* else bias is nothing */
     nas_activation act;
 } nas_linear;
 

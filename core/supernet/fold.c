@@ -54,6 +54,7 @@ static int fold_bn(folding *f, const nas_layer *layer, double *scale, float *bia
 }
 
 static int copy_bias(const folding *f, const nas_layer *layer, float *bias) {
+    if (!nas_layer_has_bias(&f->supernet->space, layer)) return NAS_OK; /* the memory is zeroed */
     const nas_parameter *p = find(f, layer, ".bias");
     if (!p) return NAS_ERR_INPUT;
     for (size_t c = 0; c < layer->out.c; c++) bias[c] = (float)f->weights[p->offset + c];

@@ -12,8 +12,8 @@
  *   .depthwise.conv [k][k][mid], .depthwise.bn.*,
  *   .se.reduce.weight [mid][r], .se.reduce.bias, .se.excite.weight [r][mid], .se.excite.bias,
  *   .project.conv [mid][out], .project.bn.*;
- *   head.conv [in][out], head.bn.*; hiddenH.weight [in][out], hiddenH.bias;
- *   classifier.weight [in][out], classifier.bias */
+ *   head.conv [in][out], head.bn.*; hiddenH.weight [in][out], hiddenH.bias (absent where the space
+ * says so); classifier.weight [in][out], classifier.bias */
 typedef struct nas_parameter {
     char name[NAS_TENSOR_NAME];
     uint32_t ndim;

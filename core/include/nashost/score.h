@@ -73,6 +73,10 @@ typedef struct nas_score_api {
     int (*start)(void *self, const nas_subnet *largest, nas_error *err);
     /* Scores a subnet; higher is better. Must be finite. [main] */
     int (*score)(void *self, const nas_subnet *subnet, double *value, nas_error *err);
+    /* Called before the training with the largest subnet: refuses (NAS_ERR_INPUT) what score would
+     * refuse after it, such as too few images. Must not run the subnet. NULL: nothing is checked.
+     * [main] */
+    int (*check)(void *self, const nas_subnet *largest, nas_error *err);
 } nas_score_api;
 
 #endif
