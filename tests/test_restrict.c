@@ -206,8 +206,8 @@ static void test_refused(void **state) {
         {"{\"kernel\": [7]}", "p.json: space_restrict: kernel: leaves stage 2 nothing of its "
                               "choices 1, 3, 5; say in \"stages\" what each stage keeps"},
         {"{\"stages\": [{}, {}, {\"kernel\": [3, 7]}]}",
-         "p.json: space_restrict: stages[2].kernel: expected some of the space's choices 1, 3, 5, "
-         "found 7"},
+         "p.json: space_restrict: stages[2].kernel: expected choices of the space, found 7, which "
+         "no block has"},
         {"{\"stages\": [{}, {}]}",
          "p.json: space_restrict: stages: expected an array of 3, one for each stage of the space, "
          "found array of 2"},
