@@ -65,6 +65,7 @@ typedef struct nas_space {
         uint32_t hidden_activation;
         bool hidden_bias; /* whether these layers have biases */
     } head;
+    bool kernel_transform;      /* smaller kernels are made by learned matrices */
     uint32_t padding;           /* nas_padding */
     double batch_norm_epsilon;  /* added to batch norm's variance */
     uint32_t channels, classes; /* of the data set */
