@@ -1,5 +1,6 @@
 #include "base/safetensors.h"
 
+#include "base/json.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -86,13 +87,10 @@ static int parse_header(reader *r, json_t **header, nas_error *err) {
                         r->where, (unsigned long long)length, r->bytes - PREFIX);
     if (!length || r->memory[PREFIX] != '{')
         return nas_fail(err, NAS_ERR_INPUT, "%s: the header does not start with '{'", r->where);
-    json_error_t mistake;
-    *header = json_loadb(r->memory + PREFIX, (size_t)length, JSON_REJECT_DUPLICATES, &mistake);
-    if (!*header && json_error_code(&mistake) == json_error_out_of_memory)
-        return no_memory(r->where, err);
-    if (!*header)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: the header is not valid JSON at byte %d", r->where,
-                        PREFIX + mistake.position);
+    char where[1000];
+    snprintf(where, sizeof where, "%.900s: its header", r->where);
+    int rc = nas_json_parse(r->memory + PREFIX, (size_t)length, 0, where, header, err);
+    if (rc) return rc;
     align_data(r, PREFIX + (size_t)length);
     return NAS_OK;
 }
@@ -176,7 +174,7 @@ static int parse_metadata(const reader *r, json_t *metadata, nas_tensor_file *fi
                           nas_error *err) {
     int rc = check_metadata(r->where, metadata, err);
     if (rc) return rc;
-    file->metadata = json_dumps(metadata, JSON_COMPACT);
+    file->metadata = nas_json_text(metadata, JSON_COMPACT, NULL);
     return file->metadata ? NAS_OK : no_memory(r->where, err);
 }
 
@@ -262,11 +260,10 @@ static int describe(const char *path, const nas_tensor *t, size_t index, json_t 
                         t->name);
     json_t *shape = json_array();
     for (uint32_t i = 0; i < t->ndim; i++)
-        if (json_array_append_new(shape, json_integer((json_int_t)t->shape[i]))) break;
-    bool whole = json_array_size(shape) == t->ndim;
+        nas_json_add(&shape, json_integer((json_int_t)t->shape[i]));
     json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
                               "data_offsets", (json_int_t)begin, (json_int_t)*end);
-    if (json_object_set_new(header, t->name, entry) || !whole)
+    if (json_object_set_new(header, t->name, entry))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: cannot describe tensor '%s': its name is not UTF-8, or there is no "
                         "memory",
@@ -276,7 +273,7 @@ static int describe(const char *path, const nas_tensor *t, size_t index, json_t 
 
 /* The header's JSON, padded with spaces so that the data behind it is aligned; the caller frees. */
 static char *pad_header(const json_t *header, size_t *bytes) {
-    char *text = json_dumps(header, JSON_COMPACT);
+    char *text = nas_json_text(header, JSON_COMPACT, NULL);
     if (!text) return NULL;
     size_t length = strlen(text);
     *bytes = (length + PREFIX - 1) / PREFIX * PREFIX;

@@ -78,7 +78,7 @@ static json_t *rows_json(const json_t *result) {
     const char *device;
     json_array_foreach(json_object_get(result, "subnets"), i, subnet) {
         json_object_foreach(json_object_get(subnet, "costs"), device, cost) {
-            json_t *row = json_copy(subnet);
+            json_t *row = nas_json_copy(subnet);
             nas_json_put(&row, "device", json_string(device));
             nas_json_put(&row, "cost", json_incref(cost));
             nas_json_add(&rows, row);

@@ -98,7 +98,7 @@ static int fill_dataset(const first_draft *draft, json_t *pipeline, nas_dataset_
     *info = (nas_dataset_info){.size = sizeof *info};
     rc = api->info(dataset.self, info, err);
     info->class_names = NULL;
-    json_t *options = json_deep_copy(draft->options);
+    json_t *options = nas_json_copy(draft->options);
     if (!rc) rc = options ? shorten(draft, dataset.plugin, options, err) : no_room(draft, err);
     json_t *use = json_pack("{s:s, s:O}", "plugin", draft->id, "options", options);
     if (!rc && json_object_set(pipeline, "dataset", use)) rc = no_room(draft, err);

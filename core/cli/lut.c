@@ -113,8 +113,8 @@ static int check_header(const char *file, const json_t *header, const json_t *ta
     json_object_foreach((json_t *)(uintptr_t)header, key, value) {
         const json_t *found = json_object_get(table, key);
         if (json_equal(found, value)) continue;
-        char *want = json_dumps(value, JSON_ENCODE_ANY);
-        char *have = found ? json_dumps(found, JSON_ENCODE_ANY) : NULL;
+        char *want = nas_json_text(value, JSON_ENCODE_ANY, NULL);
+        char *have = found ? nas_json_text(found, JSON_ENCODE_ANY, NULL) : NULL;
         int rc = nas_fail(err, NAS_ERR_INPUT,
                           "%s: %s: expected %.100s, as it is measured now, found %.100s; name "
                           "another file with --out, or remove this one",
@@ -146,7 +146,7 @@ static int open_table(builder *b, nas_error *err) {
         rc = nas_json_load(b->request->out, &b->table, err);
         if (!rc) rc = check_header(b->request->out, header, b->table, err);
     } else {
-        b->table = json_deep_copy(header);
+        b->table = nas_json_copy(header);
         if (json_object_set_new(b->table, "entries", json_object()) ||
             json_object_set_new(b->table, "networks", json_array()))
             rc = no_memory(err);

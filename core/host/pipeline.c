@@ -132,7 +132,7 @@ static int read_genome(const reader *r, const node *train, const nas_space *spac
     snprintf(where, sizeof where, "%s: %s.genome", place.file, place.path);
     int rc = nas_genome_from_json(space, json, where, &genome, r->err);
     if (rc) return rc;
-    json_t *copy = json_deep_copy(json);
+    json_t *copy = nas_json_copy(json);
     if (json_object_set_new(train->resolved, "genome", copy)) return no_memory(r);
     r->pipeline->genome = copy;
     return NAS_OK;

@@ -69,6 +69,7 @@ static int read_file(const char *path, const nas_place *place, json_t **space, n
     nas_error why;
     int rc = nas_json_load(path, space, &why);
     if (!rc) return NAS_OK;
+    if (rc == NAS_ERR_MEMORY) return nas_fail(err, rc, "%s: %.900s", place->file, why.message);
     return nas_fail_at(place, "space", err, "%s", why.message);
 }
 
@@ -78,7 +79,7 @@ int nas_space_find(const json_t *value, const nas_place *place, const nas_regist
     *space = NULL;
     if (json_is_object(value)) {
         snprintf(source, source_size, "%s: space", place->file);
-        *space = json_deep_copy(value);
+        *space = nas_json_copy(value);
         return *space ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
     }
     const char *name = json_string_value(value);

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "run/candidate.h"
 
-#include <errno.h>
+#include <unistd.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,20 +87,22 @@ int nas_jsonl_open(const char *path, uint64_t last_step, nas_jsonl *jsonl, nas_e
         int rc = trim(path, last_step, err);
         if (rc) return rc;
     }
-    jsonl->file = fopen(path, "a");
-    if (jsonl->file) return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    return nas_file_open_append(path, &jsonl->file, err);
 }
 
 int nas_jsonl_write(nas_jsonl *jsonl, json_t *json, nas_error *err) {
     if (!json) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
-    int failed = json_dumpf(json, jsonl->file, 0);
+    size_t bytes = 0;
+    char *line = nas_json_text(json, 0, &bytes);
     json_decref(json);
-    if (!failed && fputc('\n', jsonl->file) != EOF && fflush(jsonl->file) == 0) return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot be written: %s", jsonl->path, strerror(errno));
+    if (!line) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
+    line[bytes] = '\n'; /* where its NUL was */
+    int rc = nas_file_append(jsonl->file, jsonl->path, line, bytes + 1, err);
+    free(line);
+    return rc;
 }
 
 void nas_jsonl_close(nas_jsonl *jsonl) {
-    if (jsonl->file) fclose(jsonl->file);
-    jsonl->file = NULL;
+    if (jsonl->file > 0) close(jsonl->file);
+    jsonl->file = 0;
 }

@@ -40,9 +40,9 @@ double nas_metrics_mask_rate(const nas_metrics *metrics);
 json_t *nas_metrics_json(const nas_metrics *metrics, uint64_t step, double seconds, double interval,
                          double lr);
 
-/* An append-only file of JSON lines, flushed after each. */
+/* An append-only file of JSON lines, each handed to the system at once. */
 typedef struct nas_jsonl {
-    FILE *file;
+    int file;         /* a descriptor; 0: none */
     const char *path; /* borrowed */
 } nas_jsonl;
 

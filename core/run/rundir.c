@@ -58,7 +58,7 @@ static bool find(const json_t *before, const json_t *now, const char *path, diff
 
 static char *value_text(const json_t *value, char *buffer, size_t size) {
     char *text =
-        value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL) : NULL;
     snprintf(buffer, size, "%s", text ? text : "nothing");
     free(text);
     return buffer;
@@ -67,7 +67,7 @@ static char *value_text(const json_t *value, char *buffer, size_t size) {
 /* A pipeline's keys that decide the trained weights. */
 static json_t *training_keys(const json_t *pipeline) {
     static const char *const later[] = {"search", "platforms", "export"};
-    json_t *copy = json_deep_copy(pipeline);
+    json_t *copy = nas_json_copy(pipeline);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) json_object_del(copy, later[i]);
     json_t *train = json_object_get(copy, "train");
     json_object_del(train, "log_every");

@@ -1,5 +1,6 @@
 #include "stages/train.h"
 
+#include "base/json.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "run/events.h"
@@ -117,7 +118,7 @@ static char *metadata(const nas_context *context) {
     snprintf(steps, sizeof steps, "%lld", (long long)context->pipeline->train.steps);
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", "nashost supernet", "space",
                              context->space.name, "seed", seed, "steps", steps);
-    char *text = json ? json_dumps(json, 0) : NULL;
+    char *text = json ? nas_json_text(json, 0, NULL) : NULL;
     json_decref(json);
     return text;
 }
