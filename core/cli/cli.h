@@ -154,6 +154,18 @@ void nas_run_dir_close(nas_run_dir *run);
  * process. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void);
 
+/* What nas_services' calling is: notes which plugin is at work. [main] */
+void nas_watch_calling(void *context, const char *id, const char *function);
+
+/* From now on a crash, or an exit in a plugin, writes one line that says in which function of which
+ * plugin it was, and then has its way. A library that aborts for want of memory ends the program
+ * with exit code 1. */
+void nas_watch_crashes(void);
+
+/* Starts a thread that writes a line when a plugin does not return for 60 s, or for
+ * $NASHOST_SLOW_SECONDS; it ends nothing. */
+void nas_watch_slow(void);
+
 /* The pipeline's space, which depends on its data set's channels and classes. */
 int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_space *space,
                       nas_error *err);

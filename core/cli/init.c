@@ -2,6 +2,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "host/call.h"
+#include "host/guarded.h"
 #include "host/schema.h"
 #include "host/space_file.h"
 #include "run/candidate.h"
@@ -94,9 +96,8 @@ static int fill_dataset(const first_draft *draft, json_t *pipeline, nas_dataset_
     int rc = nas_instance_create(draft->registry, NAS_KIND_DATASET, draft->id, draft->options,
                                  &place, &dataset, err);
     if (rc) return rc;
-    const nas_dataset_api *api = dataset.plugin->vtable;
     *info = (nas_dataset_info){.size = sizeof *info};
-    rc = api->info(dataset.self, info, err);
+    rc = nas_guarded_dataset.info(nas_guarded(&dataset), info, err);
     info->class_names = NULL;
     json_t *options = nas_json_copy(draft->options);
     if (!rc) rc = options ? shorten(draft, dataset.plugin, options, err) : no_room(draft, err);
@@ -180,7 +181,7 @@ static int fill_platform(const first_draft *draft, const nas_space *space, json_
                                  json_object_get(use, "options"), &place, &hardware, err);
     if (rc) return rc;
     for (int i = 0; i < 2 && !rc; i++) {
-        rc = nas_candidate_cost(space, &genomes[i], hardware.plugin->vtable, hardware.self, &none,
+        rc = nas_candidate_cost(space, &genomes[i], &nas_guarded_hardware, nas_guarded(&hardware), &none,
                                 &found[i], err);
         if (rc == NAS_ERR_INFEASIBLE) rc = NAS_OK; /* its cost is told all the same */
     }
@@ -248,7 +249,9 @@ static int ask(const job *j, const nas_manifest_entry *entry, nas_recognised *fo
     const nas_recognise_api *api =
         plugin->extension ? plugin->extension(NULL, NAS_EXT_RECOGNISE) : NULL;
     if (!api) return NAS_OK;
-    int rc = api->look(j->folder, found, err);
+    nas_call call;
+    nas_call_begin(&call, &(nas_instance){.plugin = plugin}, "look");
+    int rc = nas_call_end(&call, api->look(j->folder, found, &call.err), err);
     found->options[sizeof found->options - 1] = 0;
     found->note[sizeof found->note - 1] = 0;
     return rc;

@@ -2,6 +2,8 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "cli/cli.h"
+#include "host/call.h"
+#include "host/guarded.h"
 #include "cli/commands.h"
 #include "run/progress.h"
 #include "space/cover.h"
@@ -138,7 +140,9 @@ static int check_header(const char *file, const json_t *header, const json_t *ta
 static int open_table(builder *b, nas_error *err) {
     const nas_instance *hardware = b->request->hardware;
     nas_target target = {.size = sizeof target};
-    int rc = b->api->target(hardware->self, &target, err);
+    nas_call call;
+    nas_call_begin(&call, hardware, "target");
+    int rc = nas_call_end(&call, b->api->target(hardware->self, &target, &call.err), err);
     if (rc) return rc;
     json_t *header = make_header(&target, hardware->plugin);
     if (!header) return no_memory(err);
@@ -176,7 +180,9 @@ static bool is_lower(const json_t *entry, double ms) {
 static int measure(builder *b, const nas_layer *layer, const char *key, nas_error *err) {
     const nas_instance *hardware = b->request->hardware;
     nas_measurement m = {.size = sizeof m};
-    int rc = b->api->layer(hardware->self, layer, &m, err);
+    nas_call call;
+    nas_call_begin(&call, hardware, "layer");
+    int rc = nas_call_end(&call, b->api->layer(hardware->self, layer, &m, &call.err), err);
     if (rc) return rc;
     if (!(m.median_ms > 0) || !isfinite(m.median_ms) || !(m.spread_ms >= 0) ||
         !isfinite(m.spread_ms) || !m.count)
@@ -233,9 +239,8 @@ static json_t *count_layers(const nas_network *network) {
 /* A whole subnet's time. */
 static int time_network(builder *b, const nas_network *network, double *ms, nas_error *err) {
     const nas_instance *hardware = b->request->hardware;
-    const nas_hardware_api *api = hardware->plugin->vtable;
     nas_cost cost = {.size = sizeof cost, .latency_ms = NAN};
-    int rc = api->cost(hardware->self, network, &cost, err);
+    int rc = nas_guarded_hardware.cost(nas_guarded(hardware), network, &cost, err);
     *ms = cost.latency_ms;
     if (rc || (*ms > 0 && isfinite(*ms))) return rc;
     return nas_fail(err, NAS_ERR_PLUGIN,

@@ -38,6 +38,24 @@ static double violation(const nas_constraints *constraints, const nas_candidate 
     return sum;
 }
 
+/* A cost that no device can have would meet every constraint. */
+static int check_cost(const nas_cost *cost, nas_error *err) {
+    const struct {
+        const char *name;
+        double value, most;
+    } fields[] = {{"latency_ms", cost->latency_ms, HUGE_VAL},
+                  {"energy_mj", cost->energy_mj, HUGE_VAL},
+                  {"known_share", cost->known_share, 1 + 1e-6}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].value < 0 || isinf(fields[i].value) || fields[i].value > fields[i].most)
+            return nas_fail(err, NAS_ERR_PLUGIN,
+                            "the hardware plugin gives %s %g; expected a number of at least 0%s, or "
+                            "NaN where it is not known",
+                            fields[i].name, fields[i].value,
+                            i == 2 ? " and at most 1" : " that is finite");
+    return NAS_OK;
+}
+
 int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
                        const nas_hardware_api *hardware, void *self,
                        const nas_constraints *constraints, nas_candidate *candidate,
@@ -57,6 +75,10 @@ int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
     candidate->macs = lowered->network.macs;
     candidate->params = lowered->network.params;
     rc = hardware->cost(self, &lowered->network, &candidate->cost, err);
+    if (!rc || rc == NAS_ERR_INFEASIBLE) {
+        int broke = check_cost(&candidate->cost, err);
+        if (broke) rc = broke;
+    }
     if (!rc || rc == NAS_ERR_INFEASIBLE) candidate->violation = violation(constraints, candidate);
     if (rc && candidate->violation <= 0) candidate->violation = INFINITY;
     nas_lowered_free(lowered);

@@ -2,7 +2,9 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "host/call.h"
 #include "host/exporter.h"
+#include "host/guarded.h"
 #include "run/rundir.h"
 
 #include <stdlib.h>
@@ -74,7 +76,10 @@ static int read_plan(nas_context *context, nas_error *err) {
     nas_ssl_plan *plan = &context->plan;
     const char *id = context->pipeline->ssl.id;
     *plan = (nas_ssl_plan){.size = sizeof *plan};
-    int rc = nas_context_ssl(context)->plan(context->ssl.self, plan, err);
+    nas_call call;
+    nas_call_begin(&call, &context->ssl, "plan");
+    int rc = nas_context_ssl(context)->plan(context->ssl.self, plan, &call.err);
+    rc = nas_call_end(&call, rc, err);
     if (rc) return rc;
     if (plan->n_views > NAS_SSL_MAX_VIEWS)
         return nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' plans %u views; expected at most %d", id,
@@ -111,7 +116,7 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
     int rc = create_all(context, err);
     if (!rc) rc = read_plan(context, err);
     if (!rc)
-        rc = nas_source_open(context->dataset.plugin->vtable, context->dataset.self,
+        rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset),
                              &context->source, err);
     context->augment.flip = context->augment.flip && context->source.info.flip;
     if (!rc) rc = open_space(context, err);

@@ -69,14 +69,17 @@ static int trim(const char *path, uint64_t last_step, nas_error *err) {
     int rc = nas_file_read(path, MAX_BYTES, &data, &bytes, err);
     if (rc) return rc;
     for (char *end; (end = memchr(data + kept, '\n', bytes - kept)) != NULL;) {
-        json_t *line = json_loadb(data + kept, (size_t)(end - data) - kept, 0, NULL);
+        json_t *line;
+        rc = nas_json_parse(data + kept, (size_t)(end - data) - kept, 0, path, &line, err);
+        if (rc == NAS_ERR_MEMORY) break;
+        rc = NAS_OK; /* what is no line of ours is cut, with what follows it */
         const json_t *step = json_object_get(line, "step");
         bool keep = json_is_integer(step) && (uint64_t)json_integer_value(step) <= last_step;
         json_decref(line);
         if (!keep) break;
         kept = (size_t)(end + 1 - data);
     }
-    if (kept < bytes) rc = nas_file_write(path, data, kept, err);
+    if (!rc && kept < bytes) rc = nas_file_write(path, data, kept, err);
     free(data);
     return rc;
 }

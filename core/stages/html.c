@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "host/call.h"
 #include "run/machine.h"
 #include "run/rundir.h"
 #include "run/search_file.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BYTES = 1 << 30, MOST_LINES = 2000 };
+enum { MAX_BYTES = 1 << 30, MOST_LINES = 2000, MOST_PAIRS = 100000 };
 
 static int no_memory(nas_error *err) {
     return nas_fail(err, NAS_ERR_MEMORY, "out of memory for report.html");
@@ -104,10 +105,15 @@ static int candidates_json(const nas_html *html, size_t index, json_t **platform
 static json_t *validation_json(const nas_instance *hardware) {
     const nas_validation_api *api = nas_instance_extension(hardware, NAS_EXT_VALIDATION);
     json_t *pairs = json_array();
-    double predicted, measured;
-    for (uint32_t i = 0; api && api->network(hardware->self, i, &predicted, &measured); i++)
+    double predicted = NAN, measured = NAN;
+    for (uint32_t i = 0; api && i < MOST_PAIRS; i++) {
+        nas_call call;
+        nas_call_begin(&call, hardware, "network");
+        bool more = api->network(hardware->self, i, &predicted, &measured);
+        if (nas_call_done(&call, NULL) || !more) break;
         if (isfinite(predicted) && isfinite(measured))
             nas_json_add(&pairs, json_pack("[f, f]", predicted, measured));
+    }
     if (!pairs || json_array_size(pairs)) return pairs;
     json_decref(pairs);
     return json_null();

@@ -1,6 +1,7 @@
 #include "stages/plan.h"
 
 #include "base/json.h"
+#include "host/guarded.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
 #include "stages/search.h"
@@ -42,7 +43,7 @@ static int cost(const plan *p, size_t i, const nas_genome *genome, nas_candidate
                 nas_error *err) {
     const nas_context *context = p->context;
     const nas_instance *hardware = &context->hardware[i];
-    int rc = nas_candidate_cost(&context->space, genome, hardware->plugin->vtable, hardware->self,
+    int rc = nas_candidate_cost(&context->space, genome, &nas_guarded_hardware, nas_guarded(hardware),
                                 &context->pipeline->platforms[i].constraints, candidate, err);
     return rc == NAS_ERR_INFEASIBLE ? NAS_OK : rc;
 }

@@ -1,5 +1,6 @@
 #include "stages/scorer.h"
 
+#include "host/call.h"
 #include "space/lower.h"
 #include "stages/probing.h"
 
@@ -63,8 +64,11 @@ static int ask_plugin(nas_scorer *scorer, const nas_genome *genome, double *valu
     handle h = {scorer->evaluator, genome};
     nas_subnet subnet;
     open_subnet(&h, &lowered->network, &subnet);
-    rc = value ? api->score(context->score.self, &subnet, value, err)
-               : api->start(context->score.self, &subnet, err);
+    nas_call call;
+    nas_call_begin(&call, &context->score, value ? "score" : "start");
+    rc = value ? api->score(context->score.self, &subnet, value, &call.err)
+               : api->start(context->score.self, &subnet, &call.err);
+    rc = nas_call_end(&call, rc, err);
     nas_lowered_free(lowered);
     return rc;
 }

@@ -25,7 +25,7 @@ static void close_end(int *fd) {
 }
 
 /* A process group of its own, so that a time-out reaches its children; signals as a program expects
- * them, since the host ignores SIGPIPE. Returns an errno. */
+ * them, since the host ignores SIGPIPE and SIGXFSZ. Returns an errno. */
 static int spawn(char **words, int out, int err, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -33,6 +33,7 @@ static int spawn(char **words, int out, int err, pid_t *pid) {
     sigemptyset(&none);
     sigemptyset(&pipe_only);
     sigaddset(&pipe_only, SIGPIPE);
+    sigaddset(&pipe_only, SIGXFSZ);
     int rc = posix_spawn_file_actions_init(&actions);
     if (rc) return rc;
     rc = posix_spawnattr_init(&attributes);
