@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* More than this many temporary files of one process for one path are left-overs. */
-enum { TEMPORARY_NAMES = 100 };
+enum { TEMPORARY_NAMES = 100000 };
 
 /* Linux moves at most this many bytes in one call. */
 static const size_t MOST_AT_ONCE = 0x7ffff000;
@@ -237,6 +237,13 @@ int nas_file_write_pieces(const char *path, const nas_piece *pieces, size_t n, n
 int nas_file_write(const char *path, const void *data, size_t bytes, nas_error *err) {
     nas_piece whole = {.data = data, .bytes = bytes};
     return nas_file_write_pieces(path, &whole, 1, err);
+}
+
+int nas_file_keep(const char *path, const char *kept, nas_error *err) {
+    if (!nas_file_exists(path)) return NAS_OK;
+    if (unlink(kept) && errno != ENOENT) return fail_errno(err, "replace", kept, errno);
+    if (!link(path, kept) || !rename(path, kept)) return NAS_OK;
+    return fail_errno(err, "keep", path, errno);
 }
 
 int nas_file_open_append(const char *path, int *file, nas_error *err) {

@@ -159,7 +159,7 @@ static int bench_train(bench *b, nas_error *err) {
             used = cpu_seconds();
         }
         double start = nas_seconds();
-        learner.metrics = (nas_metrics){0};
+        learner.state.metrics = (nas_metrics){0};
         rc = nas_learner_step(&learner, err);
         if (i >= WARM_UP) b->ms[i - WARM_UP] = (nas_seconds() - start) * 1e3;
     }
@@ -169,7 +169,7 @@ static int bench_train(bench *b, nas_error *err) {
         put_count(&b->result, "mu", (uint64_t)train->mu);
         put_count(&b->result, "subnets", learner.step.subnets);
         nas_json_put(&b->result, "isa", json_string(nas_kernels_pick()->isa));
-        put_times(b, (double)learner.metrics.images);
+        put_times(b, (double)learner.state.metrics.images);
         put(&b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
         put_profile(b, &profile);
     }

@@ -14,7 +14,7 @@ static const char train_help[] =
     "Finishes the training of a run directory, from its checkpoint if it was stopped, by the\n"
     "pipeline.json that stands there. Makes metrics.jsonl and supernet.safetensors.\n"
     "\n"
-    "  --set KEY=VALUE ...  change train.log_every or train.checkpoint_every first; any other key\n"
+    "  --set KEY=VALUE ...  change train.log_every or train.checkpoint_* first; any other key\n"
     "                       of the training needs another directory, once there are "
     "weights\n" COMMON;
 

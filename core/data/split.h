@@ -23,6 +23,9 @@ int nas_split_draw(const int32_t *labels, uint64_t n_train, uint32_t classes, ui
                    uint64_t n_validation, uint64_t n_heldout, uint64_t seed, nas_split_sets *sets,
                    nas_error *err);
 
+/* The text of such a file, of *bytes bytes, without a NUL behind; the caller frees. [any] */
+int nas_split_text(const nas_split_sets *sets, char **text, size_t *bytes, nas_error *err);
+
 /* split.json: the seed, the sizes and the three lists. Loading checks that every index is in range,
  * ascending and in one list only, and that n_train is as given. [any] */
 int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err);

@@ -2,7 +2,7 @@
 #ifndef NAS_HOST_CALL_H
 #define NAS_HOST_CALL_H
 
-#include "host/instance.h"
+#include "host/host_impl.h"
 
 /* A call in progress. err is what the plugin is given to fill. */
 typedef struct nas_call {

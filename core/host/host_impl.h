@@ -1,4 +1,5 @@
-/* What stands behind the nas_host that an instance is given; for core/host alone. */
+/* An instance of a plugin, and what stands behind the nas_host that it is given; the latter is for
+ * core/host alone. */
 #ifndef NAS_HOST_HOST_IMPL_H
 #define NAS_HOST_HOST_IMPL_H
 
@@ -13,5 +14,14 @@ typedef struct nas_host_impl {
     uint32_t hash[2];    /* of id */
     nas_process process; /* as it was before create, and should be after each call */
 } nas_host_impl;
+
+/* An instance: a plugin, its configuration and its self. Zeroed, it is empty. It may be moved. */
+typedef struct nas_instance {
+    const nas_plugin *plugin;
+    void *config;
+    json_t *resolved;           /* its options with defaults */
+    struct nas_host_impl *host; /* what the plugin was given */
+    void *self;
+} nas_instance;
 
 #endif

@@ -5,6 +5,7 @@
 #include "host/call.h"
 #include "host/exporter.h"
 #include "host/guarded.h"
+#include "run/leftovers.h"
 #include "run/rundir.h"
 
 #include <stdlib.h>
@@ -177,6 +178,16 @@ static int check_split(const nas_context *context, const char *path, nas_error *
     return NAS_OK;
 }
 
+static int save_split(const nas_context *context, const char *path, nas_error *err) {
+    char *text = NULL;
+    size_t bytes = 0;
+    int rc = nas_split_text(&context->split, &text, &bytes, err);
+    if (!rc) rc = nas_leftovers_note_split(context->request->out, text, bytes, err);
+    if (!rc) rc = nas_file_write(path, text, bytes, err);
+    free(text);
+    return rc;
+}
+
 int nas_context_split(nas_context *context, const char *path, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     const nas_source *source = &context->source;
@@ -188,7 +199,7 @@ int nas_context_split(nas_context *context, const char *path, nas_error *err) {
     int rc = nas_split_draw(source->train.labels, source->train.n, source->info.classes,
                             (uint64_t)pipeline->labelled, (uint64_t)pipeline->validation,
                             (uint64_t)pipeline->heldout, context->seed, &context->split, err);
-    if (!rc && path) rc = nas_split_save(path, &context->split, err);
+    if (!rc && path) rc = save_split(context, path, err);
     return rc;
 }
 

@@ -62,6 +62,38 @@ json_t *nas_metrics_json(const nas_metrics *m, uint64_t step, double seconds, do
     return NULL;
 }
 
+json_t *nas_metrics_state(const nas_metrics *m) {
+    json_t *values = json_array();
+    for (uint32_t i = 0; i < m->n_values; i++) nas_json_add(&values, json_real(m->values[i]));
+    return json_pack("{s:I, s:[f, f, f], s:[I, I, I, I], s:I, s:o}", "subnets",
+                     (json_int_t)m->subnets, "losses", m->loss, m->labelled, m->unlabelled, "rows",
+                     (json_int_t)m->rows, (json_int_t)m->used, (json_int_t)m->judged,
+                     (json_int_t)m->right, "images", (json_int_t)m->images, "values", values);
+}
+
+bool nas_metrics_restore(const json_t *json, nas_metrics *m) {
+    json_int_t counts[6];
+    json_t *values;
+    *m = (nas_metrics){0};
+    if (json_unpack((json_t *)(uintptr_t)json, "{s:I, s:[F, F, F], s:[I, I, I, I], s:I, s:o}",
+                    "subnets", &counts[0], "losses", &m->loss, &m->labelled, &m->unlabelled, "rows",
+                    &counts[1], &counts[2], &counts[3], &counts[4], "images", &counts[5], "values",
+                    &values))
+        return false;
+    for (int i = 0; i < 6; i++)
+        if (counts[i] < 0) return false;
+    if (!json_is_array(values) || json_array_size(values) > NAS_SSL_MAX_METRICS) return false;
+    m->subnets = (uint64_t)counts[0], m->rows = (uint64_t)counts[1], m->used = (uint64_t)counts[2];
+    m->judged = (uint64_t)counts[3], m->right = (uint64_t)counts[4];
+    m->images = (uint64_t)counts[5];
+    m->n_values = (uint32_t)json_array_size(values);
+    for (uint32_t i = 0; i < m->n_values; i++) {
+        m->names[i] = "?"; /* until the loss says it again */
+        m->values[i] = json_number_value(json_array_get(values, i));
+    }
+    return isfinite(m->loss) && isfinite(m->labelled) && isfinite(m->unlabelled);
+}
+
 /* Cuts a file of JSON lines before the first that is beyond last_step, or that is not whole. */
 static int trim(const char *path, uint64_t last_step, nas_error *err) {
     char *data = NULL;
@@ -74,7 +106,8 @@ static int trim(const char *path, uint64_t last_step, nas_error *err) {
         if (rc == NAS_ERR_MEMORY) break;
         rc = NAS_OK; /* what is no line of ours is cut, with what follows it */
         const json_t *step = json_object_get(line, "step");
-        bool keep = json_is_integer(step) && (uint64_t)json_integer_value(step) <= last_step;
+        bool keep = json_is_integer(step) && (uint64_t)json_integer_value(step) <= last_step &&
+                    !json_object_get(line, "validation_top1");
         json_decref(line);
         if (!keep) break;
         kept = (size_t)(end + 1 - data);

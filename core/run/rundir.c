@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "run/events.h"
+#include "run/leftovers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -64,15 +65,31 @@ static char *value_text(const json_t *value, char *buffer, size_t size) {
     return buffer;
 }
 
-/* A pipeline's keys that decide the trained weights. */
-static json_t *training_keys(const json_t *pipeline) {
+json_t *nas_rundir_training(const json_t *pipeline) {
     static const char *const later[] = {"search", "platforms", "export"};
     json_t *copy = nas_json_copy(pipeline);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) json_object_del(copy, later[i]);
     json_t *train = json_object_get(copy, "train");
     json_object_del(train, "log_every");
     json_object_del(train, "checkpoint_every");
+    json_object_del(train, "checkpoint_seconds");
     return copy;
+}
+
+int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const char *where,
+                             nas_error *err) {
+    char then[80], now[80];
+    difference at;
+    json_t *keys = nas_rundir_training(pipeline);
+    int rc = keys ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", where);
+    if (!rc && find(before, keys, "", &at))
+        rc = nas_fail(err, NAS_ERR_PLUGIN,
+                      "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
+                      "to train from the start",
+                      where, at.path, value_text(at.before, then, sizeof then),
+                      value_text(at.now, now, sizeof now));
+    json_decref(keys);
+    return rc;
 }
 
 /* ---- Keeping a directory in step with its pipeline ---- */
@@ -103,13 +120,16 @@ static bool holds(const char *out, const char *name) {
  * is removed. */
 static int settle_training(const rundir *dir, const difference *at, nas_error *err) {
     char before[80], now[80];
-    if (holds(dir->out, "supernet.safetensors") || holds(dir->out, "checkpoint/state.safetensors"))
+    if (holds(dir->out, "supernet.safetensors") || holds(dir->out, "checkpoint/state.safetensors") ||
+        holds(dir->out, "checkpoint/previous.safetensors"))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s holds the results of another pipeline: %s was %s there and is %s now; "
                         "give another directory with --out, or remove this one",
                         dir->out, at->path, value_text(at->before, before, sizeof before),
                         value_text(at->now, now, sizeof now));
-    int rc = remove_named(dir->out, "split.json", err);
+    /* A split that the user has put there is not ours to remove. */
+    int rc = NAS_OK;
+    if (nas_leftovers_own_split(dir->out)) rc = remove_named(dir->out, "split.json", err);
     return rc ? rc : remove_named(dir->out, "metrics.jsonl", err);
 }
 
@@ -153,7 +173,7 @@ static int settle_searches(const rundir *dir, bool all, nas_error *err) {
 
 static int settle(const rundir *dir, nas_error *err) {
     if (json_equal(dir->before, dir->now)) return NAS_OK;
-    json_t *before = training_keys(dir->before), *now = training_keys(dir->now);
+    json_t *before = nas_rundir_training(dir->before), *now = nas_rundir_training(dir->now);
     int rc = before && now ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", dir->out);
     difference at;
     bool retrain = !rc && find(before, now, "", &at);
@@ -179,6 +199,9 @@ int nas_rundir_lock(const char *out, int *lock, nas_error *err) {
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
     int rc = nas_rundir_path(out, "pipeline.json", path, sizeof path, err);
+    if (!rc) rc = nas_leftovers_check_links(out, err);
+    if (!rc) nas_leftovers_remove(out);
+    if (!rc) rc = nas_leftovers_check_owner(out, log, err);
     if (!rc && nas_file_exists(path)) {
         json_t *before = NULL;
         rc = nas_json_load(path, &before, err);
@@ -191,6 +214,7 @@ int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log,
                      "another directory with --out",
                      out);
     }
+    if (!rc) rc = nas_leftovers_mark(out, err);
     return rc ? rc : nas_json_save(path, resolved, err);
 }
 

@@ -24,6 +24,15 @@ int nas_rundir_path(const char *out, const char *name, char *path, size_t size, 
  */
 int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err);
 
+/* The keys of a resolved pipeline that decide the trained weights. The caller owns the result; NULL:
+ * out of memory. [any] */
+json_t *nas_rundir_training(const json_t *pipeline);
+
+/* Fails unless `before`, of nas_rundir_training, is that of the pipeline; the message, which starts
+ * with where, names the key and both values. [any] */
+int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const char *where,
+                             nas_error *err);
+
 #define NAS_RUNDIR_PATH 4096 /* what the stages give a path */
 
 /* out/search/PLATFORM.jsonl into path [NAS_RUNDIR_PATH]. [any] */
@@ -33,12 +42,13 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
  * [any] */
 int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
-/* Writes pipeline.json into the directory, after comparing it with one that stands there
+/* Refuses a directory that is no run's and holds what a run would replace, and one with symbolic links
+ * for folders; removes what killed runs have left (run/leftovers.h). Writes pipeline.json into the directory, after comparing it with one that stands there
  * already:
  *  - Where search, platforms or export differ, what they had made is removed: the searches of
  *    platforms that changed or went (all, if search differs) and family.json. The trained weights
  *    stay.
- *  - train.log_every and train.checkpoint_every may differ.
+ *  - train.log_every, train.checkpoint_every and train.checkpoint_seconds may differ.
  *  - Any other key belongs to the training. If it differs and there is a supernet or a checkpoint,
  *    the error names the key and both values, and nothing is changed. [main] */
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err);

@@ -9,7 +9,6 @@
 #include "stages/report.h"
 #include "stages/search.h"
 #include "stages/train.h"
-#include "stages/validate.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -60,9 +59,7 @@ static int run_stages(nas_context *context, json_t **result, nas_error *err) {
     /* Opened first, since what it refuses should not be learnt after the training. */
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
-    rc = nas_train(context, &trained, err);
-    if (!rc) rc = nas_rundir_path(out, "metrics.jsonl", path, sizeof path, err);
-    if (!rc && trained) rc = nas_validate(&evaluator, path, err);
+    rc = nas_train(context, &evaluator, &trained, err);
     if (!rc && context->request->until == NAS_UNTIL_TRAIN)
         *result = trained_json(context, trained);
     else if (!rc)

@@ -1,10 +1,11 @@
 /* Loaded before a program by LD_PRELOAD: makes call number FAULT_AT (from 1; 0: none) fail, of the
  * kind FAULT_KIND: "malloc" (an allocation) or "io" (a call that opens, writes, closes, renames,
- * ...). With FAULT_FROM set, every later one fails, too. FAULT_COUNT: a file to which the number of
+ * ...) or "kill" (the process is killed before that call of "io"). With FAULT_FROM set, every later one fails, too. FAULT_COUNT: a file to which the number of
  * calls is written at the end. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,13 +22,14 @@ extern void *__libc_memalign(size_t, size_t);
 
 static atomic_long calls;
 static long at;
-static bool from, on, io;
+static bool from, on, io, deadly;
 
 __attribute__((constructor)) static void begin(void) {
     const char *number = getenv("FAULT_AT"), *kind = getenv("FAULT_KIND");
     at = number ? atol(number) : 0;
     from = getenv("FAULT_FROM") != NULL;
-    io = kind && strcmp(kind, "io") == 0;
+    deadly = kind && strcmp(kind, "kill") == 0;
+    io = deadly || (kind && strcmp(kind, "io") == 0);
     on = true;
 }
 
@@ -46,6 +48,7 @@ static bool fails(bool is_io) {
     if (!on || is_io != io) return false;
     long call = atomic_fetch_add(&calls, 1) + 1;
     if (!at || call < at || (call > at && !from)) return false;
+    if (deadly) kill(getpid(), SIGKILL);
     errno = !is_io ? ENOMEM : call % 2 ? ENOSPC : EIO;
     return true;
 }
