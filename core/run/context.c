@@ -5,6 +5,7 @@
 #include "host/call.h"
 #include "host/exporter.h"
 #include "host/guarded.h"
+#include "nn/gemm.h"
 #include "run/leftovers.h"
 #include "run/rundir.h"
 
@@ -114,7 +115,8 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
                              .pipeline = request->pipeline,
                              .seed = (uint64_t)request->pipeline->seed,
                              .augment = request->pipeline->augment};
-    int rc = create_all(context, err);
+    int rc = nas_gemm_prepare(request->threads, err);
+    if (!rc) rc = create_all(context, err);
     if (!rc) rc = read_plan(context, err);
     if (!rc)
         rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset),
