@@ -32,6 +32,7 @@ static const struct known {
     {"input", required_argument, NAS_FLAG_INPUT},
     {"logits", required_argument, NAS_FLAG_LOGITS},
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
+    {"seconds", required_argument, NAS_FLAG_SECONDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
     {"int8", no_argument, NAS_FLAG_INT8},
@@ -104,6 +105,8 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         return read_number("limit", optarg, 1, 1000000, &args->limit, err);
     case NAS_FLAG_NETWORKS:
         return read_number("networks", optarg, 0, 10000, &args->networks, err);
+    case NAS_FLAG_SECONDS:
+        return read_number("seconds", optarg, 1, 100000, &args->seconds, err);
     case NAS_FLAG_ROUNDS:
         return read_number("rounds", optarg, 1, 1000, &args->rounds, err);
     case NAS_FLAG_RANDOM:

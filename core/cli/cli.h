@@ -47,6 +47,7 @@ typedef enum nas_flag {
     NAS_FLAG_DATASET = 1 << 21,
     NAS_FLAG_SCORE = 1 << 22,
     NAS_FLAG_INT8 = 1 << 23,
+    NAS_FLAG_SECONDS = 1 << 24,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -60,7 +61,7 @@ typedef struct nas_args {
     size_t n_overrides, n_manifests, n_genomes;
     const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
     const char *platform, *format, *input, *logits;
-    int threads, limit, rounds, random; /* 0: not given */
+    int threads, limit, rounds, random, seconds; /* 0: not given */
     int networks;                       /* -1: not given */
     bool dry_run, quiet, int8, json, help;
 } nas_args;

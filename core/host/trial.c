@@ -16,6 +16,9 @@ void nas_trial_doing(nas_trial *trial, const char *what) {
 }
 
 static void run_child(int (*fn)(void *context, nas_trial *trial), void *context, nas_trial *trial) {
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    /* The parent tells of a crash; nobody else's handler should. */
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) signal(crashes[i], SIG_DFL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     trial->rc = fn(context, trial);
     trial->done = true;

@@ -73,8 +73,7 @@ static int create_all(nas_context *context, nas_error *err) {
     return rc ? rc : check_exports(context, err);
 }
 
-/* A loss that asks for what the host cannot give is refused before the first step. */
-static int read_plan(nas_context *context, nas_error *err) {
+int nas_context_plan(nas_context *context, nas_error *err) {
     nas_ssl_plan *plan = &context->plan;
     const char *id = context->pipeline->ssl.id;
     *plan = (nas_ssl_plan){.size = sizeof *plan};
@@ -117,7 +116,7 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
                              .augment = request->pipeline->augment};
     int rc = nas_gemm_prepare(request->threads, err);
     if (!rc) rc = create_all(context, err);
-    if (!rc) rc = read_plan(context, err);
+    if (!rc) rc = nas_context_plan(context, err);
     if (!rc)
         rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset),
                              &context->source, err);
