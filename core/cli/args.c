@@ -33,6 +33,7 @@ static const struct known {
     {"logits", required_argument, NAS_FLAG_LOGITS},
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
     {"seconds", required_argument, NAS_FLAG_SECONDS},
+    {"allow-commands", no_argument, NAS_FLAG_ALLOW_COMMANDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
     {"int8", no_argument, NAS_FLAG_INT8},
@@ -105,6 +106,9 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         return read_number("limit", optarg, 1, 1000000, &args->limit, err);
     case NAS_FLAG_NETWORKS:
         return read_number("networks", optarg, 0, 10000, &args->networks, err);
+    case NAS_FLAG_ALLOW_COMMANDS:
+        args->allow_commands = true;
+        return NAS_OK;
     case NAS_FLAG_SECONDS:
         return read_number("seconds", optarg, 1, 100000, &args->seconds, err);
     case NAS_FLAG_ROUNDS:

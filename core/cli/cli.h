@@ -48,6 +48,7 @@ typedef enum nas_flag {
     NAS_FLAG_SCORE = 1 << 22,
     NAS_FLAG_INT8 = 1 << 23,
     NAS_FLAG_SECONDS = 1 << 24,
+    NAS_FLAG_ALLOW_COMMANDS = 1 << 25,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -63,7 +64,7 @@ typedef struct nas_args {
     const char *platform, *format, *input, *logits;
     int threads, limit, rounds, random, seconds; /* 0: not given */
     int networks;                       /* -1: not given */
-    bool dry_run, quiet, int8, json, help;
+    bool dry_run, quiet, int8, allow_commands, json, help;
 } nas_args;
 
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */
@@ -115,6 +116,9 @@ int nas_cli_result(const nas_args *args, json_t *result,
 
 /* Runs a request's stages and prints what the last one made. */
 int nas_cli_run_request(const nas_args *args, const nas_run_request *request, nas_error *err);
+
+/* From now on, what is printed to stdout has no control characters but newlines and tabs. */
+void nas_cli_filter_output(void);
 
 /* Fails if something written to stdout was lost; else returns status. */
 int nas_cli_finish(int status);

@@ -23,6 +23,7 @@ static const char help[] =
     "  --options JSON       its options, such as {\"threads\": 1}\n"
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
+    "  --allow-commands     a cost model may start the program that the pipeline names\n"
     "  --json               print the result as JSON\n";
 
 /* ---- The work ---- */
@@ -177,7 +178,7 @@ int nas_cli_cost(int argc, char **argv) {
         .name = "cost",
         .operands = "PIPELINE",
         .flags = NAS_FLAG_GENOME | NAS_FLAG_RANDOM | NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS |
-                 NAS_FLAG_SET | NAS_FLAG_PLUGINS,
+                 NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_ALLOW_COMMANDS,
         .help = help,
         .run = cost,
     };

@@ -91,6 +91,7 @@ static int dispatch(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     keep_standard_streams();
+    nas_cli_filter_output();
     nas_watch_crashes();
     signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a run without a word */

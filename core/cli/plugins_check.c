@@ -55,6 +55,7 @@ static int use_plugin(void *context, nas_trial *trial) {
     services.log = log_line;
     services.calling = calling;
     services.context = j;
+    services.allow_commands = true; /* --options names it */
     j->trial = trial;
     int rc = nas_plugin_check_file(j->session->registry, j->args->positional, j->kind, j->args->id,
                                    &plugin, err);

@@ -27,6 +27,11 @@ static int read_images(void *self, nas_split split, const uint64_t *indices, siz
 static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
     const nas_instance *instance = self;
     const nas_hardware_api *api = instance->plugin->vtable;
+    if (nas_instance_barred(instance))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "plugin \"%s\" starts a program that its options name; give "
+                        "--allow-commands if you know and trust it",
+                        instance->plugin->id);
     nas_call call;
     nas_call_begin(&call, instance, "cost");
     return nas_call_end(&call, api->cost(instance->self, network, result, &call.err), err);

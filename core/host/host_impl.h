@@ -12,6 +12,7 @@ typedef struct nas_host_impl {
     nas_registry *registry; /* NULL: the plugin was loaded by its file alone */
     char id[32];
     uint32_t hash[2];    /* of id */
+    bool commands;       /* the instance starts programs (NAS_EXT_COMMANDS) */
     nas_process process; /* as it was before create, and should be after each call */
 } nas_host_impl;
 

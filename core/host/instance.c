@@ -75,7 +75,7 @@ static const struct known_extension {
     size_t size, functions; /* these come first, after the size */
 } known_extensions[] = {
     {NAS_EXT_STATE, sizeof(nas_state_api), 3},         {NAS_EXT_MIX, sizeof(nas_mix_api), 1},
-    {NAS_EXT_INT8, sizeof(nas_int8_api), 0},           {NAS_EXT_MEASURE, sizeof(nas_measure_api), 1},
+    {NAS_EXT_COMMANDS, sizeof(nas_commands_api), 0},   {NAS_EXT_INT8, sizeof(nas_int8_api), 0},           {NAS_EXT_MEASURE, sizeof(nas_measure_api), 1},
     {NAS_EXT_CALIBRATE, sizeof(nas_calibrate_api), 1}, {NAS_EXT_EXECUTE, sizeof(nas_execute_api), 1},
     {NAS_EXT_VALIDATION, sizeof(nas_validation_api), 1}};
 
@@ -118,7 +118,10 @@ static int call_create(nas_instance *instance, const char *path, nas_error *err)
     bool silent = !call.err.message[0];
     int rc = nas_call_end(&call, status, &why);
     if (!rc) rc = check_extensions(instance, &why);
-    if (!rc) return NAS_OK;
+    if (!rc) {
+        instance->host->commands = nas_instance_extension(instance, NAS_EXT_COMMANDS) != NULL;
+        return NAS_OK;
+    }
     if (!status) return nas_fail(err, rc, "%s: %.900s", path, why.message);
     instance->self = NULL; /* by contract nothing is left to destroy */
     return nas_fail(err, rc, "%s: plugin \"%s\": create failed: %.900s", path, plugin->id,
@@ -212,4 +215,9 @@ const void *nas_instance_extension(const nas_instance *instance, const char *id)
     nas_call_begin(&call, instance, "extension");
     const void *table = plugin->extension(instance->self, id);
     return nas_call_done(&call, NULL) ? NULL : table;
+}
+
+bool nas_instance_barred(const nas_instance *instance) {
+    const nas_host_impl *impl = instance->host;
+    return impl && impl->commands && !impl->services->allow_commands;
 }

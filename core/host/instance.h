@@ -30,6 +30,9 @@ void nas_instance_destroy(nas_instance *instance);
 /* The instance's extension table of that id, or NULL. */
 const void *nas_instance_extension(const nas_instance *instance, const char *id);
 
+/* Whether the instance starts programs, and the services do not allow it. [any] */
+bool nas_instance_barred(const nas_instance *instance);
+
 /* The registry of the instance that was given this host, or NULL: for services that use other
  * plugins. [any] */
 nas_registry *nas_host_registry(const nas_host *host);

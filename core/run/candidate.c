@@ -56,10 +56,9 @@ static int check_cost(const nas_cost *cost, nas_error *err) {
     return NAS_OK;
 }
 
-int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
-                       const nas_hardware_api *hardware, void *self,
-                       const nas_constraints *constraints, nas_candidate *candidate,
-                       nas_error *err) {
+/* All but its costs, and the network. */
+static int begin(const nas_space *space, const nas_genome *genome, nas_candidate *candidate,
+                 nas_lowered **lowered, nas_error *err) {
     *candidate = (nas_candidate){.genome = *genome, .violation = INFINITY, .score = NAN};
     nas_genome_canonical(space, &candidate->genome);
     candidate->hash = nas_genome_hash(space, &candidate->genome);
@@ -69,11 +68,28 @@ int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
                                  .peak_bytes = UINT64_MAX,
                                  .flash_bytes = UINT64_MAX,
                                  .known_share = NAN};
-    nas_lowered *lowered = NULL;
-    int rc = nas_lower(space, &candidate->genome, &lowered, err);
+    int rc = nas_lower(space, &candidate->genome, lowered, err);
     if (rc) return rc;
-    candidate->macs = lowered->network.macs;
-    candidate->params = lowered->network.params;
+    candidate->macs = (*lowered)->network.macs;
+    candidate->params = (*lowered)->network.params;
+    return NAS_OK;
+}
+
+int nas_candidate_unknown(const nas_space *space, const nas_genome *genome,
+                          nas_candidate *candidate, nas_error *err) {
+    nas_lowered *lowered = NULL;
+    int rc = begin(space, genome, candidate, &lowered, err);
+    nas_lowered_free(lowered);
+    return rc;
+}
+
+int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
+                       const nas_hardware_api *hardware, void *self,
+                       const nas_constraints *constraints, nas_candidate *candidate,
+                       nas_error *err) {
+    nas_lowered *lowered = NULL;
+    int rc = begin(space, genome, candidate, &lowered, err);
+    if (rc) return rc;
     rc = hardware->cost(self, &lowered->network, &candidate->cost, err);
     if (!rc || rc == NAS_ERR_INFEASIBLE) {
         int broke = check_cost(&candidate->cost, err);

@@ -11,7 +11,6 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define MARK ".nashost"
 enum { PATH_BYTES = 4096, MOST_DEPTH = 2, MAX_SPLIT = 1 << 30 }; /* tensorboard/RUN is the deepest folder */
 
 static const char *const folders[] = {"checkpoint", "search", "family", "tensorboard"};
@@ -109,7 +108,7 @@ static bool is_empty(const char *out) {
 }
 
 int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *err) {
-    static const char *const run[] = {MARK, "supernet.safetensors", "checkpoint/state.safetensors"};
+    static const char *const run[] = {NAS_RUN_MARK, "supernet.safetensors", "checkpoint/state.safetensors"};
     static const char *const replaced[] = {"pipeline.json", "metrics.jsonl", "family.json",
                                            "report.html",   "search",        "family",
                                            "tensorboard",   "checkpoint"};
@@ -132,7 +131,7 @@ static int write_mark(const char *out, const char *split, nas_error *err) {
     json_t *json = json_object();
     nas_json_put(&json, "made_by", json_string("nashost " NASHOST_VERSION));
     if (split) nas_json_put(&json, "split", json_string(split));
-    int rc = join(out, MARK, path, sizeof path, err);
+    int rc = join(out, NAS_RUN_MARK, path, sizeof path, err);
     if (!rc && !json) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     if (!rc) rc = nas_json_save(path, json, err);
     json_decref(json);
@@ -140,7 +139,7 @@ static int write_mark(const char *out, const char *split, nas_error *err) {
 }
 
 int nas_leftovers_mark(const char *out, nas_error *err) {
-    return holds(out, MARK) ? NAS_OK : write_mark(out, NULL, err);
+    return holds(out, NAS_RUN_MARK) ? NAS_OK : write_mark(out, NULL, err);
 }
 
 static void sum_of(const char *text, size_t bytes, char sum[16]) {
@@ -158,7 +157,7 @@ bool nas_leftovers_own_split(const char *out) {
     size_t bytes = 0;
     json_t *mark = NULL;
     bool own = false;
-    int rc = join(out, MARK, path, sizeof path, NULL);
+    int rc = join(out, NAS_RUN_MARK, path, sizeof path, NULL);
     if (!rc) rc = nas_json_load(path, &mark, NULL);
     if (!rc) rc = join(out, "split.json", path, sizeof path, NULL);
     if (!rc) rc = nas_file_read(path, MAX_SPLIT, &text, &bytes, NULL);

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 
+#define NAS_RUN_MARK ".nashost" /* the file that a run leaves in its directory */
+
 /* Removes the temporary files (NAME.PID-N.tmp) of runs that were killed from the directory and its
  * folders. Only for whom the directory is locked. What cannot be removed does no harm. [main] */
 void nas_leftovers_remove(const char *out);

@@ -416,6 +416,7 @@ int nas_search_check(const nas_context *context, nas_error *err) {
     for (size_t i = 0; i < pipeline->n_platforms; i++) {
         const nas_platform *platform = &pipeline->platforms[i];
         const nas_instance *hardware = &context->hardware[i];
+        if (context->request->dry_run && nas_instance_barred(hardware)) continue;
         nas_candidate candidate;
         nas_limit limits[NAS_MAX_LIMITS];
         nas_error inner = {0};

@@ -295,6 +295,8 @@ static int target(void *self, nas_target *result, nas_error *err) {
 static const void *extension(void *self, const char *id) {
     static const nas_measure_api measure = {sizeof measure, target, NULL};
     (void)self;
+    static const nas_commands_api commands = {sizeof commands};
+    if (strcmp(id, NAS_EXT_COMMANDS) == 0) return &commands;
     return strcmp(id, NAS_EXT_MEASURE) == 0 ? &measure : NULL;
 }
 
