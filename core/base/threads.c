@@ -171,7 +171,8 @@ int nas_pool_create(int threads, nas_pool **pool, nas_error *err) {
         if (start_worker(p, p->started) != 0) {
             nas_pool_destroy(p);
             return nas_fail(err, NAS_ERR_MEMORY,
-                            "the system refuses to start %d threads; ask for fewer with --threads",
+                            "no memory for %d threads, or too many processes: the system refuses to start "
+                            "them; ask for fewer with --threads",
                             threads);
         }
     *pool = p;

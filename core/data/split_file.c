@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "data/split.h"
@@ -34,28 +35,34 @@ static lists lists_of(nas_split_sets *sets) {
 static json_t *list_json(const uint64_t *list, uint64_t n) {
     json_t *array = json_array();
     for (uint64_t i = 0; array && i < n; i++)
-        if (json_array_append_new(array, json_integer((json_int_t)list[i]))) {
-            json_decref(array);
-            return NULL;
-        }
+        nas_json_add(&array, json_integer((json_int_t)list[i]));
     return array;
 }
 
-int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err) {
+int nas_split_text(const nas_split_sets *sets, char **text, size_t *bytes, nas_error *err) {
     nas_split_sets copy = *sets;
     lists l = lists_of(&copy);
     json_t *root =
         json_pack("{s:b, s:I, s:I, s:I, s:s}", "drawn", 1, "seed", (json_int_t)sets->seed,
                   "n_train", (json_int_t)sets->n_train, "n_extra", (json_int_t)sets->n_extra,
                   "heldout_from", sources[sets->heldout_extra]);
-    int failed = !root;
-    for (int i = 0; i < 3 && !failed; i++)
-        failed = json_object_set_new(root, l.size_name[i], json_integer((json_int_t)*l.size[i]));
-    for (int i = 0; i < 3 && !failed; i++)
-        failed = json_object_set_new(root, l.name[i], list_json(*l.list[i], *l.size[i]));
-    int rc = failed ? nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path)
-                    : nas_json_save(path, root, err);
+    for (int i = 0; i < 3; i++)
+        nas_json_put(&root, l.size_name[i], json_integer((json_int_t)*l.size[i]));
+    for (int i = 0; i < 3; i++)
+        nas_json_put(&root, l.name[i], list_json(*l.list[i], *l.size[i]));
+    *text = nas_json_text(root, JSON_INDENT(2), bytes);
     json_decref(root);
+    if (!*text) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a split");
+    (*text)[(*bytes)++] = '\n'; /* where its NUL was */
+    return NAS_OK;
+}
+
+int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err) {
+    char *text = NULL;
+    size_t bytes = 0;
+    int rc = nas_split_text(sets, &text, &bytes, err);
+    if (!rc) rc = nas_file_write(path, text, bytes, err);
+    free(text);
     return rc;
 }
 

@@ -1,5 +1,6 @@
 #include "space/keys.h"
 
+#include "base/json.h"
 #include "base/names.h"
 #include "space/choices.h"
 
@@ -186,7 +187,7 @@ static json_t *integer_schema(const nas_key *key) {
                          "maximum", (json_int_t)key->max);
     json_t *values = json_array();
     for (uint32_t i = key->min | 1; i <= key->max; i += 2)
-        json_array_append_new(values, json_integer(i));
+        nas_json_add(&values, json_integer(i));
     return json_pack("{s:o}", "enum", values);
 }
 
@@ -198,7 +199,7 @@ static json_t *array_schema(json_t *items, size_t least, size_t most) {
 /* One number, or several that differ. */
 static json_t *choices_schema(const nas_key *key) {
     json_t *list = array_schema(integer_schema(key), 1, NAS_MAX_CHOICES);
-    json_object_set_new(list, "uniqueItems", json_true());
+    nas_json_put(&list, "uniqueItems", json_true());
     return json_pack("{s:[o, o]}", "anyOf", integer_schema(key), list);
 }
 
@@ -209,7 +210,7 @@ static json_t *number_schema(const nas_key *key) {
 
 static json_t *words_schema(const nas_key *key) {
     json_t *words = json_array();
-    for (size_t i = 0; key->words[i]; i++) json_array_append_new(words, json_string(key->words[i]));
+    for (size_t i = 0; key->words[i]; i++) nas_json_add(&words, json_string(key->words[i]));
     return json_pack("{s:o}", "enum", words);
 }
 

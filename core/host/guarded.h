@@ -1,0 +1,20 @@
+/* Tables of functions whose self is a nas_instance: each calls the plugin's as host/call.h says. For
+ * code that takes a plugin's table and self, and knows no instances. */
+#ifndef NAS_HOST_GUARDED_H
+#define NAS_HOST_GUARDED_H
+
+#include "host/instance.h"
+
+#include <nashost/dataset.h>
+#include <nashost/hardware.h>
+
+extern const nas_dataset_api nas_guarded_dataset; /* info and read alone */
+extern const nas_hardware_api nas_guarded_hardware;
+
+/* The table for a data set's instance, with what else its plugin has. */
+const nas_dataset_api *nas_guarded_dataset_of(const nas_instance *instance);
+
+/* What these take as self. */
+void *nas_guarded(const nas_instance *instance);
+
+#endif
