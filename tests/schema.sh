@@ -134,7 +134,8 @@ wrong = [
     (space + ["stem", "activation"], "hswish"), (space + ["stages"], []), (space + ["stages"], {}),
     (stage + ["expnad"], 4), (stage + ["kernel"], [3, 4]), (stage + ["kernel"], 9),
     (stage + ["depth"], 0), (stage + ["width"], "24"), (stage + ["width"], list(range(1, 10))),
-    (stage + ["squeeze_excite"], 1), (stage + ["squeeze_excite"], {"divisor": 0}),
+    (stage + ["expand"], 0.5), (stage + ["expand"], [2.5, 2.5]), (stage + ["kernel"], [[3, 4], [3], [3]]),
+    (block + ["expand"], 0.5), (stage + ["squeeze_excite"], 1), (stage + ["squeeze_excite"], {"divisor": 0}),
     (stage + ["squeeze_excite"], {"gates": "relu"}), (head + ["hidden_bias"], 0), (stage + ["activation"], None), (head + ["hiden"], []),
     (head + ["hidden"], [1, 2, 3]), (head + ["hidden"], [0]), (head + ["hidden_activation"], None),
     (genome + ["resolutoin"], 28), (genome + ["stages"], None), (genome + ["resolution"], "28"),
@@ -145,6 +146,7 @@ wrong = [
 right = [
     (space + ["padding"], "same"), (space + ["batch_norm_epsilon"], 0.001),
     (stage + ["activation"], "relu6"), (space + ["name"], "mine"), (space + ["resolution"], 28), (stage + ["kernel"], [3, 5, 7]),
+    (stage + ["expand"], [2, 2.5, 4]), (stage + ["kernel"], [[3, 5], [3, 5], [3]]),
     (stage + ["squeeze_excite"], True), (stage + ["squeeze_excite"], {"round_to": 8, "of": "input"}),
     (head + ["hidden_bias"], False), (head + ["hidden"], []), (head, {"width": 8, "activation": "relu"}),
     (block + ["kernel"], 3), (["space"], "quickstart"),

@@ -120,6 +120,13 @@ static uint64_t number_after(const char *text, const char *name) {
     return at ? strtoull(at + strlen(name), NULL, 10) : 0;
 }
 
+/* The items of a list that begins at text. */
+static uint64_t count_items(const char *text) {
+    uint64_t n = 1;
+    for (; *text != '}'; text++) n += *text == ',';
+    return n;
+}
+
 /* The bytes of what the file declares constant, but for the classes' names. */
 static uint64_t count_constants(const char *text, uint32_t classes) {
     static const struct {
@@ -132,7 +139,7 @@ static uint64_t count_constants(const char *text, uint32_t classes) {
         at += sizeof prefix - 1;
         const char *size = at + strcspn(at, "[{") + 1;
         uint64_t n = *size == 'n' ? classes : strtoull(size, NULL, 10);
-        if (strncmp(at, "net_layer ", 10) == 0) sum += 13 * 4 + 4 * 4;
+        if (strncmp(at, "net_layer ", 10) == 0) sum += 4 * count_items(size);
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             size_t length = strlen(types[i].type);
             if (strncmp(at, types[i].type, length) == 0 && at[length] == ' ')

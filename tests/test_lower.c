@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "space/lower.h"
 
+#include <math.h>
 #include <nashost/kit/layers.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -62,8 +63,9 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
     *params = k * k * space->channels * in + 2 * in;
     for (uint32_t s = 0; s < space->n_stages; s++) {
         for (uint32_t b = 0; b < arch.depth[s]; b++) {
-            uint64_t e = arch.block[s][b].expand, mid = in * e, out = arch.width[s];
-            if (e > 1) *macs += side * side * in * mid, *params += in * mid + 2 * mid;
+            uint64_t mid = (uint64_t)lround((double)in * arch.block[s][b].expand),
+                     out = arch.width[s];
+            if (mid != in) *macs += side * side * in * mid, *params += in * mid + 2 * mid;
             if (b == 0 && space->stages[s].stride == 2) side = (side + 1) / 2;
             k = arch.block[s][b].kernel;
             *macs += side * side * (k * k * mid + mid * out);

@@ -201,7 +201,7 @@ static int measure(builder *b, const nas_layer *layer, const char *key, nas_erro
 }
 
 static void show(builder *b, const char *what) {
-    if (nas_progress_due(&b->progress)) nas_progress_show(&b->progress, b->done, what);
+    if (nas_progress_due(&b->progress, b->done)) nas_progress_show(&b->progress, b->done, what);
     b->done++;
 }
 

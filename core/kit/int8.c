@@ -135,7 +135,7 @@ static uint32_t count_factors(const nas_network *net, uint32_t i) {
 }
 
 uint64_t nas_int8_constant_bytes(const nas_network *net) {
-    enum { NUMBERS = 17 };                         /* of a layer, four of them pointers */
+    enum { NUMBERS = 18 };                         /* of a layer, four of them pointers */
     uint64_t bytes = 256 * (uint64_t)net->image.c; /* what pixels become */
     if (net->n_layers) bytes += 4 * (uint64_t)nas_network_layer(net, net->n_layers - 1)->out.c;
     for (uint32_t i = 0; i < net->n_layers; i++) {

@@ -165,6 +165,10 @@ json_t *nas_number_json(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+json_t *nas_json_plain(double value) {
+    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
+}
+
 json_t *nas_count_json(uint64_t value) {
     return value <= INT64_MAX ? json_integer((json_int_t)value) : json_null();
 }

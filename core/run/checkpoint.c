@@ -157,8 +157,6 @@ static int load_array(const char *path, const nas_tensor_file *file, const char 
                         "%s: expected a tensor '%s' of %zu numbers; remove the file to train from "
                         "the start",
                         path, name, n);
-    int rc = nas_tensor_finite(tensor, path, err);
-    if (rc) return rc;
     memcpy(out, tensor->data, n * sizeof *out);
     return NAS_OK;
 }
@@ -250,7 +248,6 @@ static int check_origin(const char *path, const json_t *metadata, const nas_trai
     return rc;
 }
 
-/* NAS_ERR_INPUT: the file is damaged. */
 static int load_file(const char *path, uint64_t steps, nas_train_state *state, nas_error *err) {
     nas_tensor_file file;
     json_t *metadata = NULL;
@@ -265,6 +262,7 @@ static int load_file(const char *path, uint64_t steps, nas_train_state *state, n
     if (!rc) rc = load_number(path, metadata, "seconds", &state->seconds, err);
     if (!rc) rc = load_number(path, metadata, "logged", &state->logged, err);
     if (!rc) rc = load_metrics(path, metadata, &state->metrics, err);
+    if (!rc) rc = nas_tensors_finite(&file, path, err);
     if (!rc) rc = load_array(path, &file, "weights", state->size, state->weights, err);
     if (!rc) rc = load_array(path, &file, "velocity", state->size, state->velocity, err);
     if (!rc && state->average)
@@ -277,6 +275,10 @@ static int load_file(const char *path, uint64_t steps, nas_train_state *state, n
     return rc;
 }
 
+static bool is_damage(int rc) {
+    return rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC;
+}
+
 int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas_train_state *state,
                         bool *found, nas_error *err) {
     paths p;
@@ -286,7 +288,7 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     *found = first || second;
     if (rc || !*found) return rc;
     if (first) rc = load_file(p.state, steps, state, &why);
-    if (first && rc && !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO)))
+    if (first && rc && !(second && (is_damage(rc))))
         return nas_fail(err, rc, "%s", why.message);
     if (first && !rc) return NAS_OK;
     if (first)

@@ -152,7 +152,7 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
                              .pipeline = request->pipeline,
                              .seed = (uint64_t)request->pipeline->seed,
                              .augment = request->pipeline->augment};
-    int rc = nas_gemm_prepare(request->threads, err);
+    int rc = nas_gemm_reserve(request->threads, err);
     if (!rc) rc = create_all(context, err);
     if (!rc) rc = nas_context_plan(context, err);
     if (!rc && request->check_images) rc = check_images(context, err);

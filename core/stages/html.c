@@ -11,6 +11,7 @@
 #include "stages/page.h"
 
 #include <math.h>
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,12 +51,13 @@ static int training_json(const char *out, json_t **json, nas_error *err) {
 /* ---- A platform ---- */
 
 static json_t *layer_json(const nas_layer *l) {
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:[i, i, i], s:[i, i, i], s:o, s:o}", "name",
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:[i, i, i], s:[i, i, i], s:o, s:o}", "name",
                      l->name, "op", nas_op_name(l->op), "activation",
                      nas_activation_name(l->activation), "kernel", (int)l->kernel, "stride",
-                     (int)l->stride, "expand", (int)l->expand, "in", (int)l->in.h, (int)l->in.w,
-                     (int)l->in.c, "out", (int)l->out.h, (int)l->out.w, (int)l->out.c, "macs",
-                     nas_count_json(l->macs), "weights", nas_count_json(l->weights + l->biases));
+                     (int)l->stride, "expand", nas_json_plain(nas_layer_expand(l)), "in",
+                     (int)l->in.h, (int)l->in.w, (int)l->in.c, "out", (int)l->out.h, (int)l->out.w,
+                     (int)l->out.c, "macs", nas_count_json(l->macs), "weights",
+                     nas_count_json(l->weights + l->biases));
 }
 
 static int layers_json(const nas_space *space, const nas_genome *genome, json_t **json,

@@ -138,7 +138,7 @@ static int failed(const search *s, nas_error *err) {
 
 static void show(search *s) {
     char text[64];
-    if (!nas_progress_due(&s->progress)) return;
+    if (!nas_progress_due(&s->progress, s->scored)) return;
     snprintf(text, sizeof text, "best score %.4f", s->best);
     nas_progress_show(&s->progress, s->scored, text);
 }

@@ -61,7 +61,7 @@ static int log_step(training *t, nas_error *err) {
     nas_train_state *state = &t->learner.state;
     const nas_metrics *m = &state->metrics;
     double interval = state->seconds - state->logged;
-    if (nas_progress_due(&t->progress)) {
+    if (nas_progress_due(&t->progress, state->step)) {
         char text[128];
         int n = snprintf(text, sizeof text, "loss %.4f", m->loss / (double)m->subnets);
         if (m->rows)
