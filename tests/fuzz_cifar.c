@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     uint64_t index = 0;
     uint8_t image[3072];
     int32_t label;
-    if (!rc && info.count[0]) read_images(self, NAS_SPLIT_TRAIN, &index, 1, image, &label, &err);
+    if (!rc && info.count[0]) cifar_read(self, NAS_SPLIT_TRAIN, &index, 1, image, &label, &err);
     cifar_destroy(self);
     return 0;
 }

@@ -27,6 +27,9 @@ int nas_file_replace(const char *path, nas_file_writer writer, void *context, na
  * is no file. Where the file system has no such names, the file is moved. [any] */
 int nas_file_keep(const char *path, const char *kept, nas_error *err);
 
+/* Renames a file over another one, and syncs the folder. [any] */
+int nas_file_move(const char *from, const char *to, nas_error *err);
+
 /* Opens a file to append to, made if it is not there; *file is its descriptor, above 2, which the
  * caller closes. [any] */
 int nas_file_open_append(const char *path, int *file, nas_error *err);

@@ -102,11 +102,13 @@ static char *make_metadata(const nas_train_state *state) {
 
 typedef struct paths {
     char state[NAS_RUNDIR_PATH], kept[NAS_RUNDIR_PATH], folder[NAS_RUNDIR_PATH];
+    char next[NAS_RUNDIR_PATH]; /* written whole, before it takes the place of state */
 } paths;
 
 static int paths_of(const char *out, paths *p, nas_error *err) {
     int rc = nas_rundir_path(out, NAS_CHECKPOINT, p->state, sizeof p->state, err);
     if (!rc) rc = nas_rundir_path(out, NAS_CHECKPOINT_KEPT, p->kept, sizeof p->kept, err);
+    if (!rc) rc = nas_rundir_path(out, "checkpoint/next.safetensors", p->next, sizeof p->next, err);
     return rc ? rc : nas_rundir_path(out, "checkpoint", p->folder, sizeof p->folder, err);
 }
 
@@ -118,7 +120,7 @@ static int write_state(const paths *p, const nas_train_state *state, const float
     tensors[n++] = flat("velocity", state->velocity, state->size);
     if (state->average) tensors[n++] = flat("average", state->average, state->size);
     if (n_numbers) tensors[n++] = flat("ssl_state", numbers, n_numbers);
-    return nas_tensors_save(p->state, tensors, n, metadata, err);
+    return nas_tensors_save(p->next, tensors, n, metadata, err);
 }
 
 int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error *err) {
@@ -131,8 +133,10 @@ int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error
     if (rc) return rc;
     char *metadata = make_metadata(state);
     if (!metadata) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", p.state);
-    if (!rc) rc = nas_file_keep(p.state, p.kept, err);
     if (!rc) rc = write_state(&p, state, numbers, n_numbers, metadata, err);
+    if (!rc) rc = nas_file_keep(p.state, p.kept, err);
+    if (!rc) rc = nas_file_move(p.next, p.state, err);
+    if (rc) unlink(p.next);
     free(metadata);
     free(numbers);
     return rc;
@@ -141,6 +145,7 @@ int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error
 void nas_checkpoint_remove(const char *out) {
     paths p;
     if (paths_of(out, &p, NULL)) return;
+    unlink(p.next);
     unlink(p.kept); /* first, so that the newer one is never the one that is missing */
     unlink(p.state);
     rmdir(p.folder);
@@ -281,6 +286,7 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     int rc = paths_of(out, &p, err);
     bool first = !rc && nas_file_exists(p.state), second = !rc && nas_file_exists(p.kept);
     *found = first || second;
+    if (!rc) unlink(p.next); /* a kill may have left it */
     if (rc || !*found) return rc;
     if (first) rc = load_file(p.state, steps, state, &why);
     if (first && rc && !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO)))
