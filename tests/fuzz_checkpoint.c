@@ -1,4 +1,5 @@
-/* libFuzzer harness of checkpoints. The checksum is made good first, or nothing behind it is met. */
+/* libFuzzer harness of checkpoints. The checksum is made good first, or nothing behind it is met.
+ */
 #include "base/safetensors.h"
 #include "fuzz_file.h"
 #include "run/checkpoint.h"

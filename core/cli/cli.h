@@ -63,7 +63,7 @@ typedef struct nas_args {
     const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
     const char *platform, *format, *input, *logits;
     int threads, limit, rounds, random, seconds; /* 0: not given */
-    int networks;                       /* -1: not given */
+    int networks;                                /* -1: not given */
     bool dry_run, quiet, int8, allow_commands, json, help;
 } nas_args;
 

@@ -44,8 +44,8 @@ static void calling(void *context, const char *id, const char *function) {
     nas_trial_doing(((job *)context)->trial, function ? function : "the host after a call");
 }
 
-/* Loads, makes an instance, and calls each function. Whatever code the plugin fails with, here it is
- * the plugin that fails. */
+/* Loads, makes an instance, and calls each function. Whatever code the plugin fails with, here it
+ * is the plugin that fails. */
 static int use_plugin(void *context, nas_trial *trial) {
     job *j = context;
     const nas_plugin *plugin;

@@ -73,13 +73,13 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     const char *variable = getenv("NASHOST_PLUGINS");
     if (!variable) variable = "";
     *session = (nas_session){.log = {stderr, args->quiet ? NAS_WARNING : NAS_INFO}};
-    session->services = (nas_services){
-        .log = log_line,
-        .context = &session->log,
-        .extension = nas_exporter_service,
-        .calling = nas_watch_calling,
-        /* What the words of the command line name is the user's own. */
-        .allow_commands = args->allow_commands || args->hardware};
+    session->services =
+        (nas_services){.log = log_line,
+                       .context = &session->log,
+                       .extension = nas_exporter_service,
+                       .calling = nas_watch_calling,
+                       /* What the words of the command line name is the user's own. */
+                       .allow_commands = args->allow_commands || args->hardware};
     list l = {.capacity = 2 + strlen(variable) + args->n_manifests};
     l.paths = calloc(l.capacity, sizeof *l.paths);
     int rc =

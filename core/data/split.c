@@ -168,8 +168,7 @@ int nas_split_text(const nas_split_sets *sets, char **text, size_t *bytes, nas_e
                              (json_int_t)sets->n_train);
     for (int i = 0; i < 3; i++)
         nas_json_put(&root, l.size_name[i], json_integer((json_int_t)*l.size[i]));
-    for (int i = 0; i < 3; i++)
-        nas_json_put(&root, l.name[i], list_json(*l.list[i], *l.size[i]));
+    for (int i = 0; i < 3; i++) nas_json_put(&root, l.name[i], list_json(*l.list[i], *l.size[i]));
     *text = nas_json_text(root, JSON_INDENT(2), bytes);
     json_decref(root);
     if (!*text) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a split");

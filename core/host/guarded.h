@@ -1,5 +1,5 @@
-/* Tables of functions whose self is a nas_instance: each calls the plugin's as host/call.h says. For
- * code that takes a plugin's table and self, and knows no instances. */
+/* Tables of functions whose self is a nas_instance: each calls the plugin's as host/call.h says.
+ * For code that takes a plugin's table and self, and knows no instances. */
 #ifndef NAS_HOST_GUARDED_H
 #define NAS_HOST_GUARDED_H
 

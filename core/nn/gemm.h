@@ -24,8 +24,8 @@ void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real
 void nas_gemm_double(size_t m, size_t n, size_t k, const double *a, bool a_transposed,
                      const double *b, bool b_transposed, double beta, double *c);
 
-/* Makes the library ready, which it does at its first product, and where it can only abort: fails with
- * NAS_ERR_MEMORY if there is no room for the buffers of so many threads. [main] */
+/* Makes the library ready, which it does at its first product, and where it can only abort: fails
+ * with NAS_ERR_MEMORY if there is no room for the buffers of so many threads. [main] */
 int nas_gemm_prepare(int threads, nas_error *err);
 
 #endif

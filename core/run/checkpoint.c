@@ -181,7 +181,8 @@ static int load_plugin(const char *path, const nas_tensor_file *file, const nas_
         if (number >= 0 && number <= 255 && number == floorf(number))
             buffer[i] = (unsigned char)number;
         else
-            rc = nas_fail(err, NAS_ERR_INPUT, "%s: ssl_state[%zu]: expected a whole number from 0 to 255", path, i);
+            rc = nas_fail(err, NAS_ERR_INPUT,
+                          "%s: ssl_state[%zu]: expected a whole number from 0 to 255", path, i);
     }
     if (!rc) {
         nas_call call;
@@ -292,7 +293,6 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     if (first && rc && !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO)))
         return nas_fail(err, rc, "%s", why.message);
     if (first && !rc) return NAS_OK;
-    if (first)
-        nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);
+    if (first) nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);
     return load_file(p.kept, steps, state, err);
 }

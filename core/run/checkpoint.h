@@ -32,9 +32,9 @@ typedef struct nas_train_state {
 int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error *err);
 
 /* Fills the arrays of state and the rest of it. A file that is damaged is named to the log, and the
- * one before it is used. One by another training, another build of the program or the loss, or other
- * instructions is refused, with what differs. *found: there was one. A step beyond `steps` is an
- * error. [main] */
+ * one before it is used. One by another training, another build of the program or the loss, or
+ * other instructions is refused, with what differs. *found: there was one. A step beyond `steps` is
+ * an error. [main] */
 int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas_train_state *state,
                         bool *found, nas_error *err);
 

@@ -118,8 +118,8 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
     if (!rc) rc = create_all(context, err);
     if (!rc) rc = nas_context_plan(context, err);
     if (!rc)
-        rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset),
-                             &context->source, err);
+        rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset), &context->source,
+                             err);
     context->augment.flip = context->augment.flip && context->source.info.flip;
     if (!rc) rc = open_space(context, err);
     if (rc) nas_context_close(context);

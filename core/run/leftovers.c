@@ -11,7 +11,11 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { PATH_BYTES = 4096, MOST_DEPTH = 2, MAX_SPLIT = 1 << 30 }; /* tensorboard/RUN is the deepest folder */
+enum {
+    PATH_BYTES = 4096,
+    MOST_DEPTH = 2,
+    MAX_SPLIT = 1 << 30
+}; /* tensorboard/RUN is the deepest folder */
 
 static const char *const folders[] = {"checkpoint", "search", "family", "tensorboard"};
 enum { FOLDERS = sizeof folders / sizeof *folders };
@@ -108,7 +112,8 @@ static bool is_empty(const char *out) {
 }
 
 int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *err) {
-    static const char *const run[] = {NAS_RUN_MARK, "supernet.safetensors", "checkpoint/state.safetensors"};
+    static const char *const run[] = {NAS_RUN_MARK, "supernet.safetensors",
+                                      "checkpoint/state.safetensors"};
     static const char *const replaced[] = {"pipeline.json", "metrics.jsonl", "family.json",
                                            "report.html",   "search",        "family",
                                            "tensorboard",   "checkpoint"};

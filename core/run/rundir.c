@@ -59,7 +59,8 @@ static bool find(const json_t *before, const json_t *now, const char *path, diff
 
 static char *value_text(const json_t *value, char *buffer, size_t size) {
     char *text =
-        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL) : NULL;
+        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL)
+              : NULL;
     snprintf(buffer, size, "%s", text ? text : "nothing");
     free(text);
     return buffer;
@@ -83,11 +84,12 @@ int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const
     json_t *keys = nas_rundir_training(pipeline);
     int rc = keys ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", where);
     if (!rc && find(before, keys, "", &at))
-        rc = nas_fail(err, NAS_ERR_PLUGIN,
-                      "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
-                      "to train from the start",
-                      where, at.path, value_text(at.before, then, sizeof then),
-                      value_text(at.now, now, sizeof now));
+        rc =
+            nas_fail(err, NAS_ERR_PLUGIN,
+                     "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
+                     "to train from the start",
+                     where, at.path, value_text(at.before, then, sizeof then),
+                     value_text(at.now, now, sizeof now));
     json_decref(keys);
     return rc;
 }
@@ -120,7 +122,8 @@ static bool holds(const char *out, const char *name) {
  * is removed. */
 static int settle_training(const rundir *dir, const difference *at, nas_error *err) {
     char before[80], now[80];
-    if (holds(dir->out, "supernet.safetensors") || holds(dir->out, "checkpoint/state.safetensors") ||
+    if (holds(dir->out, "supernet.safetensors") ||
+        holds(dir->out, "checkpoint/state.safetensors") ||
         holds(dir->out, "checkpoint/previous.safetensors"))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s holds the results of another pipeline: %s was %s there and is %s now; "

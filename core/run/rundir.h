@@ -24,8 +24,8 @@ int nas_rundir_path(const char *out, const char *name, char *path, size_t size, 
  */
 int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err);
 
-/* The keys of a resolved pipeline that decide the trained weights. The caller owns the result; NULL:
- * out of memory. [any] */
+/* The keys of a resolved pipeline that decide the trained weights. The caller owns the result;
+ * NULL: out of memory. [any] */
 json_t *nas_rundir_training(const json_t *pipeline);
 
 /* Fails unless `before`, of nas_rundir_training, is that of the pipeline; the message, which starts
@@ -42,9 +42,9 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
  * [any] */
 int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
-/* Refuses a directory that is no run's and holds what a run would replace, and one with symbolic links
- * for folders; removes what killed runs have left (run/leftovers.h). Writes pipeline.json into the directory, after comparing it with one that stands there
- * already:
+/* Refuses a directory that is no run's and holds what a run would replace, and one with symbolic
+ * links for folders; removes what killed runs have left (run/leftovers.h). Writes pipeline.json
+ * into the directory, after comparing it with one that stands there already:
  *  - Where search, platforms or export differ, what they had made is removed: the searches of
  *    platforms that changed or went (all, if search differs) and family.json. The trained weights
  *    stay.

@@ -145,8 +145,7 @@ static json_t *integer_schema(const nas_key *key) {
         return json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)key->min,
                          "maximum", (json_int_t)key->max);
     json_t *values = json_array();
-    for (uint32_t i = key->min | 1; i <= key->max; i += 2)
-        nas_json_add(&values, json_integer(i));
+    for (uint32_t i = key->min | 1; i <= key->max; i += 2) nas_json_add(&values, json_integer(i));
     return json_pack("{s:o}", "enum", values);
 }
 

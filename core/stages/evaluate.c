@@ -18,8 +18,8 @@ static int create_engine(nas_evaluator *evaluator, uint32_t batch, nas_error *er
                              info->width, context->request->threads, &evaluator->engine, err);
 }
 
-/* The same batch on every machine, as batch norm's statistics are of a batch; only where there is no
- * memory for it, a smaller one. */
+/* The same batch on every machine, as batch norm's statistics are of a batch; only where there is
+ * no memory for it, a smaller one. */
 static int open_engine(nas_evaluator *evaluator, nas_error *err) {
     int rc = create_engine(evaluator, 1, err);
     if (rc) return rc;

@@ -86,8 +86,8 @@ static int candidates_json(const nas_html *html, size_t index, json_t **platform
     const nas_context *context = html->context;
     char path[NAS_RUNDIR_PATH];
     nas_memo memo = {.space = &context->space};
-    int rc = nas_rundir_search(context->request->out, context->pipeline->platforms[index].name, path,
-                               err);
+    int rc = nas_rundir_search(context->request->out, context->pipeline->platforms[index].name,
+                               path, err);
     if (!rc) rc = nas_search_file_read(path, &context->space, &memo, err);
     json_t *list = json_array();
     for (size_t i = 0; i < memo.n && !rc; i++) {

@@ -120,8 +120,8 @@ static void fill_pipeline(nas_pipeline *pipeline) {
 
 static int open_problem(rehearsal *r, const char *folder, nas_error *err) {
     fill_pipeline(&r->pipeline);
-    r->request = (nas_run_request){
-        .pipeline = &r->pipeline, .out = folder, .threads = 1, .quiet = true};
+    r->request =
+        (nas_run_request){.pipeline = &r->pipeline, .out = folder, .threads = 1, .quiet = true};
     nas_context *c = &r->context;
     c->request = &r->request;
     c->pipeline = &r->pipeline;
@@ -177,8 +177,7 @@ static int train(rehearsal *r, nas_error *err) {
     int rc = nas_learner_open(&r->context, NULL, learner, err);
     for (int i = 0; i < STEPS && !rc; i++) rc = nas_learner_step(learner, err);
     if (!rc) rc = nas_checkpoint_save(r->request.out, &learner->state, err);
-    if (!rc)
-        rc = nas_checkpoint_load(r->request.out, STEPS, NULL, &learner->state, &found, err);
+    if (!rc) rc = nas_checkpoint_load(r->request.out, STEPS, NULL, &learner->state, &found, err);
     nas_checkpoint_remove(r->request.out);
     nas_learner_close(learner);
     free(learner);

@@ -1,8 +1,8 @@
 #include "stages/train.h"
 
-#include "base/json.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "run/events.h"
 #include "run/progress.h"

@@ -1,6 +1,6 @@
 /* A plugin of any kind that works, and does what a -D tells at one place: AT_ctor, AT_entry,
- * AT_create, AT_destroy, AT_extension, or AT_ and the name of a function of its kind. tests/bad_plugins.sh
- * builds one for each way to be wrong. */
+ * AT_create, AT_destroy, AT_extension, or AT_ and the name of a function of its kind.
+ * tests/bad_plugins.sh builds one for each way to be wrong. */
 #include <fenv.h>
 #include <locale.h>
 #include <math.h>
@@ -145,8 +145,8 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
     uint32_t genes = me->problem->n_genes;
     (void)err;
     for (size_t i = 0; i < n * genes; i++)
-        genomes[i] = (uint16_t)(me->host->random(me->host, 0, me->drawn++) %
-                                me->problem->arity[i % genes]);
+        genomes[i] =
+            (uint16_t)(me->host->random(me->host, 0, me->drawn++) % me->problem->arity[i % genes]);
     *count = n;
 #ifdef AT_ask
     AT_ask;

@@ -20,8 +20,8 @@ static inline const char *fuzz_file(const uint8_t *data, size_t bytes, char path
     return path;
 }
 
-/* A folder that is removed at the end, in which each of names (NULL-terminated) is a file that holds
- * the input. */
+/* A folder that is removed at the end, in which each of names (NULL-terminated) is a file that
+ * holds the input. */
 static inline const char *fuzz_folder(const uint8_t *data, size_t bytes, const char *const *names) {
     static char folder[] = "/tmp/nashost-fuzz-XXXXXX";
     char path[128];

@@ -1,6 +1,6 @@
-/* nashost plugin kit: JSON by Jansson with errors as values: files that a plugin reads, what it says
- * of wrong ones, values that it builds and writes. Jansson's own writers go on when there is no
- * memory for a key, and its builders' results are easily forgotten: the host and its plugins use
+/* nashost plugin kit: JSON by Jansson with errors as values: files that a plugin reads, what it
+ * says of wrong ones, values that it builds and writes. Jansson's own writers go on when there is
+ * no memory for a key, and its builders' results are easily forgotten: the host and its plugins use
  * these alone. Every function here: [any]. */
 #ifndef NASHOST_KIT_JSON_FILE_H
 #define NASHOST_KIT_JSON_FILE_H
