@@ -153,6 +153,30 @@ static void test_model(void **state) {
     nas_lowered_free(lowered);
 }
 
+static void test_mobile(void **state) {
+    (void)state;
+    static const char *const ops[] = {"Clip", "Sigmoid Mul", "Sigmoid"};
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    lowered->network.n_layers = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        char expected[64];
+        deploy_make_mobile(lowered, NAS_ACT_RELU6 + i);
+        Onnx__ModelProto *model = write_and_read(&lowered->network, 0);
+        snprintf(expected, sizeof expected, "Sub Div Conv %s Flatten", ops[i]);
+        check_ops(model->graph, expected);
+        check_order(model->graph);
+        const Onnx__AttributeProto *pads = find_attribute(find_node(model->graph, "stem"), "pads");
+        for (size_t k = 0; k < 4; k++) assert_int_equal(pads->ints[k], k / 2);
+        const Onnx__TensorProto *high = find_tensor(model->graph, "stem.high");
+        assert_int_equal(high != NULL, i == 0);
+        if (high) assert_true(*data_of(high, 1) == 6);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 static const void *bytes_of(const Onnx__TensorProto *tensor, int32_t type, size_t bytes) {
     assert_non_null(tensor);
     assert_int_equal(tensor->data_type, type);
@@ -219,12 +243,25 @@ static void test_int8(void **state) {
     assert_string_equal(graph->node[graph->n_node - 1]->op_type, "Gemm");
     assert_string_equal(graph->node[graph->n_node - 1]->output[0], "logits");
     onnx__model_proto__free_unpacked(model, NULL);
-    onnx_config config = {.dtype = 1};
-    assert_non_null(plugin.extension(&config, NAS_EXT_INT8));
-    config.dtype = 0;
-    assert_null(plugin.extension(&config, NAS_EXT_INT8));
     free(weights);
     nas_lowered_free(lowered);
+}
+
+static void test_weight_bits(void **state) {
+    (void)state;
+    nas_error err = {0};
+    void *self = NULL;
+    onnx_config config = {.dtype = 1, .weight_bits = 8};
+    const nas_int8_api *int8 = plugin.extension(&config, NAS_EXT_INT8);
+    assert_int_equal(int8->weight_bits, 8);
+    config.weight_bits = 7;
+    int8 = plugin.extension(&config, NAS_EXT_INT8);
+    assert_int_equal(int8->weight_bits, 7);
+    assert_int_equal(plugin.create(NULL, &config, &self, &err), NAS_OK);
+    config.dtype = 0;
+    assert_null(plugin.extension(&config, NAS_EXT_INT8));
+    assert_int_equal(plugin.create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "\"weight_bits\""));
 }
 
 /* Hardware models may ask for a part of a network. */
@@ -267,10 +304,9 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),
-        cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_part),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_model), cmocka_unit_test(test_mobile),
+        cmocka_unit_test(test_int8),  cmocka_unit_test(test_weight_bits),
+        cmocka_unit_test(test_part),  cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

@@ -3,6 +3,8 @@
 #include "base/rng.h"
 #include "space/lower.h"
 
+#include <math.h>
+#include <nashost/kit/layers.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,14 +63,16 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
     *params = k * k * space->channels * in + 2 * in;
     for (uint32_t s = 0; s < space->n_stages; s++) {
         for (uint32_t b = 0; b < arch.depth[s]; b++) {
-            uint64_t e = arch.block[s][b].expand, mid = in * e, out = arch.width[s];
-            if (e > 1) *macs += side * side * in * mid, *params += in * mid + 2 * mid;
+            uint64_t mid = (uint64_t)lround((double)in * arch.block[s][b].expand),
+                     out = arch.width[s];
+            if (mid != in) *macs += side * side * in * mid, *params += in * mid + 2 * mid;
             if (b == 0 && space->stages[s].stride == 2) side = (side + 1) / 2;
             k = arch.block[s][b].kernel;
             *macs += side * side * (k * k * mid + mid * out);
             *params += k * k * mid + 2 * mid + mid * out + 2 * out;
             if (space->stages[s].squeeze_excite) {
-                uint64_t r = mid / 4 < 8 ? 8 : mid / 4;
+                uint64_t r =
+                    nas_squeeze_width(&space->stages[s].squeeze, (uint32_t)mid, (uint32_t)in);
                 *macs += 2 * mid * r;
                 *params += 2 * mid * r + r + mid;
             }
@@ -81,7 +85,8 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
     for (uint32_t i = 0; i <= space->head.n_hidden; i++) {
         uint64_t out = i < space->head.n_hidden ? space->head.hidden[i] : space->classes;
         *macs += width * out;
-        *params += width * out + out;
+        *params += width * out;
+        if (i == space->head.n_hidden || space->head.hidden_bias) *params += out;
         width = out;
     }
 }
@@ -93,6 +98,12 @@ static bool needed_from(const nas_network *net, uint32_t i, int32_t t) {
         if (layer->input[0] == t || layer->input[1] == t) return true;
     }
     return false;
+}
+
+/* The last result is the caller's. */
+static uint64_t held_elements(const nas_network *net, int32_t t) {
+    bool last = t + 1 == (int32_t)net->n_layers;
+    return last ? 0 : elements(nas_network_layer(net, (uint32_t)t)->out);
 }
 
 /* Names the buffer of every tensor (in-place results share that of their first input), then adds
@@ -112,7 +123,7 @@ static uint64_t peak_by_buffers(const nas_network *net) {
             if (t < (int32_t)i && !needed_from(net, i, t)) continue;
             if (held[buffer[t]]) continue;
             held[buffer[t]] = true;
-            sum += elements(nas_network_layer(net, (uint32_t)t)->out);
+            sum += held_elements(net, t);
         }
         if (sum > peak) peak = sum;
     }
@@ -229,15 +240,49 @@ static void test_block_layers(void **state) {
     nas_lowered_free(NULL);
 }
 
+/* The zeros around a convolution's input in TensorFlow's rule: all that the last output reads, the
+ * odd one behind. */
+static void test_padding(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t side, kernel, stride, before, after;
+    } cases[] = {{12, 3, 1, 1, 1}, {12, 3, 2, 0, 1}, {11, 3, 2, 1, 1},
+                 {12, 5, 2, 1, 2}, {11, 5, 2, 2, 2}, {12, 7, 2, 2, 3},
+                 {12, 1, 2, 0, 0}, {11, 7, 1, 3, 3}, {4, 1, 1, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int same = 0; same < 2; same++) {
+            nas_space space = parse_file("spaces/quickstart.json", 1, 10);
+            space.padding = same ? NAS_PADDING_SAME : NAS_PADDING_SYMMETRIC;
+            space.resolution = (nas_choices){1, {cases[i].side}};
+            space.stem.kernel = cases[i].kernel;
+            space.stem.stride = cases[i].stride;
+            nas_genome genome = nas_genome_largest(&space);
+            nas_lowered *lowered = lower(&space, &genome);
+            const nas_layer *stem = find(lowered, "stem");
+            uint32_t half = cases[i].kernel / 2;
+            assert_int_equal(stem->out.h, (cases[i].side + cases[i].stride - 1) / cases[i].stride);
+            assert_int_equal(stem->pad_before, same ? cases[i].before : half);
+            assert_int_equal(nas_layer_pad_after(stem), same ? cases[i].after : half);
+            assert_int_equal(find(lowered, "pool")->pad_before, 0);
+            nas_lowered_free(lowered);
+        }
+}
+
 static nas_layer tensor(nas_op op, int32_t first, int32_t second, uint32_t size) {
     return (nas_layer){.op = op, .input = {first, second}, .out = {1, 1, size}};
 }
 
-static uint64_t peak_of(nas_layer *layers, uint32_t n, uint32_t image) {
+/* Of layers [n] and one more that reads the last of them, whose result takes no memory. */
+static uint64_t peak_of(const nas_layer *first, uint32_t n, uint32_t image) {
+    nas_layer layers[8];
+    memcpy(layers, first, n * sizeof *layers);
+    layers[n] = tensor(NAS_OP_CONV, (int32_t)n - 1, -2, 1000);
     nas_network net = {
-        .layer_size = sizeof *layers, .n_layers = n, .layers = layers, .image = {1, 1, image}};
-    assert_int_equal(nas_peak_elements(&net), peak_by_buffers(&net));
-    return nas_peak_elements(&net);
+        .layer_size = sizeof *layers, .n_layers = n + 1, .layers = layers, .image = {1, 1, image}};
+    uint64_t peak;
+    assert_int_equal(nas_peak_elements(&net, &peak, NULL), NAS_OK);
+    assert_int_equal(peak, peak_by_buffers(&net));
+    return peak;
 }
 
 static void test_peak_by_hand(void **state) {
@@ -275,9 +320,8 @@ static void test_peak_by_hand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quickstart_counts),
-        cmocka_unit_test(test_random_genomes),
-        cmocka_unit_test(test_block_layers),
+        cmocka_unit_test(test_quickstart_counts), cmocka_unit_test(test_random_genomes),
+        cmocka_unit_test(test_block_layers),      cmocka_unit_test(test_padding),
         cmocka_unit_test(test_peak_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,13 +95,31 @@ static void test_parse_errors(void **state) {
         {"stages.1.kernel", "9", "stages[1].kernel: expected an odd integer from 1 to 7, found 9"},
         {"stages.1.kernel", "[5, 3]", "stages[1].kernel[1]: expected more than 5 (choices ascend)"},
         {"stages.2.expand", "[2, 2]", "stages[2].expand[1]: expected more than 2"},
-        {"stages.2.expand", "[2, null]", "stages[2].expand[1]: expected an integer from 1 to 16"},
+        {"stages.2.expand", "[2, null]", "stages[2].expand[1]: expected a number from 1 to 16"},
+        {"stages.2.expand", "[2.5, 2.5]", "stages[2].expand[1]: expected more than 2.5"},
+        {"stages.2.expand", "[0.9, 2]", "stages[2].expand[0]: expected a number from 1 to 16"},
+        {"stages.2.expand", "\"2\"", "expected a number or an array of 1 to 8 numbers"},
+        {"stages.2.expand", "[[2], [2, 4]]",
+         "stages[2].expand: expected the choices of 3 blocks, as many as the stage can have, found "
+         "those of 2"},
+        {"stages.2.kernel", "[[3], [3, 5], 5]", "stages[2].kernel[2]: expected an array of the"},
+        {"stages.2.kernel", "[[3], [3, 4], [3]]",
+         "stages[2].kernel[1][1]: expected an odd integer"},
+        {"stages.2.kernel", "[[3],[3],[3],[3],[3],[3],[3],[3],[3]]", "lists for at most 8 blocks"},
         {"stages.3.depth", "0", "stages[3].depth: expected an integer from 1 to 8, found 0"},
         {"stages.3.depth", "[1, 9]", "stages[3].depth[1]: expected an integer from 1 to 8"},
         {"stages.3.width", "-4", "stages[3].width: expected an integer from 1 to 8192, found -4"},
         {"stages.3.width", "4294967312", "found 4294967312"},
         {"stages.0.squeeze_excite", "1", "stages[0].squeeze_excite: expected true or false"},
+        {"stages.0.squeeze_excite", "{\"divisor\": 0}", "squeeze_excite.divisor: expected an int"},
+        {"stages.0.squeeze_excite", "{\"of\": \"outer\"}", "expected one of \"inner\", \"input\""},
+        {"stages.0.squeeze_excite", "{\"gates\": \"relu\"}", "did you mean \"gate\"?"},
+        {"head.hidden_bias", "0", "head.hidden_bias: expected true or false, found 0"},
         {"stages.0.activation", NULL, "stages[0].activation: expected one of"},
+        {"stages.0.activation", "\"relu66\"", "(did you mean \"relu6\"?), found \"relu66\""},
+        {"padding", "\"valid\"", "padding: expected one of \"symmetric\", \"same\", found"},
+        {"batch_norm_epsilon", "0", "batch_norm_epsilon: expected a number from 1e-08 to 0.1"},
+        {"batch_norm_epsilon", "\"1e-3\"", "found \"1e-3\""},
         {"head", "null", "head: expected an object, found null"},
         {"head.widht", "1", "head.widht: unknown key; did you mean \"width\"?"},
         {"head.hidden", "[1, 2, 3]", "head.hidden: expected an array of 0 to 2, found array of 3"},
@@ -152,13 +170,36 @@ static void test_plain_numbers_and_defaults(void **state) {
     assert_int_equal(space.channels, 3);
     assert_int_equal(space.classes, 7);
     assert_int_equal(space.stem.stride, 2);
-    assert_int_equal(space.stages[0].kernel.n, 1);
-    assert_int_equal(space.stages[0].kernel.value[0], 5);
+    assert_int_equal(space.stages[0].kernel.of[0].n, 1);
+    assert_int_equal(space.stages[0].kernel.of[1].value[0], 5);
     assert_false(space.stages[0].squeeze_excite);
     assert_int_equal(space.stages[0].activation, NAS_ACT_HSIGMOID);
     assert_int_equal(space.head.n_hidden, 0);
+    assert_int_equal(space.padding, NAS_PADDING_SYMMETRIC);
+    assert_true(space.batch_norm_epsilon == 1e-5);
     assert_int_equal(space.n_genes, 1 + 2 + 2 * 2);
     assert_true(nas_space_size(&space) == 1);
+}
+
+static void test_squeeze_rules(void **state) {
+    (void)state;
+    json_t *json = load_file("spaces/quickstart.json");
+    edit(&json, "stages.1.squeeze_excite",
+         "{\"divisor\": 6, \"minimum\": 1, \"round_to\": 8, \"of\": \"input\","
+         " \"activation\": \"swish\", \"gate\": \"sigmoid\"}");
+    edit(&json, "stages.0.squeeze_excite", "{}");
+    edit(&json, "head.hidden_bias", "false");
+    nas_space space;
+    nas_error err = {0};
+    assert_int_equal(nas_space_parse(json, "f", 1, 10, &space, &err), NAS_OK);
+    json_decref(json);
+    const nas_squeeze_rule own = {NAS_SQUEEZE_INPUT, 6, 1, 8, NAS_ACT_SWISH, NAS_ACT_SIGMOID};
+    const nas_squeeze_rule usual = {NAS_SQUEEZE_INNER, 4, 8, 1, NAS_ACT_RELU, NAS_ACT_HSIGMOID};
+    assert_true(space.stages[0].squeeze_excite && space.stages[1].squeeze_excite);
+    assert_memory_equal(&space.stages[0].squeeze, &usual, sizeof usual);
+    assert_memory_equal(&space.stages[1].squeeze, &own, sizeof own);
+    assert_memory_equal(&space.stages[2].squeeze, &usual, sizeof usual);
+    assert_false(space.head.hidden_bias);
 }
 
 static void test_quickstart_genes(void **state) {
@@ -288,6 +329,44 @@ static void test_genome_json_text(void **state) {
     json_decref(json);
 }
 
+/* Each block has its own choices, and expansions of any size. */
+static void test_blocks_of_their_own(void **state) {
+    (void)state;
+    json_t *json = load_file("spaces/quickstart.json");
+    edit(&json, "stages.1.kernel", "[[3], [3, 5], [7]]");
+    edit(&json, "stages.1.expand", "[[4, 6], [2.3333333, 2.5], [1.5]]");
+    edit(&json, "stages.1.depth", "[2, 3]");
+    nas_space space;
+    nas_error err = {0};
+    if (nas_space_parse(json, "f", 1, 10, &space, &err)) fail_msg("%s", err.message);
+    json_decref(json);
+    assert_true(nas_space_size(&space) == (2 * 4 + 2 * 4 * 1) * 258.0 * 258);
+    assert_int_equal(space.arity[8], 2); /* of block 0's expansion, and of block 1's two */
+    assert_int_equal(space.arity[9], 2);
+    assert_int_equal(space.arity[11], 1);
+    nas_genome genome = nas_genome_smallest(&space), back;
+    char text[200], *whole = nas_genome_text(&space, &genome);
+    nas_genome_short(&space, &genome, text, sizeof text);
+    assert_string_equal(text, "r28 16:3x1 24:3x4,3x2.33333 40:3x2 64:3x2");
+    assert_non_null(
+        strstr(whole, "{\"kernel\": 3, \"expand\": 4}, {\"kernel\": 3, \"expand\": 2.33333}"));
+    json = json_loads(whole, 0, NULL);
+    if (nas_genome_from_json(&space, json, "g", &back, &err)) fail_msg("%s", err.message);
+    assert_true(nas_genome_equal(&space, &genome, &back));
+    json_decref(json);
+    free(whole);
+    genome = nas_genome_largest(&space);
+    json = nas_genome_to_json(&space, &genome);
+    if (nas_genome_from_json(&space, json, "g", &back, &err)) fail_msg("%s", err.message);
+    assert_true(nas_genome_equal(&space, &genome, &back));
+    edit(&json, "stages.1.blocks.1.expand", "2.4");
+    assert_int_equal(nas_genome_from_json(&space, json, "g", &back, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "blocks[1].expand: expected 2.33333 or 2.5, found 2.4"));
+    json_decref(json);
+    assert_int_equal(nas_inner_width(80, 2.3), 184);
+    assert_int_equal(nas_inner_width(24, 3.6666667), 88);
+}
+
 static void test_genome_errors(void **state) {
     (void)state;
     static const bad_case cases[] = {
@@ -347,7 +426,7 @@ static void test_random(void **state) {
             depth_two++;
             kernel[arch.block[0][1].kernel == 5]++;
         }
-        if (arch.depth[1] == 3) expand[arch.block[1][2].expand - 1]++;
+        if (arch.depth[1] == 3) expand[(int)arch.block[1][2].expand - 1]++;
     }
     /* Five standard deviations of a share near 1/2 in DRAWS / 2 draws. */
     double slack = 5 * sqrt(0.25 / (DRAWS / 2));
@@ -359,10 +438,22 @@ static void test_random(void **state) {
 
 static void test_squeeze_width(void **state) {
     (void)state;
-    assert_int_equal(nas_squeeze_width(4), 8);
-    assert_int_equal(nas_squeeze_width(32), 8);
-    assert_int_equal(nas_squeeze_width(36), 9);
-    assert_int_equal(nas_squeeze_width(256), 64);
+    static const struct {
+        uint32_t inner, input, plain, mobilenet, efficientnet;
+    } cases[] = {/* MobileNetV3 small and large (torchvision): 8, 24, 64, 24, 32, 120, 168, 240. */
+                 {4, 4, 8, 8, 1},          {16, 16, 8, 8, 4},       {36, 12, 9, 16, 3},
+                 {72, 24, 18, 24, 6},      {96, 24, 24, 24, 6},     {120, 40, 30, 32, 10},
+                 {240, 40, 60, 64, 10},    {144, 48, 36, 40, 12},   {480, 80, 120, 120, 20},
+                 {672, 112, 168, 168, 28}, {960, 160, 240, 240, 40}};
+    nas_squeeze_rule plain = {0, 4, 8, 1, NAS_ACT_RELU, NAS_ACT_HSIGMOID}, mobilenet = plain;
+    nas_squeeze_rule efficientnet = {NAS_SQUEEZE_INPUT, 4, 1, 1, NAS_ACT_SWISH, NAS_ACT_SIGMOID};
+    mobilenet.round_to = 8;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t inner = cases[i].inner, input = cases[i].input;
+        assert_int_equal(nas_squeeze_width(&plain, inner, input), cases[i].plain);
+        assert_int_equal(nas_squeeze_width(&mobilenet, inner, input), cases[i].mobilenet);
+        assert_int_equal(nas_squeeze_width(&efficientnet, inner, input), cases[i].efficientnet);
+    }
 }
 
 int main(void) {
@@ -370,11 +461,13 @@ int main(void) {
         cmocka_unit_test(test_parse_errors),
         cmocka_unit_test(test_long_key),
         cmocka_unit_test(test_plain_numbers_and_defaults),
+        cmocka_unit_test(test_squeeze_rules),
         cmocka_unit_test(test_quickstart_genes),
         cmocka_unit_test(test_published_spaces),
         cmocka_unit_test(test_exhaustive),
         cmocka_unit_test(test_genome_json_text),
         cmocka_unit_test(test_genome_errors),
+        cmocka_unit_test(test_blocks_of_their_own),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_squeeze_width),
     };

@@ -276,14 +276,18 @@ const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name
     return NULL;
 }
 
-int nas_tensor_finite(const nas_tensor *tensor, const char *path, nas_error *err) {
-    uint64_t bytes = 0;
-    tensor_bytes(tensor, &bytes);
-    for (uint64_t i = 0; i < bytes / sizeof(float); i++)
-        if (!isfinite(tensor->data[i]))
-            return nas_fail(err, NAS_ERR_INPUT,
-                            "%s: tensor '%s': number %llu: expected a finite one, found %g", path,
-                            tensor->name, (unsigned long long)i, (double)tensor->data[i]);
+int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error *err) {
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const nas_tensor *t = &file->tensors[i];
+        uint64_t n = 1;
+        for (uint32_t d = 0; d < t->ndim; d++) n *= t->shape[d];
+        for (uint64_t k = 0; k < n; k++)
+            if (!isfinite(t->data[k]))
+                return nas_fail(err, NAS_ERR_NUMERIC,
+                                "%s: tensor \"%s\": number %llu is not finite (%g); the file is "
+                                "damaged, or of a training that diverged: train again",
+                                path, t->name, (unsigned long long)k, (double)t->data[k]);
+    }
     return NAS_OK;
 }
 

@@ -47,8 +47,12 @@ typedef enum nas_flag {
     NAS_FLAG_DATASET = 1 << 21,
     NAS_FLAG_SCORE = 1 << 22,
     NAS_FLAG_INT8 = 1 << 23,
-    NAS_FLAG_SECONDS = 1 << 24,
-    NAS_FLAG_ALLOW_COMMANDS = 1 << 25,
+    NAS_FLAG_SPACE_OUT = 1 << 24,
+    NAS_FLAG_WEIGHTS = 1 << 25,
+    NAS_FLAG_WEIGHT_BITS = 1 << 26,
+    NAS_FLAG_SECONDS = 1 << 27,
+    NAS_FLAG_CHECK_IMAGES = 1 << 28,
+    NAS_FLAG_ALLOW_COMMANDS = 1 << 29,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -61,10 +65,10 @@ typedef struct nas_args {
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
     const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
-    const char *platform, *format, *input, *logits;
-    int threads, limit, rounds, random, seconds; /* 0: not given */
-    int networks;                                /* -1: not given */
-    bool dry_run, quiet, int8, allow_commands, json, help;
+    const char *platform, *format, *input, *logits, *space_out, *weights;
+    int threads, limit, rounds, random, weight_bits, seconds; /* 0: not given */
+    int networks;                                             /* -1: not given */
+    bool dry_run, check_images, quiet, int8, allow_commands, json, help;
 } nas_args;
 
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */
@@ -187,6 +191,7 @@ int nas_cli_compare(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
 int nas_cli_score(int argc, char **argv);
 int nas_cli_export(int argc, char **argv);
+int nas_cli_import(int argc, char **argv);
 int nas_cli_infer(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_schema(int argc, char **argv);

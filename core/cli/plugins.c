@@ -17,7 +17,7 @@ static const char help[] =
     "  check     load one shared object, create an instance, and call each of its functions on a\n"
     "            tiny problem, in a child process: what crashes, hangs or exits is told\n"
     "  new       write a plugin that works, with a test, a Makefile and a pipeline, into a new\n"
-    "            folder; KIND is dataset, ssl, search, hardware, score or export\n"
+    "            folder; KIND is dataset, ssl, search, hardware, score, export or import\n"
     "\n"
     "  --plugins FILE   a further manifest of plugins; may be given again\n"
     "  --id, --kind     what check expects; if not given, what a manifest says of the file\n"

@@ -37,5 +37,17 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
     return nas_call_end(&call, api->cost(instance->self, network, result, &call.err), err);
 }
 
-const nas_dataset_api nas_guarded_dataset = {sizeof nas_guarded_dataset, info, read_images};
+static uint64_t fingerprint(void *self, nas_split split) {
+    const nas_instance *instance = self;
+    const nas_dataset_api *api = instance->plugin->vtable;
+    nas_call call;
+    if (!NAS_HAS(api, fingerprint) || !api->fingerprint) return NAS_NO_FINGERPRINT;
+    nas_call_begin(&call, instance, "fingerprint");
+    uint64_t value = api->fingerprint(instance->self, split);
+    nas_call_done(&call, NULL); /* what it changed is put back */
+    return value;
+}
+
+const nas_dataset_api nas_guarded_dataset = {sizeof nas_guarded_dataset, info, read_images,
+                                             fingerprint};
 const nas_hardware_api nas_guarded_hardware = {sizeof nas_guarded_hardware, cost};

@@ -8,6 +8,8 @@
 #include <nashost/dataset.h>
 #include <nashost/hardware.h>
 
+#define NAS_NO_FINGERPRINT UINT64_MAX /* of a plugin that tells none */
+
 extern const nas_dataset_api nas_guarded_dataset;
 extern const nas_hardware_api nas_guarded_hardware;
 

@@ -105,6 +105,10 @@ int nas_json_number(const char *file, const char *key, const json_t *found, bool
     return nas_json_fail(file, key, found, expected, err);
 }
 
+json_t *nas_json_plain(double value) {
+    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
+}
+
 /* ---- Writing ---- */
 
 static int add(const char *data, size_t n, void *text) {
@@ -181,6 +185,28 @@ static size_t character(const unsigned char *text, size_t n) {
     if (*text == 0xf0 && text[1] < 0x90) return 0;
     if (*text == 0xf4 && text[1] > 0x8f) return 0;
     return length;
+}
+
+bool nas_text_valid(const char *text) {
+    size_t n = strlen(text), step;
+    for (size_t at = 0; at < n; at += step)
+        if (!(step = character((const unsigned char *)text + at, n - at))) return false;
+    return true;
+}
+
+char *nas_text_escaped(const char *text, char *buffer, size_t size) {
+    size_t n = strlen(text), used = 0;
+    buffer[0] = 0;
+    for (size_t at = 0; at < n && used + 8 < size;) {
+        size_t step = character((const unsigned char *)text + at, n - at);
+        if (step)
+            snprintf(buffer + used, size - used, "%.*s", (int)step, text + at);
+        else
+            snprintf(buffer + used, size - used, "\\x%02x", (unsigned char)text[at]);
+        used += strlen(buffer + used);
+        at += step ? step : 1;
+    }
+    return buffer;
 }
 
 json_t *nas_text_json(const char *text) {

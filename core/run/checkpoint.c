@@ -114,11 +114,12 @@ static int paths_of(const char *out, paths *p, nas_error *err) {
 
 static int write_state(const paths *p, const nas_train_state *state, const float *numbers,
                        size_t n_numbers, const char *metadata, nas_error *err) {
-    nas_tensor tensors[4];
+    nas_tensor tensors[5];
     size_t n = 0;
     tensors[n++] = flat("weights", state->weights, state->size);
     tensors[n++] = flat("velocity", state->velocity, state->size);
     if (state->average) tensors[n++] = flat("average", state->average, state->size);
+    if (state->initial) tensors[n++] = flat("initial", state->initial, state->size);
     if (n_numbers) tensors[n++] = flat("ssl_state", numbers, n_numbers);
     return nas_tensors_save(p->next, tensors, n, metadata, err);
 }
@@ -161,8 +162,6 @@ static int load_array(const char *path, const nas_tensor_file *file, const char 
                         "%s: expected a tensor '%s' of %zu numbers; remove the file to train from "
                         "the start",
                         path, name, n);
-    int rc = nas_tensor_finite(tensor, path, err);
-    if (rc) return rc;
     memcpy(out, tensor->data, n * sizeof *out);
     return NAS_OK;
 }
@@ -268,12 +267,15 @@ static int load_file(const char *path, uint64_t steps, nas_train_state *state, n
     if (!rc) rc = check_origin(path, metadata, state, err);
     if (!rc) rc = load_step(path, metadata, steps, &state->step, err);
     if (!rc) rc = load_number(path, metadata, "seconds", &state->seconds, err);
+    if (!rc) rc = nas_tensors_finite(&file, path, err);
     if (!rc) rc = load_number(path, metadata, "logged", &state->logged, err);
     if (!rc) rc = load_metrics(path, metadata, &state->metrics, err);
     if (!rc) rc = load_array(path, &file, "weights", state->size, state->weights, err);
     if (!rc) rc = load_array(path, &file, "velocity", state->size, state->velocity, err);
     if (!rc && state->average)
         rc = load_array(path, &file, "average", state->size, state->average, err);
+    if (!rc && state->initial)
+        rc = load_array(path, &file, "initial", state->size, state->initial, err);
     if (!rc) rc = load_plugin(path, &file, state, err);
     json_decref(metadata);
     nas_tensors_free(&file);
@@ -290,7 +292,7 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     if (!rc) unlink(p.next); /* a kill may have left it */
     if (rc || !*found) return rc;
     if (first) rc = load_file(p.state, steps, state, &why);
-    if (first && rc && !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO)))
+    if (first && rc && !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC)))
         return nas_fail(err, rc, "%s", why.message);
     if (first && !rc) return NAS_OK;
     if (first) nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);

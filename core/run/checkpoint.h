@@ -1,6 +1,6 @@
 /* checkpoint/state.safetensors: a training that can go on with the same bits. One file, replaced as
- * a whole: tensors "weights", "velocity" and, with averaging, "average", flat in the supernet's
- * order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number each; metadata "step",
+ * a whole: tensors "weights", "velocity", with averaging "average", and with an anchor "initial",
+ * flat in the supernet's order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number each; metadata "step",
  * "seconds", "metrics" (the sums since the last line of metrics.jsonl, as JSON), "training" (the
  * pipeline's keys that decide the weights, as JSON), "program", "ssl" and "instructions" (which
  * builds made it), and "checksum". The one before it is kept as checkpoint/previous.safetensors. */
@@ -21,6 +21,7 @@ typedef struct nas_train_state {
     size_t size;    /* of each array */
     nas_real *weights, *velocity;
     nas_real *average;       /* NULL: none kept */
+    nas_real *initial;       /* the weights before the first step; NULL: not kept */
     const nas_instance *ssl; /* whose state goes along, if it has one */
     const json_t *pipeline;  /* resolved; NULL: not compared */
     nas_metrics metrics;     /* since the last line */

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "host/call.h"
 #include "host/exporter.h"
 #include "host/guarded.h"
 #include "run/candidate.h"
@@ -15,6 +16,7 @@
 #include "stages/search.h"
 
 #include <math.h>
+#include <nashost/import.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -78,10 +80,10 @@ static int stand_in_score(void *self, const nas_subnet *subnet, double *value, n
     return NAS_OK;
 }
 
-static const nas_dataset_api dataset_api = {sizeof dataset_api, stand_in_info, stand_in_read};
+static const nas_dataset_api dataset_api = {sizeof dataset_api, stand_in_info, stand_in_read, NULL};
 static const nas_ssl_api ssl_api = {sizeof ssl_api, stand_in_plan, NULL};
 static const nas_hardware_api hardware_api = {sizeof hardware_api, stand_in_cost};
-static const nas_score_api score_api = {sizeof score_api, stand_in_start, stand_in_score};
+static const nas_score_api score_api = {sizeof score_api, stand_in_start, stand_in_score, NULL};
 static const nas_plugin ssl_stand_in = {.id = "stand-in", .version = "", .vtable = &ssl_api};
 static const nas_plugin hardware_stand_in = {.id = "stand-in", .vtable = &hardware_api};
 static const nas_plugin score_stand_in = {.id = "stand-in", .vtable = &score_api};
@@ -100,8 +102,8 @@ static void fill_pipeline(nas_pipeline *pipeline) {
     static char file[] = "the check's own pipeline", folder[] = ".";
     pipeline->file = file;
     pipeline->folder = folder;
-    pipeline->labelled = 9;
-    pipeline->validation = pipeline->heldout = 12;
+    pipeline->split =
+        (nas_split_section){.labelled = 9, .validation = 12, .heldout = 12};
     pipeline->n_platforms = 1;
     pipeline->train = (nas_train_config){.steps = STEPS,
                                          .batch = 6,
@@ -159,7 +161,8 @@ static int short_info(void *self, nas_dataset_info *info, nas_error *err) {
 }
 
 static int rehearse_dataset(nas_instance *instance, nas_error *err) {
-    const nas_dataset_api shortened = {sizeof shortened, short_info, nas_guarded_dataset.read};
+    const nas_dataset_api shortened = {sizeof shortened, short_info, nas_guarded_dataset.read,
+                                       nas_guarded_dataset.fingerprint};
     nas_source source;
     nas_images test = {0};
     int rc = nas_source_open(&shortened, nas_guarded(instance), &source, err);
@@ -246,6 +249,18 @@ static int rehearse_export(rehearsal *r, const nas_instance *instance, nas_error
     return rc;
 }
 
+/* A checkpoint that is of no family: the plugin must say so. */
+static int rehearse_import(const nas_instance *instance, nas_error *err) {
+    const nas_import_api *api = instance->plugin->vtable;
+    const nas_checkpoint_tensor tensor = {.name = "weight", .ndim = 1, .shape = {1}};
+    const nas_checkpoint checkpoint = {
+        .size = sizeof checkpoint, .tensor_size = sizeof tensor, .n_tensors = 1, .tensors = &tensor};
+    bool mine = false;
+    nas_call call;
+    nas_call_begin(&call, instance, "recognise");
+    return nas_call_end(&call, api->recognise(instance->self, &checkpoint, &mine, &call.err), err);
+}
+
 static int rehearse_kind(rehearsal *r, nas_instance *instance, nas_error *err) {
     switch ((nas_kind)instance->plugin->kind) {
     case NAS_KIND_DATASET:
@@ -258,6 +273,8 @@ static int rehearse_kind(rehearsal *r, nas_instance *instance, nas_error *err) {
         return rehearse_hardware(r, instance, err);
     case NAS_KIND_SCORE:
         return rehearse_score(r, instance, err);
+    case NAS_KIND_IMPORT:
+        return rehearse_import(instance, err);
     case NAS_KIND_EXPORT:
         break;
     }

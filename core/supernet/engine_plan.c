@@ -48,6 +48,7 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
                     .oc = layer->out.c,
                     .k = layer->kernel,
                     .stride = layer->stride,
+                    .pad = layer->pad_before,
                     .source = index - 1,
                     .node = -1,
                     .residual = -1,
@@ -64,11 +65,13 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
 }
 
 static void add_linear(planner *p, const nas_layer *layer) {
+    bool biased = nas_layer_has_bias(&p->supernet->space, layer);
     p->plan->linears[p->plan->n_linears++] =
         (nas_linear){.in = layer->in.c,
                      .out = layer->out.c,
                      .weight = find_offset(p, layer, ".weight"),
-                     .bias = find_offset(p, layer, ".bias"),
+                     .bias = biased ? find_offset(p, layer, ".bias") : 0,
+                     .biased = biased,
                      .act = (nas_activation)layer->activation};
 }
 
@@ -79,9 +82,11 @@ static void add_squeeze(planner *p, const nas_layer *layer, nas_role role) {
         s->r = layer->out.c;
         s->reduce = find_slice(p, layer);
         s->reduce_bias = find_offset(p, layer, ".bias");
+        s->act = (nas_activation)layer->activation;
     } else {
         s->excite = find_slice(p, layer);
         s->excite_bias = find_offset(p, layer, ".bias");
+        s->gate_act = (nas_activation)layer->activation;
     }
 }
 
@@ -125,8 +130,11 @@ static void add_layer(planner *p, const nas_layer *layer, nas_role role) {
 
 /* Blocks of a stage that all subnets have alike, given that all is alike before them. */
 static uint32_t fixed_blocks(const nas_stage *stage) {
-    bool fixed = stage->width.n == 1 && stage->kernel.n == 1 && stage->expand.n == 1;
-    return fixed ? stage->depth.value[0] : 0;
+    uint32_t b = 0;
+    if (stage->width.n > 1) return 0;
+    while (b < stage->depth.value[0] && stage->kernel.of[b].n == 1 && stage->expand.of[b].n == 1)
+        b++;
+    return b;
 }
 
 /* Units at the start that all subnets have alike: up to the last such block's node. */
@@ -134,9 +142,10 @@ static int count_trunk(const nas_space *space, const nas_engine_plan *plan) {
     uint32_t blocks = 0;
     if (space->resolution.n > 1) return 0;
     for (uint32_t s = 0; s < space->n_stages; s++) {
-        const nas_stage *stage = &space->stages[s];
-        blocks += fixed_blocks(stage);
-        if (!fixed_blocks(stage) || stage->depth.n > 1) break;
+        const nas_choices *depth = &space->stages[s].depth;
+        uint32_t fixed = fixed_blocks(&space->stages[s]);
+        blocks += fixed;
+        if (fixed < depth->value[depth->n - 1]) break;
     }
     return plan->nodes[blocks].unit + 1;
 }
@@ -148,7 +157,7 @@ void nas_engine_plan_make(const nas_supernet *supernet, const nas_arch *arch,
     uint32_t n = nas_layout(&supernet->space, arch, layers, roles);
     planner p = {.supernet = supernet, .layers = layers, .roles = roles, .plan = plan};
     plan->n_units = plan->n_nodes = plan->n_linears = 0;
-    plan->bn_epsilon = NAS_BN_EPSILON;
+    plan->bn_epsilon = supernet->space.batch_norm_epsilon;
     for (uint32_t i = 0; i < n; i++) add_layer(&p, &layers[i], roles[i]);
     plan->trunk = count_trunk(&supernet->space, plan);
 }

@@ -38,6 +38,9 @@ static json_t *describe_layers(const nas_network *network) {
             json_pack("{s:s, s:s, s:s, s:o, s:i, s:i}", "name", layer->name, "op",
                       nas_op_name(layer->op), "activation", nas_activation_name(layer->activation),
                       "inputs", inputs, "kernel", (int)layer->kernel, "stride", (int)layer->stride);
+        int before = (int)layer->pad_before, after = (int)nas_layer_pad_after(layer);
+        if (before != (int)layer->kernel / 2)
+            nas_json_put(&entry, "padding", json_pack("[ii]", before, after));
         nas_json_add(&list, entry);
     }
     return list;

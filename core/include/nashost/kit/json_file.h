@@ -49,6 +49,11 @@ json_t *nas_number_json(double value);
 json_t *nas_count_json(uint64_t value);
 json_t *nas_text_json(const char *text);
 
+/* Whether a text is UTF-8, which JSON demands; and a text with \xHH for each byte of it that is
+ * not, for messages: returns buffer. */
+bool nas_text_valid(const char *text);
+char *nas_text_escaped(const char *text, char *buffer, size_t size);
+
 /* Refuses keys of an object other than names [n]. prefix: of the keys in messages, such as
  * "efficiency." or "". */
 int nas_json_keys(const char *file, const char *prefix, const json_t *object,
@@ -57,5 +62,8 @@ int nas_json_keys(const char *file, const char *prefix, const json_t *object,
 /* Takes a number in (0, most], or [0, most] if it may be zero. key: as messages name it. */
 int nas_json_number(const char *file, const char *key, const json_t *found, bool zero, double most,
                     double *value, nas_error *err);
+
+/* A number, as an integer where it is one; the caller owns it. NULL: out of memory. */
+json_t *nas_json_plain(double value);
 
 #endif
