@@ -69,8 +69,9 @@ static int judge(table *t, const nas_genome *small, nas_error *err) {
     for (size_t p = 0; p < context->pipeline->n_platforms && !rc; p++) {
         const nas_instance *hardware = &context->hardware[p];
         nas_candidate c;
-        rc = nas_candidate_cost(&context->space, &genome, &nas_guarded_hardware, nas_guarded(hardware),
-                                &context->pipeline->platforms[p].constraints, &c, err);
+        rc = nas_candidate_cost(&context->space, &genome, &nas_guarded_hardware,
+                                nas_guarded(hardware), &context->pipeline->platforms[p].constraints,
+                                &c, err);
         if (!p)
             fprintf(t->out, ",%llu,%llu", (unsigned long long)c.macs, (unsigned long long)c.params);
         fprintf(t->out, ",%.6g", c.cost.latency_ms);

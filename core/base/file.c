@@ -246,6 +246,11 @@ int nas_file_keep(const char *path, const char *kept, nas_error *err) {
     return fail_errno(err, "keep", path, errno);
 }
 
+int nas_file_move(const char *from, const char *to, nas_error *err) {
+    if (rename(from, to)) return fail_errno(err, "write", to, errno);
+    return sync_folder(to, err);
+}
+
 int nas_file_open_append(const char *path, int *file, nas_error *err) {
     struct stat status;
     /* Opening a pipe for writing would wait for a reader. */

@@ -24,7 +24,8 @@ int nas_json_save(const char *path, const json_t *json, nas_error *err) {
                         nas_json_kind(json));
     size_t bytes = 0;
     char *text = nas_json_text(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17), &bytes);
-    if (!text) return nas_fail(err, NAS_ERR_MEMORY, "cannot write %s: no memory for its text", path);
+    if (!text)
+        return nas_fail(err, NAS_ERR_MEMORY, "cannot write %s: no memory for its text", path);
     text[bytes] = '\n'; /* where its NUL was */
     int rc = nas_file_write(path, text, bytes + 1, err);
     free(text);

@@ -1,7 +1,7 @@
 #include "base/safetensors.h"
 
-#include "base/json.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 #include <jansson.h>
@@ -179,7 +179,8 @@ static uLong add_text(uLong sum, const char *text) {
     return crc32_z(sum, (const Bytef *)text, strlen(text) + 1);
 }
 
-/* CRC-32 of the metadata but for the checksum itself, and of the tensors' names, shapes and bytes. */
+/* CRC-32 of the metadata but for the checksum itself, and of the tensors' names, shapes and bytes.
+ */
 static uint32_t sum_of(const json_t *metadata, const nas_tensor *tensors, size_t n) {
     uLong sum = crc32_z(0, NULL, 0);
     const char *key;

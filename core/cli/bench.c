@@ -110,7 +110,8 @@ static double rate(double amount, double seconds) {
 
 static void put_limits(bench *b) {
     nas_machine_limits limits = nas_machine_measure(b->context.request->threads);
-    nas_json_put(&b->result, "limits",
+    nas_json_put(
+        &b->result, "limits",
         json_pack("{s:f, s:f}", "gflops", limits.gflops, "gbyte_per_s", limits.gbyte_per_s));
 }
 
@@ -120,11 +121,10 @@ static void put_work(json_t **layers, const char *pass, nas_part part, const nas
                      double steps, double step_ms) {
     double ms = work->seconds * 1e3 / steps;
     if (work->seconds <= 0) return;
-    nas_json_add(layers,
-                          json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "layer", nas_part_name(part),
-                                    "pass", pass, "ms", ms, "share", ms / step_ms, "gflops",
-                                    rate(work->flops, work->seconds), "gbyte_per_s",
-                                    rate(work->bytes, work->seconds)));
+    nas_json_add(layers, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "layer", nas_part_name(part),
+                                   "pass", pass, "ms", ms, "share", ms / step_ms, "gflops",
+                                   rate(work->flops, work->seconds), "gbyte_per_s",
+                                   rate(work->bytes, work->seconds)));
 }
 
 static void put_profile(bench *b, const nas_profile *profile) {
@@ -334,11 +334,11 @@ static void put_products(json_t *list, const nas_network *network) {
         rows *= 1 + 256 / rows; /* as many images as the engine takes at once, roughly */
         nas_product_rates r;
         if (!nas_machine_products(rows, layer->in.c, layer->out.c, &r)) continue;
-        nas_json_add(&list, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f}", "rows",
-                                              (json_int_t)rows, "in", (json_int_t)layer->in.c,
-                                              "out", (json_int_t)layer->out.c, "forward", r.forward,
-                                              "weight_gradient", r.weight_gradient,
-                                              "input_gradient", r.input_gradient));
+        nas_json_add(&list,
+                     json_pack("{s:I, s:I, s:I, s:f, s:f, s:f}", "rows", (json_int_t)rows, "in",
+                               (json_int_t)layer->in.c, "out", (json_int_t)layer->out.c, "forward",
+                               r.forward, "weight_gradient", r.weight_gradient, "input_gradient",
+                               r.input_gradient));
     }
 }
 

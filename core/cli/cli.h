@@ -52,7 +52,7 @@ typedef enum nas_flag {
     NAS_FLAG_WEIGHT_BITS = 1 << 26,
     NAS_FLAG_SECONDS = 1 << 27,
     NAS_FLAG_CHECK_IMAGES = 1 << 28,
-    NAS_FLAG_ALLOW_COMMANDS = 1 << 29, /* args.c has two more, and that is all */
+    NAS_FLAG_ALLOW_COMMANDS = 1 << 29,
 } nas_flag;
 
 /* Strings are borrowed from argv. */

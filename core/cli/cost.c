@@ -1,10 +1,10 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
-#include "host/guarded.h"
 #include "cli/commands.h"
 #include "cli/render.h"
 #include "cli/weights.h"
+#include "host/guarded.h"
 #include "run/candidate.h"
 
 #include <math.h>
@@ -36,8 +36,8 @@ static int ask(const nas_space *space, const nas_named *subnet, const nas_device
                const nas_log *log, nas_candidate *candidate, nas_error *err) {
     const nas_constraints none = {.latency_ms = NAN, .energy_mj = NAN};
     const nas_instance *hardware = device->hardware;
-    int rc = nas_candidate_cost(space, &subnet->genome, &nas_guarded_hardware, nas_guarded(hardware),
-                                &none, candidate, err);
+    int rc = nas_candidate_cost(space, &subnet->genome, &nas_guarded_hardware,
+                                nas_guarded(hardware), &none, candidate, err);
     if (rc != NAS_ERR_INFEASIBLE) return rc;
     nas_log_line(log, NAS_WARNING, "%s on %s: %s", subnet->name, device->name, err->message);
     candidate->cost.latency_ms = candidate->cost.energy_mj = candidate->cost.known_share = NAN;

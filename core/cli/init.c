@@ -200,8 +200,8 @@ static int fill_platform(const first_draft *draft, const nas_space *space, json_
                                  json_object_get(use, "options"), &place, &hardware, err);
     if (rc) return rc;
     for (int i = 0; i < 2 && !rc; i++) {
-        rc = nas_candidate_cost(space, &genomes[i], &nas_guarded_hardware, nas_guarded(&hardware), &none,
-                                &found[i], err);
+        rc = nas_candidate_cost(space, &genomes[i], &nas_guarded_hardware, nas_guarded(&hardware),
+                                &none, &found[i], err);
         if (rc == NAS_ERR_INFEASIBLE) rc = NAS_OK; /* its cost is told all the same */
     }
     nas_instance_destroy(&hardware);

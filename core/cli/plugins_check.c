@@ -45,8 +45,8 @@ static void calling(void *context, const char *id, const char *function) {
     nas_trial_doing(((job *)context)->trial, function ? function : "the host after a call");
 }
 
-/* Loads, makes an instance, and calls each function. Whatever code the plugin fails with, here it is
- * the plugin that fails. */
+/* Loads, makes an instance, and calls each function. Whatever code the plugin fails with, here it
+ * is the plugin that fails. */
 static int use_plugin(void *context, nas_trial *trial) {
     job *j = context;
     const nas_plugin *plugin;
@@ -139,10 +139,11 @@ static int report(const nas_args *args, const nas_plugin *plugin, const char *mi
 static int read_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
     *kind = nas_kind_from_name(args->kind);
     if (*kind || !args->kind) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT,
-                    "--kind: expected dataset, ssl, search, hardware, score, export or import, found "
-                    "\"%.60s\"",
-                    args->kind);
+    return nas_fail(
+        err, NAS_ERR_INPUT,
+        "--kind: expected dataset, ssl, search, hardware, score, export or import, found "
+        "\"%.60s\"",
+        args->kind);
 }
 
 static int check(const nas_args *args, nas_error *err) {

@@ -21,7 +21,8 @@ static const char help[] =
     "                       from there\n"
     "  --dry-run            open everything, print the plan, and stop; starts no program\n"
     "  --check-images       read every image first, the test's too, and name all that are bad\n"
-    "  --allow-commands     a cost model may start the program that the pipeline names, though this\n"
+    "  --allow-commands     a cost model may start the program that the pipeline names, though "
+    "this\n"
     "                       is a dry run, or the pipeline lies in a run directory\n"
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n"
@@ -98,8 +99,8 @@ int nas_cli_run(int argc, char **argv) {
         .name = "run",
         .operands = "PIPELINE",
         .flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
-                 NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN |
-                 NAS_FLAG_CHECK_IMAGES | NAS_FLAG_QUIET,
+                 NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_CHECK_IMAGES | NAS_FLAG_QUIET |
+                 NAS_FLAG_ALLOW_COMMANDS,
         .help = help,
         .run = run,
     };

@@ -75,13 +75,13 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     if (!variable) variable = "";
     nas_gemm_prepare();
     *session = (nas_session){.log = {stderr, args->quiet ? NAS_WARNING : NAS_INFO}};
-    session->services = (nas_services){
-        .log = log_line,
-        .context = &session->log,
-        .extension = nas_exporter_service,
-        .calling = nas_watch_calling,
-        /* What the words of the command line name is the user's own. */
-        .allow_commands = args->allow_commands || args->hardware};
+    session->services =
+        (nas_services){.log = log_line,
+                       .context = &session->log,
+                       .extension = nas_exporter_service,
+                       .calling = nas_watch_calling,
+                       /* What the words of the command line name is the user's own. */
+                       .allow_commands = args->allow_commands || args->hardware};
     list l = {.capacity = 2 + strlen(variable) + args->n_manifests};
     l.paths = calloc(l.capacity, sizeof *l.paths);
     int rc =
@@ -110,9 +110,10 @@ nas_run_request nas_session_request(nas_session *session, const nas_args *args,
                                     const nas_pipeline *pipeline, const char *out) {
     int threads = args->threads ? args->threads : nas_threads_wanted();
     if (threads > NAS_CHUNKS) {
-        nas_log_line(&session->log, NAS_INFO,
-                     "%d threads could be used, but work is cut into %d parts: there are %d threads",
-                     threads, NAS_CHUNKS, NAS_CHUNKS);
+        nas_log_line(
+            &session->log, NAS_INFO,
+            "%d threads could be used, but work is cut into %d parts: there are %d threads",
+            threads, NAS_CHUNKS, NAS_CHUNKS);
         threads = NAS_CHUNKS;
     }
     return (nas_run_request){

@@ -3,7 +3,8 @@
 #include "run/rundir.h"
 
 #define COMMON                                                                                     \
-    "  --allow-commands     a cost model may start the program that the directory's pipeline names\n" \
+    "  --allow-commands     a cost model may start the program that the directory's pipeline "     \
+    "names\n"                                                                                      \
     "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"           \
     "  --plugins FILE       a further manifest of plugins; may be given again\n"                   \
     "  --json               print the result as JSON\n"                                            \
@@ -89,8 +90,7 @@ int nas_cli_report(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "report",
         .operands = "DIR",
-        .flags = NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS |
-                 NAS_FLAG_QUIET,
+        .flags = NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
         .help = report_help,
         .run = report,
     };

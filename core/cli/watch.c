@@ -14,11 +14,9 @@ enum { MOST_CALLS = 8, SLOW_SECONDS = 60 };
 
 /* Signal handlers and exit handlers can be told nothing but by globals: the calls in progress, the
  * innermost last, since a plugin may use another one. */
-static struct {
-    const char *volatile id, *volatile function;
-} calls[MOST_CALLS];
+static struct { const char *volatile id, *volatile function; } calls[MOST_CALLS];
 static atomic_int depth;
-static atomic_uint begun; /* calls so far */
+static atomic_uint begun;  /* calls so far */
 static atomic_llong since; /* ms on nas_seconds' clock, of the latest */
 
 void nas_watch_calling(void *context, const char *id, const char *function) {

@@ -17,9 +17,9 @@ void nas_call_begin(nas_call *call, const nas_instance *plugin, const char *func
 
 /* Ends it. status is what the function returned, and is what decides: 0 is success, whatever the
  * plugin left in err. A failure has the plugin's message, or says that it gave none; a status that
- * has no meaning for the host is NAS_ERR_PLUGIN, and so is NAS_ERR_INFEASIBLE unless the function is
- * "cost". A call that changed the process (host/process.h) failed, and what it changed is put back.
- * [main] */
+ * has no meaning for the host is NAS_ERR_PLUGIN, and so is NAS_ERR_INFEASIBLE unless the function
+ * is "cost". A call that changed the process (host/process.h) failed, and what it changed is put
+ * back. [main] */
 int nas_call_end(nas_call *call, int status, nas_error *err);
 
 /* The same for a function that returns no status. */

@@ -24,16 +24,6 @@ static int read_images(void *self, nas_split split, const uint64_t *indices, siz
     return nas_call_end(&call, status, err);
 }
 
-/* It has no status: what it changed of the process is put back. */
-static uint64_t fingerprint(void *self, nas_split split) {
-    const nas_instance *instance = self;
-    const nas_dataset_api *api = instance->plugin->vtable;
-    nas_call call;
-    nas_call_begin(&call, instance, "fingerprint");
-    uint64_t hash = api->fingerprint(instance->self, split);
-    return nas_call_done(&call, NULL) ? 0 : hash;
-}
-
 static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
     const nas_instance *instance = self;
     const nas_hardware_api *api = instance->plugin->vtable;
@@ -47,15 +37,17 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
     return nas_call_end(&call, api->cost(instance->self, network, result, &call.err), err);
 }
 
-const nas_dataset_api nas_guarded_dataset = {
-    .size = sizeof nas_guarded_dataset, .info = info, .read = read_images};
-static const nas_dataset_api with_fingerprint = {.size = sizeof with_fingerprint,
-                                                 .info = info,
-                                                 .read = read_images,
-                                                 .fingerprint = fingerprint};
-const nas_hardware_api nas_guarded_hardware = {.size = sizeof nas_guarded_hardware, .cost = cost};
-
-const nas_dataset_api *nas_guarded_dataset_of(const nas_instance *instance) {
+static uint64_t fingerprint(void *self, nas_split split) {
+    const nas_instance *instance = self;
     const nas_dataset_api *api = instance->plugin->vtable;
-    return NAS_HAS(api, fingerprint) && api->fingerprint ? &with_fingerprint : &nas_guarded_dataset;
+    nas_call call;
+    if (!NAS_HAS(api, fingerprint) || !api->fingerprint) return NAS_NO_FINGERPRINT;
+    nas_call_begin(&call, instance, "fingerprint");
+    uint64_t value = api->fingerprint(instance->self, split);
+    nas_call_done(&call, NULL); /* what it changed is put back */
+    return value;
 }
+
+const nas_dataset_api nas_guarded_dataset = {sizeof nas_guarded_dataset, info, read_images,
+                                             fingerprint};
+const nas_hardware_api nas_guarded_hardware = {sizeof nas_guarded_hardware, cost};

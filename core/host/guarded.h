@@ -1,5 +1,5 @@
-/* Tables of functions whose self is a nas_instance: each calls the plugin's as host/call.h says. For
- * code that takes a plugin's table and self, and knows no instances. */
+/* Tables of functions whose self is a nas_instance: each calls the plugin's as host/call.h says.
+ * For code that takes a plugin's table and self, and knows no instances. */
 #ifndef NAS_HOST_GUARDED_H
 #define NAS_HOST_GUARDED_H
 
@@ -8,11 +8,10 @@
 #include <nashost/dataset.h>
 #include <nashost/hardware.h>
 
-extern const nas_dataset_api nas_guarded_dataset; /* info and read alone */
-extern const nas_hardware_api nas_guarded_hardware;
+#define NAS_NO_FINGERPRINT UINT64_MAX /* of a plugin that tells none */
 
-/* The table for a data set's instance, with what else its plugin has. */
-const nas_dataset_api *nas_guarded_dataset_of(const nas_instance *instance);
+extern const nas_dataset_api nas_guarded_dataset;
+extern const nas_hardware_api nas_guarded_hardware;
 
 /* What these take as self. */
 void *nas_guarded(const nas_instance *instance);

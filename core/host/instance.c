@@ -73,11 +73,14 @@ static nas_host_impl *make_host(const nas_services *services, const char *id) {
 static const struct known_extension {
     const char *id;
     size_t size, functions; /* these come first, after the size */
-} known_extensions[] = {
-    {NAS_EXT_STATE, sizeof(nas_state_api), 3},         {NAS_EXT_MIX, sizeof(nas_mix_api), 1},
-    {NAS_EXT_COMMANDS, sizeof(nas_commands_api), 0},   {NAS_EXT_INT8, sizeof(nas_int8_api), 0},           {NAS_EXT_MEASURE, sizeof(nas_measure_api), 1},
-    {NAS_EXT_CALIBRATE, sizeof(nas_calibrate_api), 1}, {NAS_EXT_EXECUTE, sizeof(nas_execute_api), 1},
-    {NAS_EXT_VALIDATION, sizeof(nas_validation_api), 1}};
+} known_extensions[] = {{NAS_EXT_STATE, sizeof(nas_state_api), 3},
+                        {NAS_EXT_MIX, sizeof(nas_mix_api), 1},
+                        {NAS_EXT_COMMANDS, sizeof(nas_commands_api), 0},
+                        {NAS_EXT_INT8, sizeof(nas_int8_api), 0},
+                        {NAS_EXT_MEASURE, sizeof(nas_measure_api), 1},
+                        {NAS_EXT_CALIBRATE, sizeof(nas_calibrate_api), 1},
+                        {NAS_EXT_EXECUTE, sizeof(nas_execute_api), 1},
+                        {NAS_EXT_VALIDATION, sizeof(nas_validation_api), 1}};
 
 static int check_extension(const nas_instance *instance, const struct known_extension *known,
                            nas_error *err) {

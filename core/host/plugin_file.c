@@ -78,8 +78,7 @@ int nas_plugin_open(const char *path, const nas_expected *expected, const nas_pl
     void *handle = NULL;
     bool ran;
     int rc = nas_elf_check(path, &why);
-    if (!rc)
-        rc = nas_trial_run(try_in_child, &(attempt){path, expected}, LOAD_SECONDS, &ran, &why);
+    if (!rc) rc = nas_trial_run(try_in_child, &(attempt){path, expected}, LOAD_SECONDS, &ran, &why);
     if (!rc) rc = map_and_enter(path, &handle, &found, &why);
     if (!rc) rc = nas_descriptor_check(found, expected, &why);
     if (!rc) {

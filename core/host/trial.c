@@ -25,8 +25,8 @@ static void run_child(int (*fn)(void *context, nas_trial *trial), void *context,
     _exit(0);
 }
 
-/* Waits until the child has ended, or has been at one thing for too long; false: that. Its end of the
- * pipe tells at once, but children of its own may hold that, too. */
+/* Waits until the child has ended, or has been at one thing for too long; false: that. Its end of
+ * the pipe tells at once, but children of its own may hold that, too. */
 static bool wait_for(const nas_trial *trial, pid_t child, int end, double seconds) {
     siginfo_t info;
     char doing[sizeof trial->doing];

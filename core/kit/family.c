@@ -177,8 +177,7 @@ static json_t *expand_choices(const nas_family *family, const block_sizes *b) {
     static const int whole[] = {2, 3, 4};
     json_t *list = json_array();
     for (size_t i = family->elastic; i < sizeof whole / sizeof *whole; i++)
-        if (whole[i] < b->inner / (double)b->in)
-            nas_json_add(&list, json_integer(whole[i]));
+        if (whole[i] < b->inner / (double)b->in) nas_json_add(&list, json_integer(whole[i]));
     nas_json_add(&list, ratio_json(b));
     return list;
 }
@@ -221,7 +220,7 @@ static json_t *stage_json(const reading *r, uint32_t s) {
                   merged(kernels), "expand", merged(expands), "activation", stage->activation);
     if (first->reduced)
         nas_json_put(&json, "squeeze_excite",
-                            json_loads(r->family->squeeze_excite, JSON_DECODE_ANY, NULL));
+                     json_loads(r->family->squeeze_excite, JSON_DECODE_ANY, NULL));
     return json;
 }
 
@@ -249,8 +248,7 @@ static int head_json(const reading *r, json_t **json) {
     nas_json_put(json, "hidden", json_pack("[I]", (json_int_t)hidden));
     nas_json_put(json, "hidden_activation", json_string(r->family->hidden_activation));
     name_tensor(r->family, r->checkpoint, &bias, name);
-    if (!nas_checkpoint_find(r->checkpoint, name))
-        nas_json_put(json, "hidden_bias", json_false());
+    if (!nas_checkpoint_find(r->checkpoint, name)) nas_json_put(json, "hidden_bias", json_false());
     return NAS_OK;
 }
 

@@ -61,8 +61,8 @@ static int read_file(const char *file, nas_text *text, nas_error *err) {
     int number = got < 0 ? errno : text->failed ? ENOMEM : 0;
     if (fd >= 0) close(fd);
     if (!number) return NAS_OK;
-    return nas_fail(err, number == ENOMEM ? NAS_ERR_MEMORY : NAS_ERR_INPUT, "%s: cannot be read: %s",
-                    file, strerror(number));
+    return nas_fail(err, number == ENOMEM ? NAS_ERR_MEMORY : NAS_ERR_INPUT,
+                    "%s: cannot be read: %s", file, strerror(number));
 }
 
 int nas_json_read(const char *file, json_t **root, nas_error *err) {
@@ -105,6 +105,10 @@ int nas_json_number(const char *file, const char *key, const json_t *found, bool
     return nas_json_fail(file, key, found, expected, err);
 }
 
+json_t *nas_json_plain(double value) {
+    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
+}
+
 /* ---- Writing ---- */
 
 static int add(const char *data, size_t n, void *text) {
@@ -122,7 +126,8 @@ char *nas_json_text(const json_t *json, size_t flags, size_t *bytes) {
 int nas_json_write(const char *file, const json_t *json, size_t flags, nas_error *err) {
     size_t bytes = 0;
     char *text = nas_json_text(json, flags, &bytes);
-    if (!text) return nas_fail(err, NAS_ERR_MEMORY, "cannot write %s: no memory for its text", file);
+    if (!text)
+        return nas_fail(err, NAS_ERR_MEMORY, "cannot write %s: no memory for its text", file);
     text[bytes++] = '\n'; /* where its NUL was */
     errno = 0;
     FILE *out = fopen(file, "w");
@@ -163,10 +168,6 @@ json_t *nas_json_copy(const json_t *json) {
 
 json_t *nas_number_json(double value) {
     return isfinite(value) ? json_real(value) : json_null();
-}
-
-json_t *nas_json_plain(double value) {
-    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
 }
 
 json_t *nas_count_json(uint64_t value) {

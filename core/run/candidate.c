@@ -48,11 +48,11 @@ static int check_cost(const nas_cost *cost, nas_error *err) {
                   {"known_share", cost->known_share, 1 + 1e-6}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i].value < 0 || isinf(fields[i].value) || fields[i].value > fields[i].most)
-            return nas_fail(err, NAS_ERR_PLUGIN,
-                            "the hardware plugin gives %s %g; expected a number of at least 0%s, or "
-                            "NaN where it is not known",
-                            fields[i].name, fields[i].value,
-                            i == 2 ? " and at most 1" : " that is finite");
+            return nas_fail(
+                err, NAS_ERR_PLUGIN,
+                "the hardware plugin gives %s %g; expected a number of at least 0%s, or "
+                "NaN where it is not known",
+                fields[i].name, fields[i].value, i == 2 ? " and at most 1" : " that is finite");
     return NAS_OK;
 }
 

@@ -102,11 +102,13 @@ static char *make_metadata(const nas_train_state *state) {
 
 typedef struct paths {
     char state[NAS_RUNDIR_PATH], kept[NAS_RUNDIR_PATH], folder[NAS_RUNDIR_PATH];
+    char next[NAS_RUNDIR_PATH]; /* written whole, before it takes the place of state */
 } paths;
 
 static int paths_of(const char *out, paths *p, nas_error *err) {
     int rc = nas_rundir_path(out, NAS_CHECKPOINT, p->state, sizeof p->state, err);
     if (!rc) rc = nas_rundir_path(out, NAS_CHECKPOINT_KEPT, p->kept, sizeof p->kept, err);
+    if (!rc) rc = nas_rundir_path(out, "checkpoint/next.safetensors", p->next, sizeof p->next, err);
     return rc ? rc : nas_rundir_path(out, "checkpoint", p->folder, sizeof p->folder, err);
 }
 
@@ -119,7 +121,7 @@ static int write_state(const paths *p, const nas_train_state *state, const float
     if (state->average) tensors[n++] = flat("average", state->average, state->size);
     if (state->initial) tensors[n++] = flat("initial", state->initial, state->size);
     if (n_numbers) tensors[n++] = flat("ssl_state", numbers, n_numbers);
-    return nas_tensors_save(p->state, tensors, n, metadata, err);
+    return nas_tensors_save(p->next, tensors, n, metadata, err);
 }
 
 int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error *err) {
@@ -132,8 +134,10 @@ int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error
     if (rc) return rc;
     char *metadata = make_metadata(state);
     if (!metadata) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", p.state);
-    if (!rc) rc = nas_file_keep(p.state, p.kept, err);
     if (!rc) rc = write_state(&p, state, numbers, n_numbers, metadata, err);
+    if (!rc) rc = nas_file_keep(p.state, p.kept, err);
+    if (!rc) rc = nas_file_move(p.next, p.state, err);
+    if (rc) unlink(p.next);
     free(metadata);
     free(numbers);
     return rc;
@@ -142,6 +146,7 @@ int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error
 void nas_checkpoint_remove(const char *out) {
     paths p;
     if (paths_of(out, &p, NULL)) return;
+    unlink(p.next);
     unlink(p.kept); /* first, so that the newer one is never the one that is missing */
     unlink(p.state);
     rmdir(p.folder);
@@ -175,7 +180,8 @@ static int load_plugin(const char *path, const nas_tensor_file *file, const nas_
         if (number >= 0 && number <= 255 && number == floorf(number))
             buffer[i] = (unsigned char)number;
         else
-            rc = nas_fail(err, NAS_ERR_INPUT, "%s: ssl_state[%zu]: expected a whole number from 0 to 255", path, i);
+            rc = nas_fail(err, NAS_ERR_INPUT,
+                          "%s: ssl_state[%zu]: expected a whole number from 0 to 255", path, i);
     }
     if (!rc) {
         nas_call call;
@@ -248,6 +254,7 @@ static int check_origin(const char *path, const json_t *metadata, const nas_trai
     return rc;
 }
 
+/* NAS_ERR_INPUT: the file is damaged. */
 static int load_file(const char *path, uint64_t steps, nas_train_state *state, nas_error *err) {
     nas_tensor_file file;
     json_t *metadata = NULL;
@@ -260,9 +267,9 @@ static int load_file(const char *path, uint64_t steps, nas_train_state *state, n
     if (!rc) rc = check_origin(path, metadata, state, err);
     if (!rc) rc = load_step(path, metadata, steps, &state->step, err);
     if (!rc) rc = load_number(path, metadata, "seconds", &state->seconds, err);
+    if (!rc) rc = nas_tensors_finite(&file, path, err);
     if (!rc) rc = load_number(path, metadata, "logged", &state->logged, err);
     if (!rc) rc = load_metrics(path, metadata, &state->metrics, err);
-    if (!rc) rc = nas_tensors_finite(&file, path, err);
     if (!rc) rc = load_array(path, &file, "weights", state->size, state->weights, err);
     if (!rc) rc = load_array(path, &file, "velocity", state->size, state->velocity, err);
     if (!rc && state->average)
@@ -275,10 +282,6 @@ static int load_file(const char *path, uint64_t steps, nas_train_state *state, n
     return rc;
 }
 
-static bool is_damage(int rc) {
-    return rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC;
-}
-
 int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas_train_state *state,
                         bool *found, nas_error *err) {
     paths p;
@@ -286,12 +289,13 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     int rc = paths_of(out, &p, err);
     bool first = !rc && nas_file_exists(p.state), second = !rc && nas_file_exists(p.kept);
     *found = first || second;
+    if (!rc) unlink(p.next); /* a kill may have left it */
     if (rc || !*found) return rc;
     if (first) rc = load_file(p.state, steps, state, &why);
-    if (first && rc && !(second && (is_damage(rc))))
+    if (first && rc &&
+        !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC)))
         return nas_fail(err, rc, "%s", why.message);
     if (first && !rc) return NAS_OK;
-    if (first)
-        nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);
+    if (first) nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);
     return load_file(p.kept, steps, state, err);
 }

@@ -1,10 +1,10 @@
 /* checkpoint/state.safetensors: a training that can go on with the same bits. One file, replaced as
  * a whole: tensors "weights", "velocity", with averaging "average", and with an anchor "initial",
  * flat in the supernet's order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number
- * each; metadata "step", "seconds", "logged" (seconds at the last line of metrics.jsonl), "metrics"
- * (the sums since that line, as JSON), "training" (the pipeline's keys that decide the weights, as
- * JSON), "program", "ssl" and "instructions" (which builds made it), and "checksum". The one before
- * it is kept as checkpoint/previous.safetensors. */
+ * each; metadata "step", "seconds", "metrics" (the sums since the last line of metrics.jsonl, as
+ * JSON), "training" (the pipeline's keys that decide the weights, as JSON), "program", "ssl" and
+ * "instructions" (which builds made it), and "checksum". The one before it is kept as
+ * checkpoint/previous.safetensors. */
 #ifndef NAS_RUN_CHECKPOINT_H
 #define NAS_RUN_CHECKPOINT_H
 
@@ -34,9 +34,9 @@ typedef struct nas_train_state {
 int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error *err);
 
 /* Fills the arrays of state and the rest of it. A file that is damaged is named to the log, and the
- * one before it is used. One by another training, another build of the program or the loss, or other
- * instructions is refused, with what differs. *found: there was one. A step beyond `steps` is an
- * error. [main] */
+ * one before it is used. One by another training, another build of the program or the loss, or
+ * other instructions is refused, with what differs. *found: there was one. A step beyond `steps` is
+ * an error. [main] */
 int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas_train_state *state,
                         bool *found, nas_error *err);
 

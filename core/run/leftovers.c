@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
-enum { PATH_BYTES = 4096, MAX_SPLIT = 1 << 30 };
+enum { PATH_BYTES = 4096 };
 
 /* Those that a run writes into; in a folder "tensorboard" it has one of its own for each course. */
-static const char *const folders[] = {"checkpoint", "search",      "family",      "tensorboard",
-                                      "next",       "next/search", "next/family", "next/tensorboard"};
+static const char *const folders[] = {
+    "checkpoint", "search",      "family",      "tensorboard",
+    "next",       "next/search", "next/family", "next/tensorboard"};
 enum { FOLDERS = sizeof folders / sizeof *folders };
 
 static int join(const char *out, const char *name, char *path, size_t size, nas_error *err) {
@@ -55,7 +55,7 @@ static void sweep(const char *folder, bool inner) {
     if (entries) closedir(entries);
 }
 
-void nas_leftovers_remove(const char *out) {
+static void remove_temporary(const char *out) {
     char path[PATH_BYTES];
     sweep(out, false); /* the directory alone: other folders in it are not ours */
     for (int i = 0; i < FOLDERS; i++)
@@ -86,7 +86,7 @@ static int check_entries(const char *folder, nas_error *err) {
     return rc;
 }
 
-int nas_leftovers_check_links(const char *out, nas_error *err) {
+static int check_links(const char *out, nas_error *err) {
     char path[PATH_BYTES];
     int rc = NAS_OK;
     for (int i = 0; i < FOLDERS && !rc; i++) {
@@ -120,8 +120,8 @@ int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *er
     static const char *const run[] = {NAS_RUN_MARK, "supernet.safetensors",
                                       "checkpoint/state.safetensors"};
     static const char *const replaced[] = {
-        "pipeline.json", "metrics.jsonl", "data.json",   "family.json", "report.html",
-        "search",        "family",        "tensorboard", "checkpoint",  "next"};
+        "pipeline.json", "metrics.jsonl", "family.json", "report.html", "search",
+        "family",        "tensorboard",   "checkpoint",  "data.json",   "next"};
     for (size_t i = 0; i < sizeof run / sizeof *run; i++)
         if (holds(out, run[i])) return NAS_OK;
     for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++)
@@ -136,47 +136,21 @@ int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *er
     return NAS_OK;
 }
 
-static int write_mark(const char *out, const char *split, nas_error *err) {
+static int mark(const char *out, nas_error *err) {
     char path[PATH_BYTES];
-    json_t *json = json_object();
-    nas_json_put(&json, "made_by", json_string("nashost " NASHOST_VERSION));
-    if (split) nas_json_put(&json, "split", json_string(split));
     int rc = join(out, NAS_RUN_MARK, path, sizeof path, err);
-    if (!rc && !json) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
-    if (!rc) rc = nas_json_save(path, json, err);
+    if (rc || nas_file_exists(path)) return rc;
+    json_t *json = json_pack("{s:s}", "made_by", "nashost " NASHOST_VERSION);
+    rc = json ? nas_json_save(path, json, err)
+              : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     json_decref(json);
     return rc;
 }
 
-int nas_leftovers_mark(const char *out, nas_error *err) {
-    return holds(out, NAS_RUN_MARK) ? NAS_OK : write_mark(out, NULL, err);
-}
-
-static void sum_of(const char *text, size_t bytes, char sum[16]) {
-    snprintf(sum, 16, "%08lx", (unsigned long)crc32_z(0, (const Bytef *)text, bytes));
-}
-
-int nas_leftovers_note_split(const char *out, const char *text, size_t bytes, nas_error *err) {
-    char sum[16];
-    sum_of(text, bytes, sum);
-    return write_mark(out, sum, err);
-}
-
-bool nas_leftovers_own_split(const char *out) {
-    char path[PATH_BYTES], sum[16], *text = NULL;
-    size_t bytes = 0;
-    json_t *mark = NULL;
-    bool own = false;
-    int rc = join(out, NAS_RUN_MARK, path, sizeof path, NULL);
-    if (!rc) rc = nas_json_load(path, &mark, NULL);
-    if (!rc) rc = join(out, "split.json", path, sizeof path, NULL);
-    if (!rc) rc = nas_file_read(path, MAX_SPLIT, &text, &bytes, NULL);
-    const char *noted = json_string_value(json_object_get(mark, "split"));
-    if (!rc && noted) {
-        sum_of(text, bytes, sum);
-        own = strcmp(sum, noted) == 0;
-    }
-    free(text);
-    json_decref(mark);
-    return own;
+int nas_leftovers_settle(const char *out, const nas_log *log, nas_error *err) {
+    int rc = check_links(out, err);
+    if (rc) return rc;
+    remove_temporary(out);
+    rc = nas_leftovers_check_owner(out, log, err);
+    return rc ? rc : mark(out, err);
 }

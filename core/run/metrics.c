@@ -4,10 +4,10 @@
 #include "base/json.h"
 #include "run/candidate.h"
 
-#include <unistd.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_BYTES = 1 << 30 };
 

@@ -40,8 +40,9 @@ double nas_metrics_mask_rate(const nas_metrics *metrics);
 json_t *nas_metrics_json(const nas_metrics *metrics, uint64_t step, double seconds, double interval,
                          double lr);
 
-/* The sums as an object, for a checkpoint, and back; names are not kept, as the next sum brings them.
- * The caller owns the result; NULL: out of memory. restore: false if json is no such object. */
+/* The sums as an object, for a checkpoint, and back; names are not kept, as the next sum brings
+ * them. The caller owns the result; NULL: out of memory. restore: false if json is no such object.
+ */
 json_t *nas_metrics_state(const nas_metrics *metrics);
 bool nas_metrics_restore(const json_t *json, nas_metrics *metrics);
 

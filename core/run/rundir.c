@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "run/events.h"
-#include "run/leftovers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -58,8 +57,9 @@ static bool find(const json_t *before, const json_t *now, const char *path, diff
 }
 
 static char *value_text(const json_t *value, char *buffer, size_t size) {
-    size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6);
-    char *text = value ? nas_json_text(value, flags, NULL) : NULL;
+    char *text =
+        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL)
+              : NULL;
     snprintf(buffer, size, "%s", text ? text : "nothing");
     free(text);
     return buffer;
@@ -83,11 +83,12 @@ int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const
     json_t *keys = nas_rundir_training(pipeline);
     int rc = keys ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", where);
     if (!rc && find(before, keys, "", &at))
-        rc = nas_fail(err, NAS_ERR_PLUGIN,
-                      "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
-                      "to train from the start",
-                      where, at.path, value_text(at.before, then, sizeof then),
-                      value_text(at.now, now, sizeof now));
+        rc =
+            nas_fail(err, NAS_ERR_PLUGIN,
+                     "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
+                     "to train from the start",
+                     where, at.path, value_text(at.before, then, sizeof then),
+                     value_text(at.now, now, sizeof now));
     json_decref(keys);
     return rc;
 }
@@ -152,7 +153,15 @@ bool nas_rundir_begun(const char *out) {
 }
 
 bool nas_rundir_split_stays(const char *out, bool anew) {
-    return holds(out, "split.json") && !(anew && nas_leftovers_own_split(out));
+    char path[NAS_RUNDIR_PATH];
+    json_t *split = NULL;
+    if (!holds(out, "split.json")) return false;
+    if (!anew) return true;
+    int rc = nas_rundir_path(out, "split.json", path, sizeof path, NULL);
+    if (!rc) rc = nas_json_load(path, &split, NULL);
+    bool drawn = !rc && json_is_true(json_object_get(split, "drawn"));
+    json_decref(split);
+    return !drawn;
 }
 
 int nas_rundir_forget(const char *out, nas_error *err) {
@@ -208,11 +217,6 @@ void nas_rundir_change_free(nas_rundir_change *change) {
     change->before = NULL;
 }
 
-int nas_rundir_check(const char *out, const nas_log *log, nas_error *err) {
-    int rc = nas_leftovers_check_links(out, err);
-    return rc ? rc : nas_leftovers_check_owner(out, log, err);
-}
-
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_rundir_change *change,
                     nas_error *err) {
     char path[NAS_RUNDIR_PATH];
@@ -221,7 +225,6 @@ int nas_rundir_open(const char *out, const json_t *resolved, const nas_rundir_ch
     if (!rc && change->kind == NAS_RUNDIR_UNTRAINED) rc = nas_rundir_forget(out, err);
     if (!rc && differs) rc = settle_searches(out, resolved, change, err);
     if (!rc && differs) rc = remove_named(out, "family.json", err);
-    if (!rc) rc = nas_leftovers_mark(out, err);
     return rc ? rc : nas_json_save(path, resolved, err);
 }
 

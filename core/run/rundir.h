@@ -11,8 +11,7 @@
  *   family/NAME.EXT       the exported subnets
  *   family.json           the answer, see stages/report.h
  *   report.html           all of this in pictures, see stages/html.h
- *   next/                 what a changed pipeline has not finished yet, see run/staging.h
- *   .nashost              that all of this is a run's, see run/leftovers.h */
+ *   next/                 what a changed pipeline has not finished yet, see run/staging.h */
 #ifndef NAS_RUN_RUNDIR_H
 #define NAS_RUN_RUNDIR_H
 
@@ -45,15 +44,11 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
  * [any] */
 int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
-/* Refuses a directory that is no run's and holds what a run would replace, and one with symbolic
- * links for folders that a run writes into (run/leftovers.h); changes nothing. [any] */
-int nas_rundir_check(const char *out, const nas_log *log, nas_error *err);
-
 /* How a pipeline differs from the one that the directory was made by. */
 typedef enum nas_rundir_kind {
-    NAS_RUNDIR_NEW,   /* there is none */
-    NAS_RUNDIR_SAME,  /* it does not */
-    NAS_RUNDIR_LATER, /* in search, platforms, export, train.log_every, train.checkpoint_* */
+    NAS_RUNDIR_NEW,       /* there is none */
+    NAS_RUNDIR_SAME,      /* it does not */
+    NAS_RUNDIR_LATER,     /* in search, platforms, export, train.log_every, train.checkpoint_* */
     NAS_RUNDIR_UNTRAINED, /* in the training, of which there are no weights yet */
 } nas_rundir_kind;
 
@@ -78,14 +73,14 @@ bool nas_rundir_stale(const nas_rundir_change *change, const json_t *resolved,
 bool nas_rundir_begun(const char *out);
 
 /* Whether the directory has a split.json, and keeps it. anew: the run begins anew, by another
- * pipeline or with other data; then the one that a run drew goes, one that a user put there or
- * changed stays. [any] */
+ * pipeline or with other data; then one that was drawn goes, one that a user put there stays. [any]
+ */
 bool nas_rundir_split_stays(const char *out, bool anew);
 
 /* Removes what a run left that has no weights yet, so that it begins anew. [any] */
 int nas_rundir_forget(const char *out, nas_error *err);
 
-/* Writes the mark of a run and pipeline.json into the directory, after removing what the change makes stale: searches of
+/* Writes pipeline.json into the directory, after removing what the change makes stale: searches of
  * platforms that changed or went (all, if search differs) and family.json, and, where the training
  * differs, what an unfinished one left. [main] */
 int nas_rundir_open(const char *out, const json_t *resolved, const nas_rundir_change *change,

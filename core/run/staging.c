@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "run/leftovers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -94,10 +93,7 @@ int nas_staging_open(const nas_run_request *request, nas_staging *s, nas_error *
     nas_rundir_change change;
     *s = (nas_staging){0};
     int rc = join(request->out, "next", s->folder, err);
-    if (!rc) rc = nas_rundir_check(request->out, request->log, err);
-    if (rc) return rc;
-    nas_leftovers_remove(request->out);
-    rc = nas_rundir_compare(request->out, resolved, &change, err);
+    if (!rc) rc = nas_rundir_compare(request->out, resolved, &change, err);
     if (rc) return rc;
     s->active = change.kind == NAS_RUNDIR_LATER && change.trained;
     for (size_t i = 0; s->active && i < request->pipeline->n_platforms; i++) {

@@ -13,8 +13,7 @@ typedef struct nas_staging {
     char folder[NAS_RUNDIR_PATH];  /* DIR/next */
 } nas_staging;
 
-/* Opens the run directory, which is locked, for the request's pipeline, as nas_rundir_check and
- * nas_rundir_open, and removes what killed runs have left in it. It leaves, though, the files of a
+/* Opens the run directory for the request's pipeline, as nas_rundir_open, but leaves the files of a
  * finished training whose later stages have changed, and makes DIR/next instead. What an
  * interrupted run of the same pipeline left there is kept, anything else in it is removed. [main]
  */

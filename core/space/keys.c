@@ -240,8 +240,7 @@ static json_t *integer_schema(const nas_key *key) {
         return json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)key->min,
                          "maximum", (json_int_t)key->max);
     json_t *values = json_array();
-    for (uint32_t i = key->min | 1; i <= key->max; i += 2)
-        nas_json_add(&values, json_integer(i));
+    for (uint32_t i = key->min | 1; i <= key->max; i += 2) nas_json_add(&values, json_integer(i));
     return json_pack("{s:o}", "enum", values);
 }
 
@@ -267,10 +266,10 @@ static json_t *list_schema(const nas_key *key) {
 
 /* One number, or several that differ, or a list of such for each block. */
 static json_t *choices_schema(const nas_key *key) {
-    json_t *forms = json_pack("[o, o]", choice_schema(key), list_schema(key));
+    json_t *any = json_pack("[o, o]", choice_schema(key), list_schema(key));
     if (key->form != NAS_KEY_CHOICES)
-        nas_json_add(&forms, array_schema(list_schema(key), 1, NAS_MAX_DEPTH));
-    return json_pack("{s:o}", "anyOf", forms);
+        nas_json_add(&any, array_schema(list_schema(key), 1, NAS_MAX_DEPTH));
+    return json_pack("{s:o}", "anyOf", any);
 }
 
 static json_t *words_schema(const nas_key *key) {

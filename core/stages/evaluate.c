@@ -20,8 +20,8 @@ static int create_engine(nas_evaluator *evaluator, uint32_t batch, nas_error *er
                              info->width, context->request->threads, &evaluator->engine, err);
 }
 
-/* The same batch on every machine, as batch norm's statistics are of a batch; only where there is no
- * memory for it, a smaller one. */
+/* The same batch on every machine, as batch norm's statistics are of a batch; only where there is
+ * no memory for it, a smaller one. */
 static int open_engine(nas_evaluator *evaluator, nas_error *err) {
     int rc = create_engine(evaluator, 1, err);
     if (rc) return rc;
@@ -45,7 +45,7 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
     *evaluator = (nas_evaluator){.context = context};
     int rc = nas_calibration_open(context, &evaluator->calibration, err);
     if (!rc) rc = open_engine(evaluator, err);
-    evaluator->pixels = nas_alloc((size_t)evaluator->batch + 1, area);
+    evaluator->pixels = nas_alloc(evaluator->batch + 1, area);
     evaluator->images = nas_alloc(evaluator->batch, area * sizeof(nas_real));
     if (!rc && (!evaluator->pixels || !evaluator->images))
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u images", evaluator->batch);
@@ -97,7 +97,8 @@ static void take(nas_evaluator *evaluator, const alteration *change, const uint8
                          info->channels);
     else
         nas_augment_strong(&context->augment, &rng, image, out,
-                           evaluator->pixels + evaluator->batch * area, info->height, info->width, info->channels, context->source.fill);
+                           evaluator->pixels + evaluator->batch * area, info->height, info->width,
+                           info->channels, context->source.fill);
 }
 
 static void run(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,

@@ -120,8 +120,8 @@ static json_t *gallery_json(const gallery *g) {
     const nas_dataset_info *info = &g->context->source.info;
     json_t *images = json_array();
     for (uint64_t i = 0; i < g->n; i++) nas_json_add(&images, image_json(g, i));
-    return json_pack("{s:i, s:i, s:i, s:o}", "height", (int)info->height, "width",
-                             (int)info->width, "channels", (int)info->channels, "images", images);
+    return json_pack("{s:i, s:i, s:i, s:o}", "height", (int)info->height, "width", (int)info->width,
+                     "channels", (int)info->channels, "images", images);
 }
 
 static void select_largest(nas_evaluator *evaluator) {

@@ -61,8 +61,7 @@ int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_load
     return nas_loader_open(&context->source, &context->split, &config, first_step, loader, err);
 }
 
-int nas_learner_open(const nas_context *context, const char *out, nas_learner *t,
-                     nas_error *err) {
+int nas_learner_open(const nas_context *context, const char *out, nas_learner *t, nas_error *err) {
     *t = (nas_learner){.context = context};
     int rc = allocate(t, err);
     if (!rc && out) rc = resume(t, out, err);

@@ -18,8 +18,9 @@ typedef struct nas_learner {
     double lr;              /* of the last step */
 } nas_learner;
 
-/* Starts from the context's weights, or from the checkpoint of the run directory out, if that is not NULL and has one. The
- * context must have its split. Do not move it. On failure nothing is left. [main] */
+/* Starts from the context's weights, or from the checkpoint of the run directory out, if that is
+ * not NULL and has one. The context must have its split. Do not move it. On failure nothing is
+ * left. [main] */
 int nas_learner_open(const nas_context *context, const char *out, nas_learner *learner,
                      nas_error *err);
 void nas_learner_close(nas_learner *learner); /* zeroed is fine */

@@ -72,8 +72,9 @@ static int cost(const plan *p, size_t i, const nas_genome *genome, nas_candidate
                      context->pipeline->platforms[i].name, hardware->plugin->id);
         return nas_candidate_unknown(&context->space, genome, candidate, err);
     }
-    int rc = nas_candidate_cost(&context->space, genome, &nas_guarded_hardware, nas_guarded(hardware),
-                                &context->pipeline->platforms[i].constraints, candidate, err);
+    int rc =
+        nas_candidate_cost(&context->space, genome, &nas_guarded_hardware, nas_guarded(hardware),
+                           &context->pipeline->platforms[i].constraints, candidate, err);
     return rc == NAS_ERR_INFEASIBLE ? NAS_OK : rc;
 }
 

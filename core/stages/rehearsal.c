@@ -82,8 +82,8 @@ static int stand_in_score(void *self, const nas_subnet *subnet, double *value, n
 
 static const nas_dataset_api dataset_api = {
     .size = sizeof dataset_api, .info = stand_in_info, .read = stand_in_read};
-static const nas_ssl_api ssl_api = {.size = sizeof ssl_api, .plan = stand_in_plan};
-static const nas_hardware_api hardware_api = {.size = sizeof hardware_api, .cost = stand_in_cost};
+static const nas_ssl_api ssl_api = {sizeof ssl_api, stand_in_plan, NULL};
+static const nas_hardware_api hardware_api = {sizeof hardware_api, stand_in_cost};
 static const nas_score_api score_api = {
     .size = sizeof score_api, .start = stand_in_start, .score = stand_in_score};
 static const nas_plugin ssl_stand_in = {.id = "stand-in", .version = "", .vtable = &ssl_api};
@@ -123,8 +123,8 @@ static void fill_pipeline(nas_pipeline *pipeline) {
 
 static int open_problem(rehearsal *r, const char *folder, nas_error *err) {
     fill_pipeline(&r->pipeline);
-    r->request = (nas_run_request){
-        .pipeline = &r->pipeline, .out = folder, .threads = 1, .quiet = true};
+    r->request =
+        (nas_run_request){.pipeline = &r->pipeline, .out = folder, .threads = 1, .quiet = true};
     nas_context *c = &r->context;
     c->request = &r->request;
     c->pipeline = &r->pipeline;
@@ -190,8 +190,7 @@ static int train(rehearsal *r, nas_error *err) {
     int rc = nas_learner_open(&r->context, NULL, learner, err);
     for (int i = 0; i < STEPS && !rc; i++) rc = nas_learner_step(learner, err);
     if (!rc) rc = nas_checkpoint_save(r->request.out, &learner->state, err);
-    if (!rc)
-        rc = nas_checkpoint_load(r->request.out, STEPS, NULL, &learner->state, &found, err);
+    if (!rc) rc = nas_checkpoint_load(r->request.out, STEPS, NULL, &learner->state, &found, err);
     nas_checkpoint_remove(r->request.out);
     nas_learner_close(learner);
     free(learner);

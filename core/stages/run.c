@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "run/context.h"
+#include "run/leftovers.h"
 #include "run/rundir.h"
 #include "stages/evaluate.h"
 #include "stages/plan.h"
@@ -90,6 +91,7 @@ static int run_in_directory(nas_context *context, json_t **result, nas_error *er
     const nas_run_request *request = context->request;
     int lock = -1;
     int rc = nas_rundir_lock(request->out, &lock, err);
+    if (!rc) rc = nas_leftovers_settle(request->out, request->log, err);
     if (!rc) rc = nas_staging_open(request, &context->staging, err);
     if (!rc) {
         rc = run_stages(context, result, err);
@@ -104,8 +106,8 @@ static int dry_run(nas_context *context, json_t **result, nas_error *err) {
     const nas_run_request *request = context->request;
     char path[NAS_RUNDIR_PATH];
     nas_rundir_change change;
-    int rc = nas_rundir_path(request->out, "split.json", path, sizeof path, err);
-    if (!rc) rc = nas_rundir_check(request->out, request->log, err);
+    int rc = nas_leftovers_check_owner(request->out, request->log, err);
+    if (!rc) rc = nas_rundir_path(request->out, "split.json", path, sizeof path, err);
     if (!rc) rc = nas_rundir_compare(request->out, request->pipeline->resolved, &change, err);
     if (rc) return rc;
     bool anew = change.kind == NAS_RUNDIR_UNTRAINED, other_data = false;

@@ -96,7 +96,6 @@ void nas_scorer_close(nas_scorer *scorer) {
 }
 
 enum { CHECK, START, SCORE };
-static const char *const names[] = {"check", "start", "score"};
 
 /* Asks the plugin one of these of a subnet; value: for SCORE alone. */
 static int ask_plugin(nas_evaluator *evaluator, const nas_genome *genome, int what, double *value,
@@ -110,7 +109,10 @@ static int ask_plugin(nas_evaluator *evaluator, const nas_genome *genome, int wh
     nas_subnet subnet;
     open_subnet(&h, &lowered->network, &subnet);
     nas_call call;
-    nas_call_begin(&call, &context->score, names[what]);
+    nas_call_begin(&call, &context->score,
+                   what == SCORE   ? "score"
+                   : what == START ? "start"
+                                   : "check");
     if (what == SCORE)
         rc = api->score(context->score.self, &subnet, value, &call.err);
     else if (what == START)

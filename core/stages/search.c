@@ -68,8 +68,9 @@ static bool look(search *s, const nas_genome *genome, bool keep, nas_candidate *
     }
     nas_error err = {0};
     double start = nas_seconds();
-    int rc = nas_candidate_cost(&s->context->space, genome, &nas_guarded_hardware,
-                                nas_guarded(s->hardware), &s->platform->constraints, candidate, &err);
+    int rc =
+        nas_candidate_cost(&s->context->space, genome, &nas_guarded_hardware,
+                           nas_guarded(s->hardware), &s->platform->constraints, candidate, &err);
     if (s->times) s->times->cost_seconds += nas_seconds() - start;
     if (rc == NAS_ERR_INFEASIBLE) {
         if (!s->refusal.code) s->refusal = err;
@@ -422,8 +423,9 @@ int nas_search_check(const nas_context *context, nas_error *err) {
         nas_candidate candidate;
         nas_limit limits[NAS_MAX_LIMITS];
         nas_error inner = {0};
-        int rc = nas_candidate_cost(&context->space, &smallest, &nas_guarded_hardware,
-                                    nas_guarded(hardware), &platform->constraints, &candidate, &inner);
+        int rc =
+            nas_candidate_cost(&context->space, &smallest, &nas_guarded_hardware,
+                               nas_guarded(hardware), &platform->constraints, &candidate, &inner);
         if (rc && rc != NAS_ERR_INFEASIBLE)
             return nas_fail(err, rc, "platform '%s': %.900s", platform->name, inner.message);
         size_t n = nas_candidate_limits(&platform->constraints, &candidate, limits);

@@ -128,7 +128,7 @@ static char *metadata(const nas_context *context) {
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", "nashost supernet", "space",
                              context->space.name, "seed", seed, "steps", steps);
     nas_json_put(&json, "space_json", space ? nas_text_json(space) : NULL);
-    char *text = json ? nas_json_text(json, 0, NULL) : NULL;
+    char *text = nas_json_text(json, 0, NULL);
     free(space);
     json_decref(json);
     return text;

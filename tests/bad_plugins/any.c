@@ -1,6 +1,6 @@
 /* A plugin of any kind that works, and does what a -D tells at one place: AT_ctor, AT_entry,
- * AT_create, AT_destroy, AT_extension, or AT_ and the name of a function of its kind. tests/bad_plugins.sh
- * builds one for each way to be wrong. */
+ * AT_create, AT_destroy, AT_extension, or AT_ and the name of a function of its kind.
+ * tests/bad_plugins.sh builds one for each way to be wrong. */
 #include <fenv.h>
 #include <locale.h>
 #include <math.h>
@@ -146,8 +146,8 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
     uint32_t genes = me->problem->n_genes;
     (void)err;
     for (size_t i = 0; i < n * genes; i++)
-        genomes[i] = (uint16_t)(me->host->random(me->host, 0, me->drawn++) %
-                                me->problem->arity[i % genes]);
+        genomes[i] =
+            (uint16_t)(me->host->random(me->host, 0, me->drawn++) % me->problem->arity[i % genes]);
     *count = n;
 #ifdef AT_ask
     AT_ask;
@@ -269,15 +269,15 @@ static bool spare(void *self, const char *name) {
 #ifndef FIRST
 #define FIRST(function) function
 #endif
-const nas_dataset_api table_DATASET = {
-    SIZE_OF_TABLE(nas_dataset_api), FIRST(info), read_images, fingerprint};
+const nas_dataset_api table_DATASET = {SIZE_OF_TABLE(nas_dataset_api), FIRST(info), read_images,
+                                       fingerprint};
 const nas_ssl_api table_SSL = {SIZE_OF_TABLE(nas_ssl_api), FIRST(plan), loss};
 const nas_search_api table_SEARCH = {SIZE_OF_TABLE(nas_search_api), FIRST(search_start), ask, tell};
 const nas_hardware_api table_HARDWARE = {SIZE_OF_TABLE(nas_hardware_api), FIRST(cost)};
-const nas_score_api table_SCORE = {
-    SIZE_OF_TABLE(nas_score_api), FIRST(score_start), score, score_check};
-const nas_import_api table_IMPORT = {
-    SIZE_OF_TABLE(nas_import_api), FIRST(recognise), describe, locate, spare};
+const nas_score_api table_SCORE = {SIZE_OF_TABLE(nas_score_api), FIRST(score_start), score,
+                                   score_check};
+const nas_import_api table_IMPORT = {SIZE_OF_TABLE(nas_import_api), FIRST(recognise), describe,
+                                     locate, spare};
 const nas_export_api table_EXPORT = {
     .size = SIZE_OF_TABLE(nas_export_api), .extension = "bad", .write = FIRST(write_network)};
 

@@ -1,7 +1,7 @@
 /* Loaded before a program by LD_PRELOAD: makes call number FAULT_AT (from 1; 0: none) fail, of the
  * kind FAULT_KIND: "malloc" (an allocation) or "io" (a call that opens, writes, closes, renames,
- * ...) or "kill" (the process is killed before that call of "io"). With FAULT_FROM set, every later one fails, too. FAULT_COUNT: a file to which the number of
- * calls is written at the end. */
+ * ...) or "kill" (the process is killed before that call of "io"). With FAULT_FROM set, every later
+ * one fails, too. FAULT_COUNT: a file to which the number of calls is written at the end. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -299,8 +299,8 @@ static int look_at(void *roles, const char *name, const char *path, nas_error *e
     (void)err;
     if (dot && strcmp(dot, ".npy") == 0) nas_roles_add(roles, name, path);
     struct stat status; /* a pipe would be waited for */
-    bool archive = dot && strcmp(dot, ".npz") == 0 && !stat(path, &status) &&
-                   S_ISREG(status.st_mode);
+    bool archive =
+        dot && strcmp(dot, ".npz") == 0 && !stat(path, &status) && S_ISREG(status.st_mode);
     zip_t *zip = archive ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
     for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
         const char *member = zip_get_name(zip, (zip_uint64_t)i, 0);

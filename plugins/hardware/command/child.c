@@ -24,9 +24,9 @@ static void close_end(int *fd) {
     *fd = -1;
 }
 
-/* In the child, where only calls that are safe in a signal handler may stand: a process group of its
- * own, so that its children can be reached; the end of the host is its own; signals as a program
- * expects them, since the host ignores some. */
+/* In the child, where only calls that are safe in a signal handler may stand: a process group of
+ * its own, so that its children can be reached; the end of the host is its own; signals as a
+ * program expects them, since the host ignores some. */
 static void become(char **words, int out, int err, pid_t parent, int report) {
     sigset_t none;
     sigemptyset(&none);

@@ -6,8 +6,8 @@
 #include <nashost/export.h>
 #include <nashost/hardware.h>
 #include <nashost/kit/json_file.h>
-#include <nashost/kit/text.h>
 #include <nashost/kit/layers.h>
+#include <nashost/kit/text.h>
 
 #include <errno.h>
 #include <math.h>
@@ -224,11 +224,11 @@ static int read_answer(char *output, nas_cost *cost, nas_error *err) {
     int rc = nas_json_parse(line, strlen(line), 0, "its answer", &json, err);
     if (rc == NAS_ERR_MEMORY) return rc;
     rc = json_is_object(json)
-                 ? read_costs(json, cost, err)
-                 : nas_fail(err, NAS_ERR_INPUT,
-                            "expected a JSON object as the last line, such as {\"latency_ms\": "
-                            "1.5}, found \"%.100s\"",
-                            line);
+             ? read_costs(json, cost, err)
+             : nas_fail(err, NAS_ERR_INPUT,
+                        "expected a JSON object as the last line, such as {\"latency_ms\": "
+                        "1.5}, found \"%.100s\"",
+                        line);
     json_decref(json);
     return rc;
 }

@@ -1,6 +1,6 @@
-/* nashost plugin kit: JSON by Jansson with errors as values: files that a plugin reads, what it says
- * of wrong ones, values that it builds and writes. Jansson's own writers go on when there is no
- * memory for a key, and its builders' results are easily forgotten: the host and its plugins use
+/* nashost plugin kit: JSON by Jansson with errors as values: files that a plugin reads, what it
+ * says of wrong ones, values that it builds and writes. Jansson's own writers go on when there is
+ * no memory for a key, and its builders' results are easily forgotten: the host and its plugins use
  * these alone. Every function here: [any]. */
 #ifndef NASHOST_KIT_JSON_FILE_H
 #define NASHOST_KIT_JSON_FILE_H
@@ -50,7 +50,7 @@ json_t *nas_count_json(uint64_t value);
 json_t *nas_text_json(const char *text);
 
 /* Whether a text is UTF-8, which JSON demands; and a text with \xHH for each byte of it that is
- * not, for messages, cut where the buffer of size bytes ends: returns buffer. */
+ * not, for messages: returns buffer. */
 bool nas_text_valid(const char *text);
 char *nas_text_escaped(const char *text, char *buffer, size_t size);
 
