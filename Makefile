@@ -195,7 +195,7 @@ $(FUZZERS): %: %.o $(PARTS) $(LIB) $(KIT)
 # ---- run and test ------------------------------------------------------------------------------
 # Sub-makes use every core, unless make was given a -j itself.
 MAKE_ALL = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-.PHONY: run cloud test check check-engines bench clang asan tsan coverage fuzz-smoke
+.PHONY: run cloud test check check-engines bench clang asan tsan coverage fuzz-smoke torture
 run: ## install what is missing, build, run PIPELINE (pipeline.json) with ARGS
 	@scripts/install-deps $(compiler) build run
 	+@$(MAKE_ALL) all
@@ -247,6 +247,10 @@ fuzz-smoke: ## every fuzzer for FUZZ_SECONDS (20)
 	+@$(MAKE_ALL) BUILD=build-fuzz CC=clang \
 	 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" fuzzers
 	@tests/run-fuzzers build-fuzz $(FUZZ_SECONDS)
+
+torture: ## try for an hour to break it, and table what it survived: tests/torture
+	+@$(MAKE_ALL) all tests
+	@tests/torture $(BUILD)
 
 # ---- install -----------------------------------------------------------------------------------
 # The program finds its plugins, spaces and profiles in ../lib/nashost, so that the whole may be moved.

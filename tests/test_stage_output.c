@@ -85,7 +85,7 @@ static void test_jsonl(void **state) {
     nas_jsonl_close(&jsonl);
     assert_int_equal(nas_jsonl_open(path, 2, &jsonl, NULL), NAS_OK);
     assert_int_equal(nas_jsonl_write(&jsonl, json_pack("{s:i}", "step", 3), NULL), NAS_OK);
-    fputs("{\"step\": 4", jsonl.file);
+    assert_int_equal(write(jsonl.file, "{\"step\": 4", 10), 10);
     nas_jsonl_close(&jsonl);
     assert_int_equal(nas_jsonl_open(path, 9, &jsonl, NULL), NAS_OK);
     nas_jsonl_close(&jsonl);

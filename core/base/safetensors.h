@@ -22,12 +22,14 @@ typedef struct nas_tensor_file {
 } nas_tensor_file;
 
 /* Writes float32 tensors, in the order given, as nas_file_write does. metadata_json is an object
- * of strings, or NULL. Names must differ. The data starts at a multiple of 8 bytes. [any] */
+ * of strings, or NULL; it gets a further key, "checksum", of all that the file holds. Names must
+ * differ. The data starts at a multiple of 8 bytes. [any] */
 int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
                      const char *metadata_json, nas_error *err);
 
 /* Reads a file whose tensors are all F32. Checks every field: header length, JSON, types, shapes
- * against sizes, offsets that are ordered, without gap or overlap, up to the end of the file. [any]
+ * against sizes, offsets that are ordered, without gap or overlap, up to the end of the file, and
+ * the checksum where there is one. [any]
  */
 int nas_tensors_load(const char *path, nas_tensor_file *file, nas_error *err);
 

@@ -171,9 +171,11 @@ int nas_pool_create(int threads, nas_pool **pool, nas_error *err) {
     for (; p->started < p->threads - 1; p->started++)
         if (start_worker(p, p->started) != 0) {
             nas_pool_destroy(p);
-            return nas_fail(err, NAS_ERR_MEMORY,
-                            "the system refuses to start %d threads; ask for fewer with --threads",
-                            threads);
+            return nas_fail(
+                err, NAS_ERR_MEMORY,
+                "no memory for %d threads, or too many processes: the system refuses to start "
+                "them; ask for fewer with --threads",
+                threads);
         }
     *pool = p;
     return NAS_OK;

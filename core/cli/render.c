@@ -1,5 +1,6 @@
 #include "cli/render.h"
 
+#include "base/json.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +43,10 @@ static void append(nas_cell *cell, const char *format, ...) {
 static nas_cell text_cell(const json_t *value) {
     nas_cell cell = {"-"};
     if (json_is_null(value)) return cell;
-    char *text = json_is_string(value)
-                     ? NULL
-                     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *text =
+        json_is_string(value)
+            ? NULL
+            : nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL);
     const char *word = json_is_string(value) ? json_string_value(value) : text;
     if (json_is_object(value))
         snprintf(cell.text, sizeof cell.text, "{...}");

@@ -66,10 +66,10 @@ static json_t *plan_rows(const json_t *plan) {
     size_t i;
     json_array_foreach(json_object_get(plan, "platforms"), i, platform) {
         for (int s = 0; s < 2; s++) {
-            json_t *row = json_copy(json_object_get(platform, subnets[s]));
+            json_t *row = nas_json_copy(json_object_get(platform, subnets[s]));
             nas_json_put(&row, "subnet", json_string(subnets[s]));
             nas_json_put(&row, "name",
-                         s ? json_string("") : json_copy(json_object_get(platform, "name")));
+                         s ? json_string("") : nas_json_copy(json_object_get(platform, "name")));
             if (!s)
                 nas_json_put(&row, "constraints",
                              json_incref(json_object_get(platform, "constraints")));

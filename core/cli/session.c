@@ -2,6 +2,7 @@
 #include "base/threads.h"
 #include "cli/cli.h"
 #include "host/exporter.h"
+#include "host/guarded.h"
 #include "nn/gemm.h"
 #include "run/rundir.h"
 
@@ -74,8 +75,13 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     if (!variable) variable = "";
     nas_gemm_prepare();
     *session = (nas_session){.log = {stderr, args->quiet ? NAS_WARNING : NAS_INFO}};
-    session->services = (nas_services){
-        .log = log_line, .context = &session->log, .extension = nas_exporter_service};
+    session->services =
+        (nas_services){.log = log_line,
+                       .context = &session->log,
+                       .extension = nas_exporter_service,
+                       .calling = nas_watch_calling,
+                       /* What the words of the command line name is the user's own. */
+                       .allow_commands = args->allow_commands || args->hardware};
     list l = {.capacity = 2 + strlen(variable) + args->n_manifests};
     l.paths = calloc(l.capacity, sizeof *l.paths);
     int rc =
@@ -142,8 +148,7 @@ int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_sp
     int rc = nas_instance_create(session->registry, NAS_KIND_DATASET, pipeline->dataset.id,
                                  pipeline->dataset.options, &place, &dataset, err);
     if (rc) return rc;
-    const nas_dataset_api *api = dataset.plugin->vtable;
-    rc = api->info(dataset.self, &info, err);
+    rc = nas_guarded_dataset.info(nas_guarded(&dataset), &info, err);
     if (!rc) rc = nas_pipeline_space(pipeline, info.channels, info.classes, space, err);
     nas_instance_destroy(&dataset);
     return rc;

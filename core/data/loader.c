@@ -256,7 +256,9 @@ static int start(nas_loader *l, nas_error *err) {
     int code = pthread_create(&l->thread, NULL, produce, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code)
-        return nas_fail(err, NAS_ERR_IO, "cannot start the loader's thread: %s", strerror(code));
+        return nas_fail(err, NAS_ERR_IO,
+                        "no memory for the loader's thread, or too many processes: %s",
+                        strerror(code));
     l->started = true;
     return NAS_OK;
 }

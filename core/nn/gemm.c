@@ -1,10 +1,15 @@
 #include "nn/gemm.h"
 
+#include "base/memory.h"
+
 #include <blis.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { SIDE = 256, ROOM = 16 << 20 }; /* of a product that needs every buffer; for one thread */
 
 /* ---- Which kernels ---- */
 
@@ -70,4 +75,24 @@ void nas_gemm_double(size_t m, size_t n, size_t k, const double *a, bool a_trans
     bli_dgemm_ex(BLIS_NO_TRANSPOSE, BLIS_NO_TRANSPOSE, (dim_t)m, (dim_t)n, (dim_t)k, &one,
                  (double *)(uintptr_t)a, a_row, a_col, (double *)(uintptr_t)b, b_row, b_col, &beta,
                  c, (inc_t)n, 1, NULL, &threads);
+}
+
+static int no_memory(int threads, nas_error *err) {
+    return nas_fail(err, NAS_ERR_MEMORY,
+                    "out of memory for the matrix products of %d threads; ask for fewer with "
+                    "--threads",
+                    threads);
+}
+
+int nas_gemm_reserve(int threads, nas_error *err) {
+    size_t room = (size_t)(threads < 1 ? 1 : threads) * ROOM;
+    void *probe = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe == MAP_FAILED) return no_memory(threads, err);
+    munmap(probe, room);
+    nas_real *all = nas_alloc(3, SIDE * SIDE * sizeof *all);
+    if (!all) return no_memory(threads, err);
+    nas_matrix a = {all, SIDE, false}, b = {all + SIDE * SIDE, SIDE, false};
+    nas_gemm(SIDE, SIDE, SIDE, a, b, 0, all + 2 * SIDE * SIDE, SIDE);
+    free(all);
+    return NAS_OK;
 }

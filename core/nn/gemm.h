@@ -4,6 +4,7 @@
 
 #include "nn/real.h"
 
+#include <nashost/plugin.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,6 +23,10 @@ void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real
  * [k][m] where it is transposed; b likewise. [any] */
 void nas_gemm_double(size_t m, size_t n, size_t k, const double *a, bool a_transposed,
                      const double *b, bool b_transposed, double beta, double *c);
+
+/* Makes the library ready, which it does at its first product, and where it can only abort: fails
+ * with NAS_ERR_MEMORY if there is no room for the buffers of so many threads. [main] */
+int nas_gemm_reserve(int threads, nas_error *err);
 
 /* Call before the first product and before there are threads: where BLIS does not know this
  * processor, as 0.9 does not know AMD's of family 26, it would take kernels for any machine, which

@@ -1,5 +1,6 @@
 #include "space/keys.h"
 
+#include "base/json.h"
 #include "base/names.h"
 #include "space/choices.h"
 
@@ -239,8 +240,7 @@ static json_t *integer_schema(const nas_key *key) {
         return json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)key->min,
                          "maximum", (json_int_t)key->max);
     json_t *values = json_array();
-    for (uint32_t i = key->min | 1; i <= key->max; i += 2)
-        json_array_append_new(values, json_integer(i));
+    for (uint32_t i = key->min | 1; i <= key->max; i += 2) nas_json_add(&values, json_integer(i));
     return json_pack("{s:o}", "enum", values);
 }
 
@@ -260,22 +260,21 @@ static json_t *choice_schema(const nas_key *key) {
 
 static json_t *list_schema(const nas_key *key) {
     json_t *list = array_schema(choice_schema(key), 1, NAS_MAX_CHOICES);
-    json_object_set_new(list, "uniqueItems", json_true());
+    nas_json_put(&list, "uniqueItems", json_true());
     return list;
 }
 
 /* One number, or several that differ, or a list of such for each block. */
 static json_t *choices_schema(const nas_key *key) {
-    json_t *schema = json_pack("{s:[o, o]}", "anyOf", choice_schema(key), list_schema(key));
+    json_t *any = json_pack("[o, o]", choice_schema(key), list_schema(key));
     if (key->form != NAS_KEY_CHOICES)
-        json_array_append_new(json_object_get(schema, "anyOf"),
-                              array_schema(list_schema(key), 1, NAS_MAX_DEPTH));
-    return schema;
+        nas_json_add(&any, array_schema(list_schema(key), 1, NAS_MAX_DEPTH));
+    return json_pack("{s:o}", "anyOf", any);
 }
 
 static json_t *words_schema(const nas_key *key) {
     json_t *words = json_array();
-    for (size_t i = 0; key->words[i]; i++) json_array_append_new(words, json_string(key->words[i]));
+    for (size_t i = 0; key->words[i]; i++) nas_json_add(&words, json_string(key->words[i]));
     return json_pack("{s:o}", "enum", words);
 }
 

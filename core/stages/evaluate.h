@@ -12,6 +12,7 @@ typedef struct nas_evaluator {
     nas_engine *engine;
     nas_bn_stats stats; /* of the subnet that was calibrated last */
     nas_calibration calibration;
+    uint32_t batch;        /* images run at once */
     uint8_t *pixels;       /* room for a batch, and an image */
     nas_real *images;      /* room for a batch */
     nas_genome calibrated; /* the subnet that stats belong to, if ready */

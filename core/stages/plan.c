@@ -1,6 +1,7 @@
 #include "stages/plan.h"
 
 #include "base/json.h"
+#include "host/guarded.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
 #include "stages/learner.h"
@@ -64,8 +65,16 @@ static int cost(const plan *p, size_t i, const nas_genome *genome, nas_candidate
                 nas_error *err) {
     const nas_context *context = p->context;
     const nas_instance *hardware = &context->hardware[i];
-    int rc = nas_candidate_cost(&context->space, genome, hardware->plugin->vtable, hardware->self,
-                                &context->pipeline->platforms[i].constraints, candidate, err);
+    if (nas_instance_barred(hardware)) { /* a dry run starts nothing: its cost is not known */
+        nas_log_line(context->request->log, NAS_WARNING,
+                     "platform '%s': the program of the plugin '%s' is not started in a dry run; "
+                     "--allow-commands does",
+                     context->pipeline->platforms[i].name, hardware->plugin->id);
+        return nas_candidate_unknown(&context->space, genome, candidate, err);
+    }
+    int rc =
+        nas_candidate_cost(&context->space, genome, &nas_guarded_hardware, nas_guarded(hardware),
+                           &context->pipeline->platforms[i].constraints, candidate, err);
     return rc == NAS_ERR_INFEASIBLE ? NAS_OK : rc;
 }
 
