@@ -7,7 +7,11 @@
 #include "stages/scorer.h"
 #include "stages/step.h"
 
+#include <unistd.h>
+
 typedef unsigned long long ull;
+
+enum { CODE_BYTES = 3 << 20 }; /* of the program and its libraries, that is first run later */
 
 /* The figures of the plan. */
 typedef struct plan {
@@ -18,14 +22,34 @@ typedef struct plan {
     const char *teacher;
     nas_candidate largest[NAS_MAX_PLATFORMS], smallest[NAS_MAX_PLATFORMS];
     size_t train_bytes, evaluate_bytes, image_bytes;
+    size_t process_bytes; /* what the program takes with its images and the first weights */
 } plan;
 
 /* What the training would refuse before its first step. */
-static int check_loader(const nas_context *context, nas_error *err) {
+static int measure_loader(plan *p, nas_error *err) {
     nas_loader *loader;
-    int rc = nas_learner_loader(context, 0, &loader, err);
-    if (!rc) nas_loader_close(loader);
-    return rc;
+    int rc = nas_learner_loader(p->context, 0, &loader, err);
+    if (rc) return rc;
+    p->train_bytes += nas_loader_bytes(loader);
+    nas_loader_close(loader);
+    return NAS_OK;
+}
+
+/* Bytes of this process that are in memory; 0: the system does not tell. */
+static size_t resident_bytes(void) {
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long long all = 0, resident = 0;
+    if (file && fscanf(file, "%llu %llu", &all, &resident) != 2) resident = 0;
+    if (file) fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The most at any time: training, while the evaluator waits; or the report, which has the test images
+ * but no longer what trains. */
+static size_t peak_bytes(const plan *p) {
+    const nas_source *source = &p->context->source;
+    size_t test = source->info.count[NAS_SPLIT_TEST] * nas_source_area(source);
+    return p->process_bytes + CODE_BYTES + p->evaluate_bytes + (p->train_bytes > test ? p->train_bytes : test);
 }
 
 static int measure_engines(plan *p, nas_error *err) {
@@ -37,14 +61,14 @@ static int measure_engines(plan *p, nas_error *err) {
     if (rc) return rc;
     p->subnets = step.subnets;
     p->teacher = names[step.teacher];
-    size_t arrays = context->pipeline->train.ema > 0 ? 4 : 3; /* weights, velocity, gradient */
+    size_t arrays = context->pipeline->train.ema > 0 ? 3 : 2; /* velocity, gradient, average */
     p->train_bytes = nas_step_bytes(&step) + arrays * context->supernet->size * sizeof(nas_real);
     nas_step_close(&step);
-    rc = check_loader(context, err);
+    rc = measure_loader(p, err);
     if (rc) return rc;
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
-    p->evaluate_bytes = nas_engine_bytes(evaluator.engine);
+    p->evaluate_bytes = nas_evaluator_bytes(&evaluator);
     rc = nas_scorer_check(&evaluator, err);
     nas_evaluator_close(&evaluator);
     return rc;
@@ -148,6 +172,7 @@ static json_t *memory_json(const plan *p) {
     nas_json_put(&json, "train_bytes", nas_count_json(p->train_bytes));
     nas_json_put(&json, "evaluate_bytes", nas_count_json(p->evaluate_bytes));
     nas_json_put(&json, "image_bytes", nas_count_json(p->image_bytes));
+    nas_json_put(&json, "peak_bytes", nas_count_json(peak_bytes(p)));
     return json;
 }
 
@@ -168,7 +193,7 @@ static json_t *plan_json(const plan *p) {
 }
 
 int nas_plan(const nas_context *context, json_t **result, nas_error *err) {
-    plan p = {.context = context};
+    plan p = {.context = context, .process_bytes = resident_bytes()};
     int rc = measure(&p, err);
     if (rc) return rc;
     *result = plan_json(&p);
