@@ -43,7 +43,7 @@ static uint32_t edge(uint32_t y, uint32_t x, uint32_t c) {
 /* Whatever a side's remainder: as if the whole picture had been decoded. */
 static void test_jpegs_of_any_size(void **state) {
     (void)state;
-    static const uint32_t sides[][2] = {{257, 257}, {263, 263}, {519, 700}, {700, 519},
+    static const uint32_t sides[][2] = {{257, 257}, {263, 263},   {519, 700}, {700, 519},
                                         {512, 513}, {1031, 1024}, {400, 300}};
     static uint8_t of_png[16 * 16 * 3], of_jpeg[16 * 16 * 3];
     char path[2 * FIXTURE_PATH];
@@ -82,14 +82,8 @@ static int turn; /* an orientation */
  * column. */
 static uint32_t stored(uint32_t y, uint32_t x, uint32_t c) {
     const uint32_t high = HIGH - 1, wide = WIDE - 1;
-    const uint32_t places[9][2] = {{0, 0},
-                                   {y, x},
-                                   {y, wide - x},
-                                   {high - y, wide - x},
-                                   {high - y, x},
-                                   {x, y},
-                                   {x, wide - y},
-                                   {high - x, wide - y},
+    const uint32_t places[9][2] = {{0, 0},        {y, x}, {y, wide - x}, {high - y, wide - x},
+                                   {high - y, x}, {x, y}, {x, wide - y}, {high - x, wide - y},
                                    {high - x, y}};
     return quarters(places[turn][0], places[turn][1], c);
 }
@@ -169,8 +163,8 @@ static void test_webp(void **state) {
     read_one(8, image);
     assert_quarters(image, "WebP");
     write_webp("train/a/1.webp", 5);
-    assert_unreadable("{'train': 'train', 'test': 'train', 'side': 8}", NAS_SPLIT_TRAIN, 1, "1.webp",
-                      "the WebP image is damaged");
+    assert_unreadable("{'train': 'train', 'test': 'train', 'side': 8}", NAS_SPLIT_TRAIN, 1,
+                      "1.webp", "the WebP image is damaged");
     write_webp("train/a/1.webp", 0);
     assert_unreadable("{'train': 'train', 'test': 'train', 'side': 8, 'max_side': 15}",
                       NAS_SPLIT_TRAIN, 1, "1.webp", "20 x 12 pixels; expected sides of 1 to 15");
@@ -188,8 +182,9 @@ static void test_bad_images(void **state) {
         fclose(create_file(folder_path, name));
     }
     write_png(folder_path, "train/b/z.png", rgb8, HIGH, WIDE, quarters);
-    assert_unreadable("{'train': 'train', 'test': 'train', 'side': 8}", NAS_SPLIT_TRAIN, 7,
-                      "3 of 7 images cannot be read: ", "bad1.png: offset 0, row 0: the file is empty");
+    assert_unreadable(
+        "{'train': 'train', 'test': 'train', 'side': 8}", NAS_SPLIT_TRAIN, 7,
+        "3 of 7 images cannot be read: ", "bad1.png: offset 0, row 0: the file is empty");
     instance in;
     uint64_t indices[7] = {0, 1, 2, 3, 4, 5, 6};
     uint8_t images[7 * 8 * 8 * 3];

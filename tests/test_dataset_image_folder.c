@@ -63,8 +63,9 @@ static void test_order_and_labels(void **state) {
     touch("train/dog/.DS_Store");
     instance in;
     open_good(&in, PETS);
-    assert_string_equal(in.logged, "2 of 3 classes have no test image, first \"Ant\": the test says "
-                                   "nothing of them");
+    assert_string_equal(in.logged,
+                        "2 of 3 classes have no test image, first \"Ant\": the test says "
+                        "nothing of them");
     nas_dataset_info info = info_of(&in);
     assert_int_equal(info.height, 8);
     assert_int_equal(info.width, 8);
@@ -103,7 +104,8 @@ static void test_other_files_are_told(void **state) {
     instance in;
     open_good(&in, PETS);
     assert_int_equal(info_of(&in).count[NAS_SPLIT_TRAIN], 5);
-    assert_non_null(strstr(in.logged, "3 files that are no .png, .jpg, .jpeg or .webp are left out"));
+    assert_non_null(
+        strstr(in.logged, "3 files that are no .png, .jpg, .jpeg or .webp are left out"));
     assert_non_null(strstr(in.logged, "/train/README"));
     close_instance(&in);
 }

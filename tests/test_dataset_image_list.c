@@ -46,9 +46,10 @@ static void assert_images(const instance *in, nas_split split, size_t n, const u
 /* With a heading, quotes, blanks, both kinds of line ends, a mark, and files without a label. */
 static void test_lists(void **state) {
     (void)state;
-    list("photos/train.csv", "\xEF\xBB\xBF"
-                             "file,label\r\n\"a.png\",\"big \"\"dog\"\"\"\r\nb.png , cat\n\nc.png,\n"
-                             "d.png,cat");
+    list("photos/train.csv",
+         "\xEF\xBB\xBF"
+         "file,label\r\n\"a.png\",\"big \"\"dog\"\"\"\r\nb.png , cat\n\nc.png,\n"
+         "d.png,cat");
     list("photos/test.csv", "e.png,cat\n");
     instance in;
     open_good(&in, LISTS);
@@ -140,9 +141,9 @@ static void test_recognises(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_is_sound),  IN_FOLDER(test_lists),
-        IN_FOLDER(test_numbers_and_root),       IN_FOLDER(test_share_for_test),
-        IN_FOLDER(test_wrong_lists),            IN_FOLDER(test_recognises),
+        cmocka_unit_test(test_table_is_sound), IN_FOLDER(test_lists),
+        IN_FOLDER(test_numbers_and_root),      IN_FOLDER(test_share_for_test),
+        IN_FOLDER(test_wrong_lists),           IN_FOLDER(test_recognises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

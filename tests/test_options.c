@@ -167,9 +167,9 @@ static void test_words_for_numbers(void **state) {
         json_decref(object);
     }
     object = json_pack("{s:s}", "steps", "al");
-    assert_int_equal(nas_options_parse(counts, sizeof *counts, object, NULL, &place, &config,
-                                       &resolved, &err),
-                     NAS_ERR_INPUT);
+    assert_int_equal(
+        nas_options_parse(counts, sizeof *counts, object, NULL, &place, &config, &resolved, &err),
+        NAS_ERR_INPUT);
     assert_string_equal(err.message,
                         "p.json: train.steps: expected an integer from 1 to 100 steps or \"all\" "
                         "or \"half\", found \"al\" (a string); did you mean \"all\"?");
@@ -183,9 +183,9 @@ static void test_folder_that_is_not_utf8(void **state) {
     sample config;
     json_t *resolved, *object = json_pack("{s:s}", "label", "x");
     nas_error err;
-    assert_int_equal(nas_options_parse(table, sizeof *table, object, nested, &latin, &config,
-                                       &resolved, &err),
-                     NAS_ERR_INPUT);
+    assert_int_equal(
+        nas_options_parse(table, sizeof *table, object, nested, &latin, &config, &resolved, &err),
+        NAS_ERR_INPUT);
     assert_string_equal(err.message, "p.json: folder: the pipeline's folder is not UTF-8: "
                                      "/k\\xe4se; rename it");
     json_decref(object);
@@ -357,8 +357,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),           cmocka_unit_test(test_given),
         cmocka_unit_test(test_resolved_is_stable), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_words_for_numbers),
-        cmocka_unit_test(test_folder_that_is_not_utf8),
+        cmocka_unit_test(test_words_for_numbers),  cmocka_unit_test(test_folder_that_is_not_utf8),
         cmocka_unit_test(test_unknown_keys),       cmocka_unit_test(test_root_place_and_no_table),
         cmocka_unit_test(test_longer_entries),     cmocka_unit_test(test_lists),
         cmocka_unit_test(test_table_check),        cmocka_unit_test(test_table_clashes),

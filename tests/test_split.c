@@ -41,8 +41,7 @@ static nas_split_sets split_of(uint64_t labelled, uint64_t validation, uint64_t 
     nas_split_sets sets;
     nas_error err = {0};
     nas_split_request request = request_of(labelled, validation, heldout, seed);
-    if (nas_split_draw(&request, &sets, &err))
-        fail_msg("%s", err.message);
+    if (nas_split_draw(&request, &sets, &err)) fail_msg("%s", err.message);
     return sets;
 }
 
@@ -154,12 +153,8 @@ static void test_rare_class_is_named(void **state) {
     nas_split_sets sets;
     nas_error err = {0};
     static const char *const names[] = {"cat", "dog", "face"};
-    nas_split_request request = {.labels = skewed,
-                                 .n_train = 60,
-                                 .classes = 3,
-                                 .labelled = 9,
-                                 .validation = 3,
-                                 .seed = 1};
+    nas_split_request request = {
+        .labels = skewed, .n_train = 60, .classes = 3, .labelled = 9, .validation = 3, .seed = 1};
     assert_int_equal(nas_split_draw(&request, &sets, &err), NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "class 2 has 3 training images"));
     assert_non_null(strstr(err.message, "needs 4"));

@@ -306,11 +306,12 @@ static void test_other_platform(void **state) {
     json_decref(family);
 }
 
-/* A search in which nothing fits leaves the answer that was there, and the pipeline that made it. */
+/* A search in which nothing fits leaves the answer that was there, and the pipeline that made it.
+ */
 static void test_failed_what_if(void **state) {
     toys *t = *state;
     static const char *const files[] = {"pipeline.json", "search/small.jsonl", "search/big.jsonl",
-                                        "family.json", "family/small.txt", "report.html"};
+                                        "family.json",   "family/small.txt",   "report.html"};
     char a[64], b[64];
     toys_good(t, toys_run_plain(t, "a", plain));
     toys_good(t, toys_run_plain(t, "b", plain));

@@ -36,8 +36,8 @@ static uint32_t answer(const table *t, uint64_t i) {
 static void run_subnet(table *t, const nas_genome *genome) {
     const nas_context *context = t->context;
     nas_evaluator_select(&t->evaluator, genome);
-    nas_evaluator_logits(&t->evaluator, nas_context_heldout(context), context->split.heldout, t->images,
-                         t->logits);
+    nas_evaluator_logits(&t->evaluator, nas_context_heldout(context), context->split.heldout,
+                         t->images, t->logits);
 }
 
 /* The genome of the small space as one of the run's. */

@@ -17,8 +17,8 @@ int nas_json_save(const char *path, const json_t *json, nas_error *err);
  * "nothing" for NULL. [any] */
 const char *nas_json_kind(const json_t *json);
 
-/* Whether a text is UTF-8, which JSON demands; and a text with \xHH for each byte of it that is not,
- * for messages: returns buffer. [any] */
+/* Whether a text is UTF-8, which JSON demands; and a text with \xHH for each byte of it that is
+ * not, for messages: returns buffer. [any] */
 bool nas_text_valid(const char *text);
 char *nas_text_escaped(const char *text, char *buffer, size_t size);
 

@@ -38,8 +38,8 @@ static int report(const nas_args *args, const nas_plugin *plugin, const char *mi
     const char *kind = nas_kind_name((nas_kind)plugin->kind);
     if (args->json)
         return nas_cli_print_json(json_pack("{s:o, s:b, s:s, s:s, s:s, s:b, s:s*}", "file",
-                                            nas_text_json(args->positional), "ok", 1, "kind", kind, "id",
-                                            plugin->id, "version", plugin->version, "created",
+                                            nas_text_json(args->positional), "ok", 1, "kind", kind,
+                                            "id", plugin->id, "version", plugin->version, "created",
                                             !missing, "missing_option", missing));
     printf("%s: ok: %s plugin \"%s\" %s, ABI %u.%u\n", args->positional, kind, plugin->id,
            plugin->version, plugin->abi_major, plugin->abi_minor);

@@ -140,8 +140,8 @@ static int check_free(const nas_registry *registry, const char *id, nas_error *e
 
 static int tell(const nas_args *args, const names *n, const char *out) {
     if (args->json)
-        return nas_cli_print_json(
-            json_pack("{s:s, s:s, s:o}", "id", n->id, "kind", n->kind, "folder", nas_text_json(out)));
+        return nas_cli_print_json(json_pack("{s:s, s:s, s:o}", "id", n->id, "kind", n->kind,
+                                            "folder", nas_text_json(out)));
     printf("%s: a %s plugin that works; `make check` builds and tests it, `make run` trains with "
            "it\n",
            out, n->kind);

@@ -16,9 +16,8 @@ typedef struct nas_batch {
     int32_t *labels;        /* [labelled] */
     float *views[NAS_SSL_MAX_VIEWS]; /* [unlabelled][h][w][c] each */
     uint64_t *indices;               /* [unlabelled], into the unlabelled pool */
-    int32_t
-        *hidden_labels; /* [unlabelled]; only for the metric "pseudo-label accuracy"; -1: there is
-                           none, or the training sees it */
+    int32_t *hidden_labels; /* [unlabelled]; only for the metric "pseudo-label accuracy"; -1: there
+                               is none, or the training sees it */
 } nas_batch;
 
 typedef struct nas_loader_config {

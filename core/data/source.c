@@ -19,9 +19,10 @@ static int check_names(const nas_dataset_info *info, nas_error *err) {
     for (uint32_t c = 0; info->class_names && c < info->classes; c++) {
         const char *name = info->class_names[c];
         if (name && nas_text_valid(name)) continue;
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "the name of class %u is not UTF-8: %s (each other byte as \\xHH); rename it",
-                        c, name ? nas_text_escaped(name, shown, sizeof shown) : "nothing");
+        return nas_fail(
+            err, NAS_ERR_INPUT,
+            "the name of class %u is not UTF-8: %s (each other byte as \\xHH); rename it", c,
+            name ? nas_text_escaped(name, shown, sizeof shown) : "nothing");
     }
     return NAS_OK;
 }

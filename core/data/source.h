@@ -32,9 +32,8 @@ int nas_source_check(const nas_dataset_info *info, nas_error *err);
 /* The numbers of an image: height * width * channels. [any] */
 size_t nas_source_area(const nas_source *source);
 
-/* Reads every image of every split, the test's too, whatever fails: the error holds what each of the
- * splits had. *untested gets how many classes have no
- * test image. [main] */
+/* Reads every image of every split, the test's too, whatever fails: the error holds what each of
+ * the splits had. *untested gets how many classes have no test image. [main] */
 int nas_source_check_images(const nas_dataset_api *api, void *self, uint32_t *untested,
                             nas_error *err);
 

@@ -8,7 +8,8 @@ enum { NAS_SPLIT_ALL = -1 }; /* as a number of labelled images: all that nothing
 
 /* Where held-out images come from. */
 typedef enum nas_heldout_from {
-    NAS_HELDOUT_AUTO = 0, /* the unlabelled images where they are enough, else the training images */
+    NAS_HELDOUT_AUTO =
+        0, /* the unlabelled images where they are enough, else the training images */
     NAS_HELDOUT_TRAIN = 1,
     NAS_HELDOUT_UNLABELLED = 2,
 } nas_heldout_from;
@@ -21,13 +22,13 @@ typedef enum nas_balance {
 
 /* What a split is drawn from, and how. Everything is borrowed. */
 typedef struct nas_split_request {
-    const int32_t *labels;           /* [n_train] */
-    uint64_t n_train, n_extra;       /* training and unlabelled images of the data set */
+    const int32_t *labels;     /* [n_train] */
+    uint64_t n_train, n_extra; /* training and unlabelled images of the data set */
     uint32_t classes;
-    const char *const *class_names;  /* [classes], for messages; NULL: they have none */
-    int64_t labelled;                /* or NAS_SPLIT_ALL */
+    const char *const *class_names; /* [classes], for messages; NULL: they have none */
+    int64_t labelled;               /* or NAS_SPLIT_ALL */
     int64_t validation, heldout;
-    nas_balance balance;             /* of labelled and validation */
+    nas_balance balance; /* of labelled and validation */
     nas_heldout_from heldout_from;
     uint64_t seed;
 } nas_split_request;
@@ -52,9 +53,10 @@ typedef struct nas_split_sets {
  * the other sizes are. [any] */
 int nas_split_draw(const nas_split_request *request, nas_split_sets *sets, nas_error *err);
 
-/* split.json: that it was drawn and not made by hand, the seed, the sizes, where held-out images are from, and the three lists. Loading
- * checks that every index is in range, ascending and in one list only, and that n_train is as given
- * (n_extra too, where the file tells it or has unlabelled images held out). [any] */
+/* split.json: that it was drawn and not made by hand, the seed, the sizes, where held-out images
+ * are from, and the three lists. Loading checks that every index is in range, ascending and in one
+ * list only, and that n_train is as given (n_extra too, where the file tells it or has unlabelled
+ * images held out). [any] */
 int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err);
 int nas_split_load(const char *path, uint64_t n_train, uint64_t n_extra, nas_split_sets *sets,
                    nas_error *err);

@@ -44,9 +44,10 @@ static json_t *list_json(const uint64_t *list, uint64_t n) {
 int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err) {
     nas_split_sets copy = *sets;
     lists l = lists_of(&copy);
-    json_t *root = json_pack("{s:b, s:I, s:I, s:I, s:s}", "drawn", 1, "seed", (json_int_t)sets->seed, "n_train",
-                             (json_int_t)sets->n_train, "n_extra", (json_int_t)sets->n_extra,
-                             "heldout_from", sources[sets->heldout_extra]);
+    json_t *root =
+        json_pack("{s:b, s:I, s:I, s:I, s:s}", "drawn", 1, "seed", (json_int_t)sets->seed,
+                  "n_train", (json_int_t)sets->n_train, "n_extra", (json_int_t)sets->n_extra,
+                  "heldout_from", sources[sets->heldout_extra]);
     int failed = !root;
     for (int i = 0; i < 3 && !failed; i++)
         failed = json_object_set_new(root, l.size_name[i], json_integer((json_int_t)*l.size[i]));

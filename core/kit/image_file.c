@@ -101,7 +101,8 @@ static bool mirrored_down(int orientation) {
 /* Sets the square of an image of h x w pixels in the file, decoded at 1/scale of its size. */
 static void set_square(nas_picture *p, uint32_t h, uint32_t w, uint32_t scale) {
     uint32_t square = h < w ? h : w, left = (w - square) / 2, top = (h - square) / 2;
-    if (mirrored_across(p->orientation)) left = w - square - left; /* half a pixel has to go somewhere */
+    if (mirrored_across(p->orientation))
+        left = w - square - left; /* half a pixel has to go somewhere */
     if (mirrored_down(p->orientation)) top = h - square - top;
     p->left = (double)left / scale;
     p->top = (double)top / scale;
@@ -224,9 +225,9 @@ static uint32_t cut_off(uint32_t start, uint32_t square, uint32_t length, uint32
     return end > whole ? end - whole : 0;
 }
 
-/* How much smaller a JPEG is decoded: an eighth, quarter or half of its size as long as at least four
- * times the wanted side is left, so that decoding and resizing give what resizing alone would, and as
- * long as what the last places hide is too little to be seen. */
+/* How much smaller a JPEG is decoded: an eighth, quarter or half of its size as long as at least
+ * four times the wanted side is left, so that decoding and resizing give what resizing alone would,
+ * and as long as what the last places hide is too little to be seen. */
 static uint32_t jpeg_scale(const struct jpeg_decompress_struct *jpeg, uint32_t side) {
     uint32_t w = jpeg->image_width, h = jpeg->image_height, square = h < w ? h : w;
     for (uint32_t scale = 8; scale > 1; scale /= 2) {

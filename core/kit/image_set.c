@@ -17,8 +17,7 @@ bool nas_named_as_image(const char *name) {
 
 int nas_image_set_add(nas_image_set *set, const char *path, int32_t label, nas_error *err) {
     if (!(set->n & (set->n - 1))) { /* full whenever it has a power of two */
-        nas_image_item *items =
-            realloc(set->items, (set->n ? 2 * set->n : 1) * sizeof *items);
+        nas_image_item *items = realloc(set->items, (set->n ? 2 * set->n : 1) * sizeof *items);
         if (!items) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
         set->items = items;
     }
@@ -37,14 +36,14 @@ void nas_image_set_free(nas_image_set *set) {
 /* ---- Reading ---- */
 
 static nas_picture picture_of(const nas_image_how *how) {
-    return (nas_picture){
-        .channels = how->channels, .side = how->side, .max_side = how->max_side};
+    return (nas_picture){.channels = how->channels, .side = how->side, .max_side = how->max_side};
 }
 
 static int read_one(const nas_image_item *item, nas_picture *p, uint32_t side, uint8_t *out,
                     nas_error *err) {
     FILE *file;
-    int rc = nas_data_open(item->path, "it was there when the images were listed", &file, NULL, err);
+    int rc =
+        nas_data_open(item->path, "it was there when the images were listed", &file, NULL, err);
     if (rc) return rc;
     rc = nas_image_decode(file, item->path, p, err);
     fclose(file);
@@ -79,8 +78,8 @@ int nas_image_set_read(const nas_image_set *set, const nas_image_how *how, const
     free(p.pixels);
     if (!rc) return NAS_OK;
     if (!is_bad(rc)) return nas_fail(err, rc, "%s", first.message);
-    return nas_fail(err, rc, "%zu of %zu images cannot be read: %.700s%s; %s", bad, n, first.message,
-                    bad > 1 ? ", and those listed above" : "", advice);
+    return nas_fail(err, rc, "%zu of %zu images cannot be read: %.700s%s; %s", bad, n,
+                    first.message, bad > 1 ? ", and those listed above" : "", advice);
 }
 
 int nas_image_set_sift(nas_image_set *set, const nas_image_how *how, const nas_host *host,

@@ -74,10 +74,11 @@ static int compare_classes(const char *path, const json_t *then, const json_t *n
     for (size_t c = 0; c < n && c < m; c++) {
         const json_t *a = json_array_get(then, c), *b = json_array_get(now, c);
         if (json_equal(a, b)) continue;
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: classes: class %zu was \"%.100s\" when the run began, and is \"%.100s\" "
-                        "in the data set now" ADVICE,
-                        path, c, json_string_value(a), json_string_value(b));
+        return nas_fail(
+            err, NAS_ERR_INPUT,
+            "%s: classes: class %zu was \"%.100s\" when the run began, and is \"%.100s\" "
+            "in the data set now" ADVICE,
+            path, c, json_string_value(a), json_string_value(b));
     }
     return nas_fail(err, NAS_ERR_INPUT,
                     "%s: classes: there were %zu when the run began, and the data set has %zu "

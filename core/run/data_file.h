@@ -1,5 +1,5 @@
-/* data.json: what the data set was when a run began, so that its weights, classes and splits are not
- * used with another one.
+/* data.json: what the data set was when a run began, so that its weights, classes and splits are
+ * not used with another one.
  *
  *   {"classes": ["cat", ...] or null, "labels": HASH,
  *    "train": {"images": n, "list": HASH or null}, "test": {...}, "unlabelled": {...}}

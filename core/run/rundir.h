@@ -37,9 +37,9 @@ int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
 /* How a pipeline differs from the one that the directory was made by. */
 typedef enum nas_rundir_kind {
-    NAS_RUNDIR_NEW,       /* there is none */
-    NAS_RUNDIR_SAME,      /* it does not */
-    NAS_RUNDIR_LATER,     /* in search, platforms, export, train.log_every, train.checkpoint_every */
+    NAS_RUNDIR_NEW,   /* there is none */
+    NAS_RUNDIR_SAME,  /* it does not */
+    NAS_RUNDIR_LATER, /* in search, platforms, export, train.log_every, train.checkpoint_every */
     NAS_RUNDIR_UNTRAINED, /* in the training, of which there are no weights yet */
 } nas_rundir_kind;
 
@@ -50,8 +50,8 @@ typedef struct nas_rundir_change {
 } nas_rundir_change;
 
 /* Compares a resolved pipeline with the directory's, and changes nothing. Where a key of the
- * training differs and there is a supernet or a checkpoint, the error names the key and both values.
- * The caller frees the change, but not on failure. [any] */
+ * training differs and there is a supernet or a checkpoint, the error names the key and both
+ * values. The caller frees the change, but not on failure. [any] */
 int nas_rundir_compare(const char *out, const json_t *resolved, nas_rundir_change *change,
                        nas_error *err);
 void nas_rundir_change_free(nas_rundir_change *change);

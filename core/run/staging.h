@@ -1,7 +1,7 @@
-/* Where a changed pipeline's answers wait until they are complete. A finished training's searches and
- * reports by another `search`, `platforms` or `export` are made in DIR/next, laid out as the run
- * directory itself, and move into it when all of them have succeeded: a search in which nothing fits
- * leaves DIR as it was. */
+/* Where a changed pipeline's answers wait until they are complete. A finished training's searches
+ * and reports by another `search`, `platforms` or `export` are made in DIR/next, laid out as the
+ * run directory itself, and move into it when all of them have succeeded: a search in which nothing
+ * fits leaves DIR as it was. */
 #ifndef NAS_RUN_STAGING_H
 #define NAS_RUN_STAGING_H
 
@@ -14,8 +14,9 @@ typedef struct nas_staging {
 } nas_staging;
 
 /* Opens the run directory for the request's pipeline, as nas_rundir_open, but leaves the files of a
- * finished training whose later stages have changed, and makes DIR/next instead. What an interrupted
- * run of the same pipeline left there is kept, anything else in it is removed. [main] */
+ * finished training whose later stages have changed, and makes DIR/next instead. What an
+ * interrupted run of the same pipeline left there is kept, anything else in it is removed. [main]
+ */
 int nas_staging_open(const nas_run_request *request, nas_staging *staging, nas_error *err);
 
 /* The folder that holds, or is to hold, the search of a platform (an index), and the one that the

@@ -23,7 +23,8 @@ typedef struct gallery {
 
 /* ---- Which images, and how they look ---- */
 
-/* Notes that the images of a list are none of those looked for; first: the number of its image 0. */
+/* Notes that the images of a list are none of those looked for; first: the number of its image 0.
+ */
 static void strike(bool *out, uint64_t first, const uint64_t *list, uint64_t n) {
     for (uint64_t i = 0; i < n; i++) out[first + list[i]] = true;
 }
@@ -35,8 +36,8 @@ static int draw(gallery *g, nas_error *err) {
     most = most > MOST ? MOST : most < LEAST ? LEAST : most;
     bool *out = nas_alloc(all, sizeof *out);
     uint64_t *order = nas_alloc(all, sizeof *order);
-    int rc = out && order ? NAS_OK
-                          : nas_fail(err, NAS_ERR_MEMORY, "out of memory for sample images");
+    int rc =
+        out && order ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for sample images");
     if (!rc) {
         strike(out, 0, split->labelled, split->n_labelled);
         strike(out, 0, split->validation, split->n_validation);
@@ -110,9 +111,8 @@ static json_t *image_json(const gallery *g, uint64_t i) {
         nas_confidence(g->logits + i * source->info.classes, source->info.classes, &answer);
     return json_pack("{s:I, s:o, s:o, s:o, s:i, s:f}", "index", (json_int_t)g->index[i], "weak",
                      base64(g->weak + i * g->area, g->area), "strong",
-                     base64(g->strong + i * g->area, g->area), "label",
-                     class_json(label_of(g, i)), "answer", (int)answer,
-                     "confidence", confidence);
+                     base64(g->strong + i * g->area, g->area), "label", class_json(label_of(g, i)),
+                     "answer", (int)answer, "confidence", confidence);
 }
 
 static json_t *gallery_json(const gallery *g) {
@@ -188,8 +188,8 @@ int nas_confidence_bins(nas_evaluator *evaluator, json_t **json, nas_error *err)
     *json = NULL;
     if (logits) {
         select_largest(evaluator);
-        nas_evaluator_logits(evaluator, nas_context_heldout(context), split->heldout, split->n_heldout,
-                             logits);
+        nas_evaluator_logits(evaluator, nas_context_heldout(context), split->heldout,
+                             split->n_heldout, logits);
         *json = bins_json(evaluator, logits);
     }
     free(logits);

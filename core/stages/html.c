@@ -84,7 +84,8 @@ static int candidates_json(const nas_html *html, size_t index, json_t *platform,
     char path[NAS_RUNDIR_PATH];
     nas_memo memo = {.space = &context->space};
     const char *base = nas_staging_search(&context->staging, context->request->out, index);
-    int failed = 0, rc = nas_rundir_search(base, context->pipeline->platforms[index].name, path, err);
+    int failed = 0,
+        rc = nas_rundir_search(base, context->pipeline->platforms[index].name, path, err);
     if (!rc) rc = nas_search_file_read(path, &context->space, &memo, err);
     json_t *list = json_array();
     for (size_t i = 0; i < memo.n && !rc; i++) {
@@ -143,8 +144,7 @@ static json_t *dataset_json(const nas_html *html) {
                      names, "train", (json_int_t)context->source.train.n, "test",
                      (json_int_t)html->n_test, "labelled", (json_int_t)context->split.n_labelled,
                      "validation", (json_int_t)context->split.n_validation, "heldout",
-                     (json_int_t)context->split.n_heldout, "skipped",
-                     (json_int_t)info->skipped);
+                     (json_int_t)context->split.n_heldout, "skipped", (json_int_t)info->skipped);
 }
 
 static int collect(const nas_html *html, json_t *data, nas_error *err) {

@@ -44,12 +44,13 @@ static size_t resident_bytes(void) {
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The most at any time: training, while the evaluator waits; or the report, which has the test images
- * but no longer what trains. */
+/* The most at any time: training, while the evaluator waits; or the report, which has the test
+ * images but no longer what trains. */
 static size_t peak_bytes(const plan *p) {
     const nas_source *source = &p->context->source;
     size_t test = source->info.count[NAS_SPLIT_TEST] * nas_source_area(source);
-    return p->process_bytes + CODE_BYTES + p->evaluate_bytes + (p->train_bytes > test ? p->train_bytes : test);
+    return p->process_bytes + CODE_BYTES + p->evaluate_bytes +
+           (p->train_bytes > test ? p->train_bytes : test);
 }
 
 static int measure_engines(plan *p, nas_error *err) {

@@ -98,8 +98,7 @@ int nas_scorer_score(nas_scorer *scorer, nas_candidate *candidate, nas_error *er
         return NAS_OK;
     }
     int rc = nas_scorer_start(scorer, err);
-    if (!rc)
-        rc = ask_plugin(scorer->evaluator, &candidate->genome, SCORE, &candidate->score, err);
+    if (!rc) rc = ask_plugin(scorer->evaluator, &candidate->genome, SCORE, &candidate->score, err);
     if (!rc && !isfinite(candidate->score))
         rc = nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives the score %g; expected a finite one",
                       scorer->evaluator->context->pipeline->score.id, candidate->score);

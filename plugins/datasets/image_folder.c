@@ -24,10 +24,9 @@ typedef struct folder_config {
 
 static const nas_option options[] = {
     /* the first three in the order of nas_split */
-    NAS_PATH(
-        "train", folder_config, train, NULL,
-        "folder of the training images: it holds one folder of .png, .jpg, .jpeg and .webp "
-        "files for each class"),
+    NAS_PATH("train", folder_config, train, NULL,
+             "folder of the training images: it holds one folder of .png, .jpg, .jpeg and .webp "
+             "files for each class"),
     NAS_PATH("test", folder_config, test, "null",
              "folder of the test images, with one folder for each class; if it is left out, a "
              "share of the "
@@ -113,7 +112,8 @@ static int find_class(image_folder *self, nas_split split, const char *name, con
     return NAS_OK;
 }
 
-/* A class all of whose images would be for the test, from `first` on, keeps the first for training. */
+/* A class all of whose images would be for the test, from `first` on, keeps the first for training.
+ */
 static int keep_one(image_folder *self, size_t first, nas_error *err) {
     nas_image_set *test = &self->lists[NAS_SPLIT_TEST];
     if (test->n == first) return NAS_OK;
@@ -220,9 +220,10 @@ typedef struct parts {
 } parts;
 
 static int look_at_part(void *context, const char *name, const char *path, nas_error *err) {
-    static const char *const words[NAS_SPLITS][6] = {{"train", "training"},
-                                                     {"test", "testing", "val", "valid", "validation"},
-                                                     {"unlabelled", "unlabeled"}};
+    static const char *const words[NAS_SPLITS][6] = {
+        {"train", "training"},
+        {"test", "testing", "val", "valid", "validation"},
+        {"unlabelled", "unlabeled"}};
     parts *p = context;
     (void)err;
     for (int s = 0; s < NAS_SPLITS; s++)
@@ -306,9 +307,10 @@ static void warn_of_untested(const image_folder *self) {
         if (tested) continue;
         if (!untested++) first = c;
     }
-    snprintf(line, sizeof line,
-             "%zu of %zu classes have no test image, first \"%.200s\": the test says nothing of them",
-             untested, self->n_classes, self->classes[first]);
+    snprintf(
+        line, sizeof line,
+        "%zu of %zu classes have no test image, first \"%.200s\": the test says nothing of them",
+        untested, self->n_classes, self->classes[first]);
     if (untested) self->host->log(self->host, NAS_WARNING, line);
 }
 
@@ -340,7 +342,8 @@ static int folder_create(const nas_host *host, const void *config, void **instan
         folder_destroy(self);
         return rc;
     }
-    snprintf(line, sizeof line, "%zu files that are no .png, .jpg, .jpeg or .webp are left out, first %s",
+    snprintf(line, sizeof line,
+             "%zu files that are no .png, .jpg, .jpeg or .webp are left out, first %s",
              self->skipped, self->first_skipped);
     warn_of_untested(self);
     if (self->skipped) host->log(host, NAS_WARNING, line);
@@ -389,7 +392,8 @@ static const nas_plugin plugin = {
     .version = "1.0.0",
     .summary = "PNG, JPEG and WebP files, one folder a class, cut to squares and resized",
     .license = "Apache-2.0",
-    .source = "https://libpng.org, https://libjpeg-turbo.org, https://developers.google.com/speed/webp",
+    .source =
+        "https://libpng.org, https://libjpeg-turbo.org, https://developers.google.com/speed/webp",
     .options = options,
     .config_size = sizeof(folder_config),
     .create = folder_create,

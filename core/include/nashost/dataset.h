@@ -17,7 +17,7 @@ typedef struct nas_dataset_info {
     uint32_t classes;
     uint64_t count[NAS_SPLITS];     /* images in each split */
     const char *const *class_names; /* [classes], owned by the plugin until destroy; or NULL */
-    bool flip; /* a mirrored image keeps its class (clothes and animals: yes; digits: no) */
+    bool flip;        /* a mirrored image keeps its class (clothes and animals: yes; digits: no) */
     uint64_t skipped; /* images that were left out, since they cannot be read */
 } nas_dataset_info;
 

@@ -132,8 +132,8 @@ static int32_t find_class(const image_list *self, const char *label) {
 
 /* ---- Lists ---- */
 
-static int path_of(const image_list *self, const char *list, const char *file,
-                   char path[PATH_MAX], nas_error *err) {
+static int path_of(const image_list *self, const char *list, const char *file, char path[PATH_MAX],
+                   nas_error *err) {
     char folder[PATH_MAX];
     if (file[0] == '/') return nas_data_path("", file + 1, path, err);
     if (self->config->root) return nas_data_path(self->config->root, file, path, err);
@@ -150,8 +150,8 @@ static bool set_apart(const image_list *self, const char *file) {
     return (double)(hash >> 33) < self->config->test_share * 2147483648.0;
 }
 
-static int add(image_list *self, nas_split split, const char *list, const list_row *r, int32_t label,
-               nas_error *err) {
+static int add(image_list *self, nas_split split, const char *list, const list_row *r,
+               int32_t label, nas_error *err) {
     char path[PATH_MAX];
     struct stat status;
     int rc = path_of(self, list, r->file, path, err);
@@ -178,7 +178,10 @@ static int add_train(image_list *self, const row_list *all, nas_error *err) {
         const list_row *r = &all->items[i];
         int32_t label = find_class(self, r->label);
         bool apart = label >= 0 && kept[label] && !self->config->test && set_apart(self, r->file);
-        rc = add(self, label < 0 ? NAS_SPLIT_EXTRA : apart ? NAS_SPLIT_TEST : NAS_SPLIT_TRAIN,
+        rc = add(self,
+                 label < 0 ? NAS_SPLIT_EXTRA
+                 : apart   ? NAS_SPLIT_TEST
+                           : NAS_SPLIT_TRAIN,
                  self->config->train, r, label, err);
     }
     free(kept);
@@ -209,7 +212,7 @@ static int add_test(void *context, size_t line, const char *file, const char *la
 static int add_unlabelled(void *context, size_t line, const char *file, const char *label,
                           nas_error *err) {
     image_list *self = context;
-    const list_row r = {(char *)(uintptr_t)file, (char *)(uintptr_t)"", line};
+    const list_row r = {(char *)(uintptr_t)file, (char *)(uintptr_t) "", line};
     (void)label;
     return add(self, NAS_SPLIT_EXTRA, self->config->unlabelled, &r, -1, err);
 }
@@ -217,8 +220,7 @@ static int add_unlabelled(void *context, size_t line, const char *file, const ch
 static int add_entry(void *context, const char *name, const char *path, nas_error *err) {
     image_list *self = context;
     if (!nas_named_as_image(name)) return NAS_OK;
-    self->hash[NAS_SPLIT_EXTRA] =
-        nas_hash(self->hash[NAS_SPLIT_EXTRA], name, strlen(name) + 1);
+    self->hash[NAS_SPLIT_EXTRA] = nas_hash(self->hash[NAS_SPLIT_EXTRA], name, strlen(name) + 1);
     return nas_image_set_add(&self->sets[NAS_SPLIT_EXTRA], path, -1, err);
 }
 

@@ -1,5 +1,5 @@
-/* nashost plugin kit: decoding PNG, JPEG and WebP files, for data sets of image files. What uses it is
- * linked with libpng, libjpeg and libwebp. */
+/* nashost plugin kit: decoding PNG, JPEG and WebP files, for data sets of image files. What uses it
+ * is linked with libpng, libjpeg and libwebp. */
 #ifndef NASHOST_KIT_IMAGE_FILE_H
 #define NASHOST_KIT_IMAGE_FILE_H
 

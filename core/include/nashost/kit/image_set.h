@@ -1,6 +1,6 @@
-/* nashost plugin kit: sets of image files that are decoded, cut to a square and resized when they are
- * asked for, for data sets of PNG, JPEG and WebP files. What uses it is linked with libpng, libjpeg and
- * libwebp. A data set may do without it. */
+/* nashost plugin kit: sets of image files that are decoded, cut to a square and resized when they
+ * are asked for, for data sets of PNG, JPEG and WebP files. What uses it is linked with libpng,
+ * libjpeg and libwebp. A data set may do without it. */
 #ifndef NASHOST_KIT_IMAGE_SET_H
 #define NASHOST_KIT_IMAGE_SET_H
 
