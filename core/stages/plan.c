@@ -7,6 +7,8 @@
 #include "stages/scorer.h"
 #include "stages/step.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 typedef unsigned long long ull;
@@ -35,13 +37,15 @@ static int measure_loader(plan *p, nas_error *err) {
     return NAS_OK;
 }
 
-/* Bytes of this process that are in memory; 0: the system does not tell. */
+/* Bytes of this process that are in memory: the second number of the file, in pages; 0: the system
+ * does not tell. */
 static size_t resident_bytes(void) {
+    char line[100], *end = line;
     FILE *file = fopen("/proc/self/statm", "r");
-    unsigned long long all = 0, resident = 0;
-    if (file && fscanf(file, "%llu %llu", &all, &resident) != 2) resident = 0;
+    bool got = file && fgets(line, sizeof line, file);
     if (file) fclose(file);
-    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+    if (got) strtoull(line, &end, 10);
+    return got ? (size_t)strtoull(end, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* The most at any time: training, while the evaluator waits; or the report, which has the test
