@@ -38,4 +38,8 @@ json_t *nas_number_json(double value);
 json_t *nas_count_json(uint64_t value);
 json_t *nas_text_json(const char *text);
 
+/* n bytes as a text of Base64 (RFC 4648, section 4). The caller owns it; NULL: out of memory.
+ * [any] */
+json_t *nas_base64_json(const uint8_t *data, size_t n);
+
 #endif

@@ -1,7 +1,7 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "cli/cli.h"
-#include "host/exporter.h"
+#include "host/services.h"
 #include "run/rundir.h"
 
 #include <nashost/dataset.h>
@@ -72,8 +72,8 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     const char *variable = getenv("NASHOST_PLUGINS");
     if (!variable) variable = "";
     *session = (nas_session){.log = {stderr, args->quiet ? NAS_WARNING : NAS_INFO}};
-    session->services = (nas_services){
-        .log = log_line, .context = &session->log, .extension = nas_exporter_service};
+    session->services =
+        (nas_services){.log = log_line, .context = &session->log, .extension = nas_service};
     list l = {.capacity = 2 + strlen(variable) + args->n_manifests};
     l.paths = calloc(l.capacity, sizeof *l.paths);
     int rc =
