@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -46,7 +47,7 @@ int nas_json_save(const char *path, const json_t *json, nas_error *err) {
         return nas_fail(err, NAS_ERR_INPUT,
                         "cannot write %s: expected an object or array, found %s", path,
                         nas_json_kind(json));
-    char *text = json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
+    char *text = nas_json_text(json, JSON_INDENT(2));
     size_t bytes = text ? strlen(text) : 0;
     char *line = text ? realloc(text, bytes + 2) : NULL;
     if (!line) {

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "base/json_text.h"
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -44,7 +45,7 @@ int nas_cli_fail(const nas_error *err, bool json) {
 }
 
 int nas_cli_print_json(json_t *json) {
-    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    char *text = json ? nas_json_text(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
     if (!text) {
         fputs("nashost: error: out of memory\n", stderr);

@@ -1,6 +1,7 @@
 #include "run/metrics.h"
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/json.h"
 #include "run/candidate.h"
 
@@ -94,8 +95,11 @@ int nas_jsonl_open(const char *path, uint64_t last_step, nas_jsonl *jsonl, nas_e
 
 int nas_jsonl_write(nas_jsonl *jsonl, json_t *json, nas_error *err) {
     if (!json) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
-    int failed = json_dumpf(json, jsonl->file, 0);
+    char *text = nas_json_text(json, 0);
     json_decref(json);
+    if (!text) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
+    int failed = fputs(text, jsonl->file) == EOF;
+    free(text);
     if (!failed && fputc('\n', jsonl->file) != EOF && fflush(jsonl->file) == 0) return NAS_OK;
     return nas_fail(err, NAS_ERR_IO, "%s: cannot be written: %s", jsonl->path, strerror(errno));
 }

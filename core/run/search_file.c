@@ -1,6 +1,7 @@
 #include "run/search_file.h"
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -24,10 +25,11 @@ static int write_lines(void *context, const char *temporary, nas_error *err) {
     int rc = NAS_OK;
     for (size_t i = 0; i < all->n && !rc; i++) {
         json_t *json = nas_candidate_json(all->space, all->ordered[i]);
-        if (!json)
-            rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", all->path);
-        else if (json_dumpf(json, file, JSON_COMPACT) || fputc('\n', file) == EOF)
+        char *text = json ? nas_json_text(json, JSON_COMPACT) : NULL;
+        if (!rc && !text) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", all->path);
+        if (!rc && (fputs(text, file) == EOF || fputc('\n', file) == EOF))
             rc = nas_fail(err, NAS_ERR_IO, "%s: cannot be written", all->path);
+        free(text);
         json_decref(json);
     }
     if (fclose(file) && !rc)
