@@ -31,13 +31,12 @@ def load(path):
     return tensors, {key: json.loads(value) for key, value in metadata.items() if key != "format"}
 
 
-def convolve(x, weight, bias, stride, groups):
-    """x [n][c][h][w]; zeros of kernel / 2 around it."""
-    pad = weight.shape[2] // 2
+def convolve(x, weight, bias, stride, groups, padding):
+    """x [n][c][h][w]; padding: how many zeros are above and left of it, and below and right."""
+    x = np.pad(x, ((0, 0), (0, 0), padding, padding))
     if torch:
         tensors = [torch.from_numpy(np.array(array)) for array in (x, weight, bias)]
-        return torch.nn.functional.conv2d(*tensors, stride, pad, groups=groups).numpy()
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        return torch.nn.functional.conv2d(*tensors, stride, groups=groups).numpy()
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))
     windows = windows[:, :, ::stride, ::stride]
     if groups > 1:  # one filter a channel
@@ -49,7 +48,9 @@ def convolve(x, weight, bias, stride, groups):
 
 def activate(x, name):
     gate = np.clip(x + 3, 0, 6) / 6
-    return {"none": x, "relu": np.maximum(x, 0), "h-swish": x * gate, "h-sigmoid": gate}[name]
+    sigmoid = 1 / (1 + np.exp(-np.clip(x, -80, 80)))
+    return {"none": x, "relu": np.maximum(x, 0), "h-swish": x * gate, "h-sigmoid": gate,
+            "relu6": np.clip(x, 0, 6), "swish": x * sigmoid, "sigmoid": sigmoid}[name]
 
 
 def run(tensors, metadata, images):
@@ -61,7 +62,8 @@ def run(tensors, metadata, images):
         weight = tensors.get(layer["name"] + ".weight")
         bias = tensors.get(layer["name"] + ".bias")
         if layer["op"] in ("conv", "depthwise"):
-            y = convolve(a, weight, bias, layer["stride"], a.shape[1] // weight.shape[1])
+            padding = layer.get("padding", [weight.shape[2] // 2] * 2)
+            y = convolve(a, weight, bias, layer["stride"], a.shape[1] // weight.shape[1], padding)
         elif layer["op"] == "linear":
             y = a.reshape(len(a), -1) @ weight.T + bias
         elif layer["op"] == "pool":

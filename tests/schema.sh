@@ -126,10 +126,12 @@ wrong = [
     (space + ["resolution"], 3), (space + ["resolution"], [28, 1025]), (space + ["resolution"], []),
     (space + ["resolution"], [28, 28]), (space + ["stem"], None), (space + ["stem", "widht"], 1),
     (space + ["stem", "kernel"], 4), (space + ["stem", "kernel"], [3]), (space + ["stem", "stride"], 3),
+    (space + ["padding"], "valid"), (space + ["batch_norm_epsilon"], 0),
     (space + ["stem", "activation"], "hswish"), (space + ["stages"], []), (space + ["stages"], {}),
     (stage + ["expnad"], 4), (stage + ["kernel"], [3, 4]), (stage + ["kernel"], 9),
     (stage + ["depth"], 0), (stage + ["width"], "24"), (stage + ["width"], list(range(1, 10))),
-    (stage + ["squeeze_excite"], 1), (stage + ["activation"], None), (head + ["hiden"], []),
+    (stage + ["squeeze_excite"], 1), (stage + ["squeeze_excite"], {"divisor": 0}),
+    (stage + ["squeeze_excite"], {"gates": "relu"}), (head + ["hidden_bias"], 0), (stage + ["activation"], None), (head + ["hiden"], []),
     (head + ["hidden"], [1, 2, 3]), (head + ["hidden"], [0]), (head + ["hidden_activation"], None),
     (genome + ["resolutoin"], 28), (genome + ["stages"], None), (genome + ["resolution"], "28"),
     (genome + ["stages", 0, "depth"], 1), (genome + ["stages", 1, "blocks"], []),
@@ -137,8 +139,10 @@ wrong = [
     (["train", "genome"], 3),
 ]
 right = [
-    (space + ["name"], "mine"), (space + ["resolution"], 28), (stage + ["kernel"], [3, 5, 7]),
-    (stage + ["squeeze_excite"], True), (head + ["hidden"], []), (head, {"width": 8, "activation": "relu"}),
+    (space + ["padding"], "same"), (space + ["batch_norm_epsilon"], 0.001),
+    (stage + ["activation"], "relu6"), (space + ["name"], "mine"), (space + ["resolution"], 28), (stage + ["kernel"], [3, 5, 7]),
+    (stage + ["squeeze_excite"], True), (stage + ["squeeze_excite"], {"round_to": 8, "of": "input"}),
+    (head + ["hidden_bias"], False), (head + ["hidden"], []), (head, {"width": 8, "activation": "relu"}),
     (block + ["kernel"], 3), (["space"], "quickstart"),
 ]
 for path, value in wrong:

@@ -52,6 +52,29 @@ static void test_text(void **state) {
     nas_lowered_free(lowered);
 }
 
+static void test_mobile(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    deploy_make_mobile(lowered, NAS_ACT_RELU6);
+    char *text = write_and_read(&lowered->network, "net", 0);
+    contains(text, "_stem_bias, 3, 2, 0, 4, net_arena + ");
+    contains(text, "if (activation == 4) x[i] = x[i] < 0 ? 0");
+    assert_null(strstr(text, "net_exp(")); /* which would be a warning, and not in the next one */
+    free(text);
+    deploy_make_mobile(lowered, NAS_ACT_SWISH);
+    text = write_and_read(&lowered->network, "net", 0);
+    contains(text, "static float net_exp(float x)");
+    contains(text, "if (activation == 5) x[i] /= 1 + net_exp(-x[i]);");
+    free(text);
+    deploy_set_ranges(lowered, -4, 4);
+    text = write_and_read(&lowered->network, "net", 1);
+    contains(text, "net_layer net_stem_layer = {\n    8, 8, 3, 4, 4, 4, 3, 2, 0, 3, ");
+    free(text);
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 /* In 8 bits: bytes for the arena, each filter's weights side by side, the last layer in floats. */
 static void test_int8(void **state) {
     (void)state;
@@ -132,7 +155,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),   cmocka_unit_test(test_int8),
         cmocka_unit_test(test_floats), cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_errors), cmocka_unit_test(test_mobile),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

@@ -96,6 +96,27 @@ static void test_graph(void **state) {
     nas_lowered_free(lowered);
 }
 
+static void test_mobile(void **state) {
+    (void)state;
+    static const char *const stems[][2] = {{"4=0 5=1 6=108 15=1 16=1 9=3 -23310=2,0.0,6.0\n", NULL},
+                                           {"stem.sum 0=4 1=3 3=2 4=0 5=1 6=108 15=1 16=1\n",
+                                            "Swish stem.activation 1 1 stem.sum stem\n"},
+                                           {"4=0 5=1 6=108 15=1 16=1 9=4\n", NULL}};
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++) {
+        deploy_make_mobile(lowered, NAS_ACT_RELU6 + (uint32_t)i);
+        files f = write_and_read(&lowered->network);
+        check_graph(f.param);
+        contains(f.param, stems[i][0]);
+        if (stems[i][1]) contains(f.param, stems[i][1]);
+        free(f.param);
+        free(f.bin);
+    }
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 /* Scale and shift of the image, then a flag, weight and bias of each layer. */
 static void test_weights(void **state) {
     (void)state;
@@ -156,6 +177,7 @@ static void test_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_graph),
+        cmocka_unit_test(test_mobile),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_errors),
     };

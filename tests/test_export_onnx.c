@@ -153,6 +153,30 @@ static void test_model(void **state) {
     nas_lowered_free(lowered);
 }
 
+static void test_mobile(void **state) {
+    (void)state;
+    static const char *const ops[] = {"Clip", "Sigmoid Mul", "Sigmoid"};
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    lowered->network.n_layers = 1;
+    for (uint32_t i = 0; i < 3; i++) {
+        char expected[64];
+        deploy_make_mobile(lowered, NAS_ACT_RELU6 + i);
+        Onnx__ModelProto *model = write_and_read(&lowered->network, 0);
+        snprintf(expected, sizeof expected, "Sub Div Conv %s Flatten", ops[i]);
+        check_ops(model->graph, expected);
+        check_order(model->graph);
+        const Onnx__AttributeProto *pads = find_attribute(find_node(model->graph, "stem"), "pads");
+        for (size_t k = 0; k < 4; k++) assert_int_equal(pads->ints[k], k / 2);
+        const Onnx__TensorProto *high = find_tensor(model->graph, "stem.high");
+        assert_int_equal(high != NULL, i == 0);
+        if (high) assert_true(*data_of(high, 1) == 6);
+        onnx__model_proto__free_unpacked(model, NULL);
+    }
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 static const void *bytes_of(const Onnx__TensorProto *tensor, int32_t type, size_t bytes) {
     assert_non_null(tensor);
     assert_int_equal(tensor->data_type, type);
@@ -267,10 +291,8 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),
-        cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_part),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_model), cmocka_unit_test(test_mobile), cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_part),  cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

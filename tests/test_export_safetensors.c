@@ -126,6 +126,30 @@ static void test_read_back(void **state) {
     nas_lowered_free(lowered);
 }
 
+static void test_padding(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    deploy_make_mobile(lowered, NAS_ACT_SWISH);
+    char path[FIXTURE_PATH + 16];
+    snprintf(path, sizeof path, "%s/net", deploy_folder);
+    nas_error err = {0};
+    assert_int_equal(api.write(NULL, &lowered->network, path, &err), NAS_OK);
+    nas_tensor_file file;
+    assert_int_equal(nas_tensors_load(path, &file, &err), NAS_OK);
+    json_t *metadata = json_loads(file.metadata, 0, NULL);
+    json_t *layers = metadata_json(metadata, "layers");
+    char *stem = json_dumps(json_array_get(layers, 0), JSON_COMPACT);
+    assert_string_equal(stem, "{\"name\":\"stem\",\"op\":\"conv\",\"activation\":\"swish\","
+                              "\"inputs\":[-1],\"kernel\":3,\"stride\":2,\"padding\":[0,1]}");
+    free(stem);
+    json_decref(layers);
+    json_decref(metadata);
+    nas_tensors_free(&file);
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 static void test_no_class_names(void **state) {
     (void)state;
     float *weights;
@@ -175,6 +199,7 @@ static void test_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_padding),
         cmocka_unit_test(test_no_class_names),
         cmocka_unit_test(test_errors),
     };

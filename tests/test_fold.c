@@ -68,6 +68,10 @@ static void small_subnets_fold(void **state) {
         for (uint32_t which = 0; which < 12; which++) compare(net, which);
         nas_supernet_destroy(net);
     }
+    nas_space mobile = small_mobile();
+    nas_supernet *net = small_net(&mobile);
+    for (uint32_t which = 0; which < 12; which++) compare(net, which);
+    nas_supernet_destroy(net);
 }
 
 static void quickstart_subnets_fold(void **state) {

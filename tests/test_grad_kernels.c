@@ -130,10 +130,10 @@ static void through_affine(double *g, const nas_affine *from, size_t n, size_t c
 static void act_grad_is_the_slope(void **state) {
     (void)state;
     for (int set = 0; nas_kernels_get(set); set++)
-        for (size_t i = 0; i < 28; i++) {
+        for (size_t i = 0; i < 49; i++) {
             nas_rng rng = nas_rng_open(5, NAS_RNG_TEST, 0, i);
-            size_t c = kernel_channels[i / 4], n = 15 * c;
-            act_case a = {affine_random(&rng, 15, c, kernel_activations[i % 4]),
+            size_t c = kernel_channels[i / 7], n = 15 * c;
+            act_case a = {affine_random(&rng, 15, c, (nas_activation)(i % KERNEL_ACTIVATIONS)),
                           kernel_random(&rng, n),
                           kernel_random(&rng, c),
                           kernel_random(&rng, c),
@@ -202,10 +202,11 @@ static void depthwise_grad_is_the_slope(void **state) {
         for (size_t c = 0; c < 7; c++)
             for (size_t k = 1; k <= 7; k += 2)
                 for (size_t stride = 1; stride <= 3; stride++) {
-                    nas_depthwise s = depthwise_shape(7, 5, kernel_channels[c], k, stride);
-                    size_t how = c + k / 2 + stride;
-                    check_depthwise_slopes(nas_kernels_get(set), &s, kernel_activations[how % 4],
-                                           how & 4, stride == 1 || how & 1);
+                    size_t how = c + k / 2 + stride, pad = k / 2 - (k > 1 && how & 2);
+                    nas_depthwise s = depthwise_shape(7, 5, kernel_channels[c], k, stride, pad);
+                    nas_activation act = (nas_activation)(how % KERNEL_ACTIVATIONS);
+                    check_depthwise_slopes(nas_kernels_get(set), &s, act, how & 4,
+                                           stride == 1 || how & 1);
                 }
 }
 

@@ -44,9 +44,9 @@ static void resize_all(trial *t) {
     }
 }
 
-static void open_trial(trial *t, const char *hidden, uint32_t which) {
+static void open_trial(trial *t, nas_space space, uint32_t which) {
     nas_error err = {0};
-    *t = (trial){.space = small_space(hidden)};
+    *t = (trial){.space = space};
     t->net = small_net(&t->space);
     t->images = small_random(IMAGES * AREA, which);
     t->resized = small_random(IMAGES * AREA, which);
@@ -121,9 +121,9 @@ static void same(double found, double expected, const char *what, size_t at) {
 }
 
 /* Logits and the gradient of every kernel, with batch norm over the batch. */
-static void compare_with_engine(const char *hidden, uint32_t which) {
+static void compare_with_engine(nas_space space, uint32_t which) {
     trial t;
-    open_trial(&t, hidden, which);
+    open_trial(&t, space, which);
     nas_engine *engine = small_engine(t.net, NAS_ENGINE_TRAIN, IMAGES, SMALL_SIDE, 1);
     small_select(engine, &t.space, which);
     nas_input input = {t.images, IMAGES};
@@ -154,7 +154,8 @@ static void compare_with_engine(const char *hidden, uint32_t which) {
 static void test_engine(void **state) {
     (void)state;
     for (uint32_t which = 0; which < SUBNETS; which++)
-        compare_with_engine(which % 2 ? "" : "6", which);
+        compare_with_engine(small_space(which % 2 ? "" : "6"), which);
+    for (uint32_t which = 0; which < SUBNETS; which++) compare_with_engine(small_mobile(), which);
 }
 
 static double logit_sum(trial *t, nas_probe how) {
@@ -166,9 +167,9 @@ static double logit_sum(trial *t, nas_probe how) {
 }
 
 /* Gradients of images and of some weights by central differences, in every mode. */
-static void compare_with_differences(uint32_t which, nas_probe how) {
+static void compare_with_differences(nas_space space, uint32_t which, nas_probe how) {
     trial t;
-    open_trial(&t, "6", which);
+    open_trial(&t, space, which);
     how.objective = NAS_PROBE_LOGIT_SUM;
     probe(&t, how);
     const double step = 1e-6;
@@ -206,9 +207,11 @@ static void compare_with_differences(uint32_t which, nas_probe how) {
 static void test_differences(void **state) {
     (void)state;
     for (uint32_t which = 0; which < 2; which++) {
-        compare_with_differences(which, (nas_probe){0});
-        compare_with_differences(which, (nas_probe){.norm = NAS_PROBE_IDENTITY});
-        compare_with_differences(which, (nas_probe){.plain = true});
+        nas_space space = small_space("6");
+        compare_with_differences(space, which, (nas_probe){0});
+        compare_with_differences(space, which, (nas_probe){.norm = NAS_PROBE_IDENTITY});
+        compare_with_differences(space, which, (nas_probe){.plain = true});
+        compare_with_differences(small_mobile(), which, (nas_probe){0});
     }
 }
 

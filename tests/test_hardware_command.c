@@ -154,7 +154,8 @@ static void test_words(void **state) {
         " \"params\": 0, \"peak_elements\": 700, \"layers\": ["
         "{\"name\": \"stem\", \"op\": \"conv\", \"activation\": \"h-swish\", \"inputs\": [-1],"
         " \"in\": [10, 10, 4], \"out\": [5, 5, 8], \"kernel\": 3, \"stride\": 2, \"expand\": 0,"
-        " \"squeeze_excite\": false, \"macs\": 7200, \"weights\": 288, \"biases\": 8},"
+        " \"squeeze_excite\": false, \"macs\": 7200, \"weights\": 288, \"biases\": 8,"
+        " \"padding\": [0, 1]},"
         "{\"name\": \"add\", \"op\": \"add\", \"activation\": \"none\", \"inputs\": [0, 0],"
         " \"in\": [5, 5, 8], \"out\": [5, 5, 8], \"kernel\": 0, \"stride\": 0, \"expand\": 0,"
         " \"squeeze_excite\": false, \"macs\": 0, \"weights\": 0, \"biases\": 0}]}",

@@ -80,6 +80,14 @@ static void test_same_results(void **state) {
                 free(memory);
             }
         }
+        nas_space mobile = small_mobile();
+        for (uint32_t which = 0; which < 6; which++) {
+            nas_real *memory;
+            nas_lowered *lowered = lower(&mobile, which, &memory);
+            compare(self, &lowered->network, which);
+            nas_lowered_free(lowered);
+            free(memory);
+        }
         nas_plugin_entry()->destroy(self);
     }
 }
@@ -89,7 +97,7 @@ static void test_activations(void **state) {
     static const float weight[12] = {1, -2, 0.5f, 3, 0, 1, 2, -1, -4, 0.25f, 2, 5};
     static const float bias[4] = {0.5f, -1, 2, 0};
     void *self = open_runner(&quick);
-    for (uint32_t activation = NAS_ACT_NONE; activation <= NAS_ACT_HSIGMOID; activation++) {
+    for (uint32_t activation = NAS_ACT_NONE; activation <= NAS_ACT_SIGMOID; activation++) {
         nas_layer layer = {.op = NAS_OP_LINEAR,
                            .activation = activation,
                            .input = {NAS_INPUT_IMAGE, NAS_INPUT_NONE},
@@ -211,6 +219,7 @@ static void test_cpu_clock(void **state) {
                        .in = {16, 16, 64},
                        .out = {16, 16, 64},
                        .kernel = 3,
+                       .pad_before = 1,
                        .stride = 1,
                        .weights = 9 * 64 * 64,
                        .biases = 64};

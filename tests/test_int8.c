@@ -194,22 +194,30 @@ static void test_factors(void **state) {
 /* A table follows its activation, at both ends too; what is beyond them makes no difference. */
 static void test_activations(void **state) {
     (void)state;
-    for (uint32_t activation = NAS_ACT_HSWISH; activation <= NAS_ACT_HSIGMOID; activation++) {
+    static const struct {
+        uint32_t activation;
+        nas_range result;
+        double low, high; /* of the sums that the table tells apart */
+    } tables[] = {{NAS_ACT_HSWISH, {-0.375f, 5}, -3, 5},
+                  {NAS_ACT_HSIGMOID, {0, 1}, -3, 3},
+                  {NAS_ACT_SWISH, {-0.2785f, 5}, -8, 5},
+                  {NAS_ACT_SIGMOID, {0, 1}, -8, 5}};
+    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
         linear l;
         nas_int8_layer q;
         make_linear(&l);
-        l.layer.activation = activation;
+        l.layer.activation = tables[t].activation;
         l.sum = (nas_range){-40, 5};
-        l.result = activation == NAS_ACT_HSWISH ? (nas_range){-0.375f, 5} : (nas_range){0, 1};
+        l.result = tables[t].result;
         make(&l, 0, &q);
         assert_true(q.has_table);
-        double top = activation == NAS_ACT_HSWISH ? 5 : 3;
-        assert_true(q.sum.scale == (float)((3 + top) / 255));
+        assert_true(q.sum.scale == (float)((tables[t].high - tables[t].low) / 255));
         for (int i = -128; i < 128; i++) {
             double x = nas_int8_value(q.sum, (int8_t)i);
             double found = nas_int8_value(q.result, q.table[i + 128]);
-            double gate = fmin(fmax(x + 3, 0), 6) / 6;
-            double want = activation == NAS_ACT_HSWISH ? x * gate : gate;
+            double hard = fmin(fmax(x + 3, 0), 6) / 6, soft = 1 / (1 + exp(-x));
+            double gate = tables[t].low < -3 ? soft : hard;
+            double want = tables[t].result.min < 0 ? x * gate : gate;
             assert_true(fabs(found - want) <= 0.501 * (double)q.result.scale);
         }
         assert_int_equal(q.table[0], q.result.zero);
@@ -224,6 +232,14 @@ static void test_activations(void **state) {
     make(&l, 0, &q);
     assert_false(q.has_table);
     assert_int_equal(q.sum.zero, -128); /* so that what is below 0 becomes 0 */
+    nas_int8_free(&q);
+    l.layer.activation = NAS_ACT_RELU6;
+    l.sum = (nas_range){-40, 50};
+    l.result = (nas_range){0, 6};
+    make(&l, 0, &q);
+    assert_false(q.has_table);
+    assert_int_equal(q.sum.zero, -128);
+    assert_true(fabs(nas_int8_value(q.result, 127) - 6) < 1e-6); /* what is above 6 becomes 6 */
     nas_int8_free(&q);
 }
 

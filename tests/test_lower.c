@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "space/lower.h"
 
+#include <nashost/kit/layers.h>
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +69,8 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
             *macs += side * side * (k * k * mid + mid * out);
             *params += k * k * mid + 2 * mid + mid * out + 2 * out;
             if (space->stages[s].squeeze_excite) {
-                uint64_t r = mid / 4 < 8 ? 8 : mid / 4;
+                uint64_t r =
+                    nas_squeeze_width(&space->stages[s].squeeze, (uint32_t)mid, (uint32_t)in);
                 *macs += 2 * mid * r;
                 *params += 2 * mid * r + r + mid;
             }
@@ -81,7 +83,8 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
     for (uint32_t i = 0; i <= space->head.n_hidden; i++) {
         uint64_t out = i < space->head.n_hidden ? space->head.hidden[i] : space->classes;
         *macs += width * out;
-        *params += width * out + out;
+        *params += width * out;
+        if (i == space->head.n_hidden || space->head.hidden_bias) *params += out;
         width = out;
     }
 }
@@ -229,6 +232,34 @@ static void test_block_layers(void **state) {
     nas_lowered_free(NULL);
 }
 
+/* The zeros around a convolution's input in TensorFlow's rule: all that the last output reads, the
+ * odd one behind. */
+static void test_padding(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t side, kernel, stride, before, after;
+    } cases[] = {{12, 3, 1, 1, 1}, {12, 3, 2, 0, 1}, {11, 3, 2, 1, 1},
+                 {12, 5, 2, 1, 2}, {11, 5, 2, 2, 2}, {12, 7, 2, 2, 3},
+                 {12, 1, 2, 0, 0}, {11, 7, 1, 3, 3}, {4, 1, 1, 0, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int same = 0; same < 2; same++) {
+            nas_space space = parse_file("spaces/quickstart.json", 1, 10);
+            space.padding = same ? NAS_PADDING_SAME : NAS_PADDING_SYMMETRIC;
+            space.resolution = (nas_choices){1, {cases[i].side}};
+            space.stem.kernel = cases[i].kernel;
+            space.stem.stride = cases[i].stride;
+            nas_genome genome = nas_genome_largest(&space);
+            nas_lowered *lowered = lower(&space, &genome);
+            const nas_layer *stem = find(lowered, "stem");
+            uint32_t half = cases[i].kernel / 2;
+            assert_int_equal(stem->out.h, (cases[i].side + cases[i].stride - 1) / cases[i].stride);
+            assert_int_equal(stem->pad_before, same ? cases[i].before : half);
+            assert_int_equal(nas_layer_pad_after(stem), same ? cases[i].after : half);
+            assert_int_equal(find(lowered, "pool")->pad_before, 0);
+            nas_lowered_free(lowered);
+        }
+}
+
 static nas_layer tensor(nas_op op, int32_t first, int32_t second, uint32_t size) {
     return (nas_layer){.op = op, .input = {first, second}, .out = {1, 1, size}};
 }
@@ -275,9 +306,8 @@ static void test_peak_by_hand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quickstart_counts),
-        cmocka_unit_test(test_random_genomes),
-        cmocka_unit_test(test_block_layers),
+        cmocka_unit_test(test_quickstart_counts), cmocka_unit_test(test_random_genomes),
+        cmocka_unit_test(test_block_layers),      cmocka_unit_test(test_padding),
         cmocka_unit_test(test_peak_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

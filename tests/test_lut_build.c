@@ -188,7 +188,8 @@ static void test_keys(void **state) {
                        .kernel = UINT32_MAX,
                        .stride = UINT32_MAX,
                        .expand = UINT32_MAX,
-                       .squeeze_excite = UINT32_MAX},
+                       .squeeze_excite = UINT32_MAX,
+                       .pad_before = UINT32_MAX / 2},
               back;
     assert_true(nas_layer_from_key(nas_layer_key(&layer, key), &back));
     assert_memory_equal(&layer, &back, sizeof layer);
@@ -196,7 +197,7 @@ static void test_keys(void **state) {
     assert_false(nas_layer_from_key(nas_layer_key(&layer, key), &back));
     layer.op = NAS_OP_CONV;
     assert_true(nas_layer_from_key(nas_layer_key(&layer, key), &back));
-    layer.activation = 4;
+    layer.activation = NAS_ACT_SIGMOID + 1;
     assert_false(nas_layer_from_key(nas_layer_key(&layer, key), &back));
     assert_false(nas_layer_from_key("", &back));
 }

@@ -137,6 +137,8 @@ static void test_float(void **state) {
     (void)state;
     nas_space space = small_space("9");
     for (uint32_t which = 0; which < 12; which++) compare_float(&space, which);
+    space = small_mobile();
+    for (uint32_t which = 0; which < 12; which++) compare_float(&space, which);
 }
 
 /* ---- 8 bits, the plain way ---- */
@@ -145,8 +147,8 @@ static int64_t plain_sum(const nas_layer *l, const nas_int8_layer *q, const int8
     int64_t sum = q->bias[o % l->out.c];
     size_t y = o / l->out.c / l->out.w, x = o / l->out.c % l->out.w;
     for (uint32_t t = 0; t < l->kernel * l->kernel; t++) {
-        int iy = (int)(y * l->stride + t / l->kernel) - (int)l->kernel / 2;
-        int ix = (int)(x * l->stride + t % l->kernel) - (int)l->kernel / 2;
+        int iy = (int)(y * l->stride + t / l->kernel) - (int)l->pad_before;
+        int ix = (int)(x * l->stride + t % l->kernel) - (int)l->pad_before;
         if (iy < 0 || ix < 0 || iy >= (int)l->in.h || ix >= (int)l->in.w) continue;
         const int8_t *pixel = in + ((size_t)iy * l->in.w + (size_t)ix) * l->in.c;
         size_t c = o % l->out.c;

@@ -101,7 +101,15 @@ static void test_parse_errors(void **state) {
         {"stages.3.width", "-4", "stages[3].width: expected an integer from 1 to 8192, found -4"},
         {"stages.3.width", "4294967312", "found 4294967312"},
         {"stages.0.squeeze_excite", "1", "stages[0].squeeze_excite: expected true or false"},
+        {"stages.0.squeeze_excite", "{\"divisor\": 0}", "squeeze_excite.divisor: expected an int"},
+        {"stages.0.squeeze_excite", "{\"of\": \"outer\"}", "expected one of \"inner\", \"input\""},
+        {"stages.0.squeeze_excite", "{\"gates\": \"relu\"}", "did you mean \"gate\"?"},
+        {"head.hidden_bias", "0", "head.hidden_bias: expected true or false, found 0"},
         {"stages.0.activation", NULL, "stages[0].activation: expected one of"},
+        {"stages.0.activation", "\"relu66\"", "(did you mean \"relu6\"?), found \"relu66\""},
+        {"padding", "\"valid\"", "padding: expected one of \"symmetric\", \"same\", found"},
+        {"batch_norm_epsilon", "0", "batch_norm_epsilon: expected a number from 1e-08 to 0.1"},
+        {"batch_norm_epsilon", "\"1e-3\"", "found \"1e-3\""},
         {"head", "null", "head: expected an object, found null"},
         {"head.widht", "1", "head.widht: unknown key; did you mean \"width\"?"},
         {"head.hidden", "[1, 2, 3]", "head.hidden: expected an array of 0 to 2, found array of 3"},
@@ -157,8 +165,31 @@ static void test_plain_numbers_and_defaults(void **state) {
     assert_false(space.stages[0].squeeze_excite);
     assert_int_equal(space.stages[0].activation, NAS_ACT_HSIGMOID);
     assert_int_equal(space.head.n_hidden, 0);
+    assert_int_equal(space.padding, NAS_PADDING_SYMMETRIC);
+    assert_true(space.batch_norm_epsilon == 1e-5);
     assert_int_equal(space.n_genes, 1 + 2 + 2 * 2);
     assert_true(nas_space_size(&space) == 1);
+}
+
+static void test_squeeze_rules(void **state) {
+    (void)state;
+    json_t *json = load_file("spaces/quickstart.json");
+    edit(&json, "stages.1.squeeze_excite",
+         "{\"divisor\": 6, \"minimum\": 1, \"round_to\": 8, \"of\": \"input\","
+         " \"activation\": \"swish\", \"gate\": \"sigmoid\"}");
+    edit(&json, "stages.0.squeeze_excite", "{}");
+    edit(&json, "head.hidden_bias", "false");
+    nas_space space;
+    nas_error err = {0};
+    assert_int_equal(nas_space_parse(json, "f", 1, 10, &space, &err), NAS_OK);
+    json_decref(json);
+    const nas_squeeze_rule own = {NAS_SQUEEZE_INPUT, 6, 1, 8, NAS_ACT_SWISH, NAS_ACT_SIGMOID};
+    const nas_squeeze_rule usual = {NAS_SQUEEZE_INNER, 4, 8, 1, NAS_ACT_RELU, NAS_ACT_HSIGMOID};
+    assert_true(space.stages[0].squeeze_excite && space.stages[1].squeeze_excite);
+    assert_memory_equal(&space.stages[0].squeeze, &usual, sizeof usual);
+    assert_memory_equal(&space.stages[1].squeeze, &own, sizeof own);
+    assert_memory_equal(&space.stages[2].squeeze, &usual, sizeof usual);
+    assert_false(space.head.hidden_bias);
 }
 
 static void test_quickstart_genes(void **state) {
@@ -359,10 +390,22 @@ static void test_random(void **state) {
 
 static void test_squeeze_width(void **state) {
     (void)state;
-    assert_int_equal(nas_squeeze_width(4), 8);
-    assert_int_equal(nas_squeeze_width(32), 8);
-    assert_int_equal(nas_squeeze_width(36), 9);
-    assert_int_equal(nas_squeeze_width(256), 64);
+    static const struct {
+        uint32_t inner, input, plain, mobilenet, efficientnet;
+    } cases[] = {/* MobileNetV3 small and large (torchvision): 8, 24, 64, 24, 32, 120, 168, 240. */
+                 {4, 4, 8, 8, 1},          {16, 16, 8, 8, 4},       {36, 12, 9, 16, 3},
+                 {72, 24, 18, 24, 6},      {96, 24, 24, 24, 6},     {120, 40, 30, 32, 10},
+                 {240, 40, 60, 64, 10},    {144, 48, 36, 40, 12},   {480, 80, 120, 120, 20},
+                 {672, 112, 168, 168, 28}, {960, 160, 240, 240, 40}};
+    nas_squeeze_rule plain = {0, 4, 8, 1, NAS_ACT_RELU, NAS_ACT_HSIGMOID}, mobilenet = plain;
+    nas_squeeze_rule efficientnet = {NAS_SQUEEZE_INPUT, 4, 1, 1, NAS_ACT_SWISH, NAS_ACT_SIGMOID};
+    mobilenet.round_to = 8;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t inner = cases[i].inner, input = cases[i].input;
+        assert_int_equal(nas_squeeze_width(&plain, inner, input), cases[i].plain);
+        assert_int_equal(nas_squeeze_width(&mobilenet, inner, input), cases[i].mobilenet);
+        assert_int_equal(nas_squeeze_width(&efficientnet, inner, input), cases[i].efficientnet);
+    }
 }
 
 int main(void) {
@@ -370,6 +413,7 @@ int main(void) {
         cmocka_unit_test(test_parse_errors),
         cmocka_unit_test(test_long_key),
         cmocka_unit_test(test_plain_numbers_and_defaults),
+        cmocka_unit_test(test_squeeze_rules),
         cmocka_unit_test(test_quickstart_genes),
         cmocka_unit_test(test_published_spaces),
         cmocka_unit_test(test_exhaustive),

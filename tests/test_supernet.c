@@ -44,6 +44,12 @@ static void table_names_every_weight_once(void **state) {
     assert_null(nas_supernet_find(net, "stage3.block0.project.conv"));
     nas_supernet_destroy(net);
     nas_supernet_destroy(NULL);
+    space = small_mobile();
+    net = create(&space, 1, false);
+    assert_non_null(nas_supernet_find(net, "hidden0.weight"));
+    assert_null(nas_supernet_find(net, "hidden0.bias"));
+    assert_non_null(nas_supernet_find(net, "classifier.bias"));
+    nas_supernet_destroy(net);
 }
 
 /* Four standard errors of the mean and of the variance of n normal numbers. */

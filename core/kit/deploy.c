@@ -16,10 +16,10 @@ static int check_layer(const char *who, const nas_layer *layer, nas_error *err) 
                         "numbered %u",
                         who, layer->name, (unsigned long long)count,
                         (unsigned long long)layer->weights, layer->op);
-    if (layer->activation > NAS_ACT_HSIGMOID)
+    if (layer->activation > NAS_ACT_SIGMOID)
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "%s: layer %.39s: expected an activation numbered 0 to %d, found %u", who,
-                        layer->name, NAS_ACT_HSIGMOID, layer->activation);
+                        layer->name, NAS_ACT_SIGMOID, layer->activation);
     if (weighs && (!layer->weight || !layer->bias))
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "%s: layer %.39s: expected weights, found only their number", who,

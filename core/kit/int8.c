@@ -1,5 +1,7 @@
 #include <nashost/kit/int8.h>
 
+#include <nashost/kit/layers.h>
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,15 +28,16 @@ double nas_int8_value(nas_int8_format f, int8_t q) {
 
 /* ---- Activations ---- */
 
-static double activate(uint32_t activation, double x) {
-    double gate = x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6;
-    if (activation == NAS_ACT_RELU) return x > 0 ? x : 0;
-    if (activation == NAS_ACT_HSWISH) return x * gate;
-    return activation == NAS_ACT_HSIGMOID ? gate : x;
-}
-
 static bool has_table(const nas_layer *layer) {
-    return layer->activation == NAS_ACT_HSWISH || layer->activation == NAS_ACT_HSIGMOID;
+    switch (layer->activation) {
+    case NAS_ACT_HSWISH:
+    case NAS_ACT_HSIGMOID:
+    case NAS_ACT_SWISH:
+    case NAS_ACT_SIGMOID:
+        return true;
+    default: /* the result's range cuts off what relu and relu6 do */
+        return false;
+    }
 }
 
 nas_int8_format nas_int8_image(const nas_network *net) {
@@ -64,8 +67,11 @@ static nas_int8_format sum_format(const nas_network *net, uint32_t index) {
     const nas_layer *layer = nas_network_layer(net, index);
     if (!has_table(layer)) return result_format(net, (int32_t)index);
     double low = (double)net->sums[index].min, high = (double)net->sums[index].max;
-    if (low < -3) low = -3;
-    if (high > 3 && layer->activation == NAS_ACT_HSIGMOID) high = 3;
+    bool hard = layer->activation == NAS_ACT_HSWISH || layer->activation == NAS_ACT_HSIGMOID;
+    bool gate = layer->activation == NAS_ACT_HSIGMOID || layer->activation == NAS_ACT_SIGMOID;
+    double flat = hard ? 3 : 8; /* exp(-8) is less than a step of 8 bits */
+    if (low < -flat) low = -flat;
+    if (high > flat && gate) high = flat;
     return nas_int8_span(low, high);
 }
 
@@ -173,8 +179,9 @@ int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_layer *to, nas_er
     if (weights) quantise_weights(layer, to);
     set_factors(layer, to);
     for (int q = -128; to->has_table && q < 128; q++)
-        to->table[q + 128] = nas_int8_of(
-            to->result, activate(layer->activation, nas_int8_value(to->sum, (int8_t)q)));
+        to->table[q + 128] =
+            nas_int8_of(to->result, nas_activation_value(layer->activation,
+                                                         nas_int8_value(to->sum, (int8_t)q)));
     return NAS_OK;
 }
 

@@ -1,5 +1,6 @@
 #include <nashost/kit/layers.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +11,48 @@ const char *nas_op_name(uint32_t op) {
 }
 
 const char *nas_activation_name(uint32_t activation) {
-    static const char *const names[] = {"none", "relu", "h-swish", "h-sigmoid"};
+    static const char *const names[] = {"none",  "relu",  "h-swish", "h-sigmoid",
+                                        "relu6", "swish", "sigmoid"};
     return activation < sizeof names / sizeof *names ? names[activation] : "unknown";
+}
+
+double nas_activation_value(uint32_t activation, double x) {
+    switch (activation) {
+    case NAS_ACT_RELU:
+        return x > 0 ? x : 0;
+    case NAS_ACT_HSWISH:
+        return x * fmin(fmax(x + 3, 0), 6) / 6;
+    case NAS_ACT_HSIGMOID:
+        return fmin(fmax(x + 3, 0), 6) / 6;
+    case NAS_ACT_RELU6:
+        return x > 6 ? 6 : x > 0 ? x : 0;
+    case NAS_ACT_SWISH:
+        return x / (1 + exp(-x));
+    case NAS_ACT_SIGMOID:
+        return 1 / (1 + exp(-x));
+    default:
+        return x;
+    }
+}
+
+double nas_activation_slope(uint32_t activation, double x) {
+    double gate = 1 / (1 + exp(-x));
+    switch (activation) {
+    case NAS_ACT_RELU:
+        return x > 0;
+    case NAS_ACT_HSWISH:
+        return x <= -3 ? 0 : x >= 3 ? 1 : (2 * x + 3) / 6;
+    case NAS_ACT_HSIGMOID:
+        return x > -3 && x < 3 ? 1.0 / 6 : 0;
+    case NAS_ACT_RELU6:
+        return x > 0 && x < 6;
+    case NAS_ACT_SWISH:
+        return gate * (1 + x * (1 - gate));
+    case NAS_ACT_SIGMOID:
+        return gate * (1 - gate);
+    default:
+        return 1;
+    }
 }
 
 bool nas_layer_weighs(const nas_layer *layer) {
@@ -20,6 +61,12 @@ bool nas_layer_weighs(const nas_layer *layer) {
 
 uint32_t nas_layer_depth(const nas_layer *layer) {
     return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
+}
+
+uint32_t nas_layer_pad_after(const nas_layer *layer) {
+    uint32_t half = layer->kernel / 2, there = layer->in.h + layer->pad_before;
+    uint32_t read = (layer->out.h - 1) * layer->stride + layer->kernel;
+    return layer->pad_before == half ? half : read > there ? read - there : 0;
 }
 
 uint64_t nas_network_stored_bytes(const nas_network *net, uint32_t element_bytes) {
@@ -55,8 +102,9 @@ bool nas_layer_from_key(const char *key, nas_layer *l) {
     if (n != 12) return false;
     for (uint32_t i = NAS_OP_CONV; i <= NAS_OP_ADD; i++)
         if (strcmp(op, nas_op_name(i)) == 0) l->op = i;
-    for (uint32_t i = NAS_ACT_NONE; i <= NAS_ACT_HSIGMOID; i++)
+    for (uint32_t i = NAS_ACT_NONE; i <= NAS_ACT_SIGMOID; i++)
         if (strcmp(activation, nas_activation_name(i)) == 0) l->activation = i;
+    l->pad_before = l->kernel / 2;
     bool full = l->in.h && l->in.w && l->in.c && l->out.h && l->out.w && l->out.c && l->kernel;
     return l->op && l->stride && full && strcmp(key, nas_layer_key(l, again)) == 0;
 }

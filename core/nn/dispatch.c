@@ -10,7 +10,7 @@ extern const nas_kernels nas_kernels_avx2, nas_kernels_avx512;
 
 size_t nas_depthwise_scratch(const nas_depthwise *s) {
     const size_t lanes = 256; /* the widest group of channels */
-    size_t row = s->w + s->k / 2 * 2;
+    size_t row = s->w + s->k - 1;
     return ((2 * s->k + 1) * row + 2 * s->k * s->k) * lanes;
 }
 

@@ -24,13 +24,22 @@
 
 #ifdef NAS_DOUBLE
 typedef int64_t nas_mask;
+typedef uint64_t nas_bits;
+#define MANTISSA 52 /* bits of a number's fraction */
+#define BIAS 1023   /* of its exponent */
 #else
 typedef int32_t nas_mask;
+typedef uint32_t nas_bits;
+#define MANTISSA 23
+#define BIAS 127
 #endif
+/* Added to a whole number n, leaves n + BIAS in the sum's lowest bits. */
+#define WHOLE ((nas_real)(3ull << (MANTISSA - 1)) + BIAS)
 
 #define VECTOR(lanes)                                                                              \
     typedef nas_real vector_##lanes __attribute__((vector_size(lanes * sizeof(nas_real))));        \
     typedef nas_mask mask_##lanes __attribute__((vector_size(lanes * sizeof(nas_real))));          \
+    typedef nas_bits bits_##lanes __attribute__((vector_size(lanes * sizeof(nas_real))));          \
     typedef nas_real loose_##lanes __attribute__((vector_size(lanes * sizeof(nas_real)),           \
                                                   aligned(sizeof(nas_real)), may_alias));          \
     INLINE vector_##lanes splat_##lanes(nas_real x) {                                              \
@@ -39,6 +48,9 @@ typedef int32_t nas_mask;
     INLINE vector_##lanes pick_##lanes(mask_##lanes which, vector_##lanes yes,                     \
                                        vector_##lanes no) {                                        \
         return (vector_##lanes)((which & (mask_##lanes)yes) | (~which & (mask_##lanes)no));        \
+    }                                                                                              \
+    INLINE vector_##lanes power_##lanes(vector_##lanes whole) {                                    \
+        return (vector_##lanes)((bits_##lanes)whole << MANTISSA);                                  \
     }
 /* WIDE lanes fill one register; GROUP blocks of them, a cache line or more. */
 #if defined(__AVX512F__)
@@ -51,6 +63,35 @@ typedef int32_t nas_mask;
 #define WIDE 4
 #define GROUP 4
 #endif
+
+/* exp: log 2 in two parts, of which whole multiples of the first are exact; Taylor's series, of
+ * which the next term is less than a rounding; and the largest argument whose power is finite. */
+#ifdef NAS_DOUBLE
+#define LOG_2_HIGH 0x1.62e42feep-1
+#define LOG_2_LOW 0x1.a39ef35793c76p-33
+#define EXP_DEGREE 13
+#define EXP_MOST 700.0
+#else
+#define LOG_2_HIGH 0x1.62e4p-1f
+#define LOG_2_LOW 0x1.7f7d1cp-20f
+#define EXP_DEGREE 7
+#define EXP_MOST 80.0f
+#endif
+#define OVER(n) ((nas_real)(1 / n))
+static const nas_real EXP_TERMS[] = {1,
+                                     1,
+                                     OVER(2.0),
+                                     OVER(6.0),
+                                     OVER(24.0),
+                                     OVER(120.0),
+                                     OVER(720.0),
+                                     OVER(5040.0),
+                                     OVER(40320.0),
+                                     OVER(362880.0),
+                                     OVER(3628800.0),
+                                     OVER(39916800.0),
+                                     OVER(479001600.0),
+                                     OVER(6227020800.0)};
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -68,6 +109,15 @@ typedef int32_t nas_mask;
             __VA_ARGS__;                                                                           \
         } else if ((act) == NAS_ACT_NONE) {                                                        \
             const nas_activation ACT = NAS_ACT_NONE;                                               \
+            __VA_ARGS__;                                                                           \
+        } else if ((act) == NAS_ACT_RELU6) {                                                       \
+            const nas_activation ACT = NAS_ACT_RELU6;                                              \
+            __VA_ARGS__;                                                                           \
+        } else if ((act) == NAS_ACT_SWISH) {                                                       \
+            const nas_activation ACT = NAS_ACT_SWISH;                                              \
+            __VA_ARGS__;                                                                           \
+        } else if ((act) == NAS_ACT_SIGMOID) {                                                     \
+            const nas_activation ACT = NAS_ACT_SIGMOID;                                            \
             __VA_ARGS__;                                                                           \
         } else {                                                                                   \
             const nas_activation ACT = NAS_ACT_HSIGMOID;                                           \
@@ -103,9 +153,8 @@ typedef struct window {
     size_t tap[NAS_MAX_KERNEL], n;
 } window;
 
-/* k rows from `first` on; every stride-th row of the image is filled. */
-INLINE window look(const ring *r, size_t first, const nas_depthwise *s, size_t stride) {
-    size_t p = s->k / 2;
+/* k rows from `first` on, p rows of zeros being before; every stride-th row behind is filled. */
+INLINE window look(const ring *r, size_t first, const nas_depthwise *s, size_t p, size_t stride) {
     window w = {.n = 0};
     for (size_t tap = 0; tap < s->k; tap++) {
         size_t row = first + tap;
@@ -140,6 +189,13 @@ INLINE nas_real splat_1(nas_real x) {
 }
 INLINE nas_real pick_1(bool which, nas_real yes, nas_real no) {
     return which ? yes : no;
+}
+INLINE nas_real power_1(nas_real whole) {
+    nas_bits bits;
+    memcpy(&bits, &whole, sizeof bits);
+    bits <<= MANTISSA;
+    memcpy(&whole, &bits, sizeof whole);
+    return whole;
 }
 #define LANES 1
 #include "nn/kernels_lanes.h"

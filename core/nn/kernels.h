@@ -18,9 +18,10 @@ typedef struct nas_affine {
     nas_activation act;
 } nas_affine;
 
-/* Shape of a depthwise convolution of one image, padding k / 2, out = ceil(in / stride). */
+/* Shape of a depthwise convolution of one image with `pad` zeros before it, at most k / 2, and out
+ * = ceil(in / stride). */
 typedef struct nas_depthwise {
-    size_t h, w, oh, ow, c, k, stride;
+    size_t h, w, oh, ow, c, k, stride, pad;
 } nas_depthwise;
 
 /* Memory that is needed soon, which a product fetches while it computes. */
@@ -85,8 +86,8 @@ typedef struct nas_kernels {
                     size_t rows, size_t c);
 
     /* g = (d * scale + shift + residual) * act'(a y + b), where residual [rows][c] may be NULL, and
-     * so may scale [c] and shift [c] together; sums[0..c) += sum of g, sums[c..2c) += sum of g y. g
-     * may be d. */
+     * so may scale [c] and shift [c] together; sums[0..c) += sum of g, sums[c..2c) += sum of g y,
+     * NULL: none. g may be d. */
     void (*act_grad)(nas_real *g, const nas_real *d, const nas_affine *at, const nas_real *scale,
                      const nas_real *shift, const nas_real *residual, double *sums, size_t rows,
                      size_t c);

@@ -1,15 +1,15 @@
 /* Depthwise convolutions for a group of channels, included by kernels_lanes.h for each width. Rows
- * of an image pass through a ring of k padded rows [blocks][w + 2p][LANES], so that what the k x k
- * taps read again and again stays in the first caches. No include guard: that is the point. */
+ * of an image pass through a ring of k padded rows [blocks][w + k - 1][LANES], so that what the k x
+ * k taps read again and again stays in the first caches. No include guard: that is the point. */
 
-/* Row of x = act(a y + b) + residual with p zeros on either side; x also goes to z. */
+/* Row of x = act(a y + b) + residual with `pad` zeros before it and k - 1 - pad behind; x also goes
+ * to z. */
 INLINE void N(pad_with)(nas_real *padded, const nas_depthwise *s, const nas_affine *from,
                         nas_activation act, const nas_real *residual, nas_real *z, size_t blocks) {
-    size_t p = s->k / 2, plane = (s->w + 2 * p) * LANES, at = 0;
-    for (size_t x = 0; x < p; x++, padded += LANES) EACH_BLOCK {
-            STORE(padded + j * plane, N(splat)(0));
-            STORE(padded + j * plane + (s->w + p) * LANES, N(splat)(0));
-        }
+    size_t p = s->pad, plane = (s->w + s->k - 1) * LANES, at = 0;
+    for (size_t x = 0; x + 1 < s->k; x++)
+        EACH_BLOCK STORE(padded + j * plane + (x < p ? x : s->w + x) * LANES, N(splat)(0));
+    padded += p * LANES;
     const nas_real *y = from->y;
     for (size_t x = 0; x < s->w; x++, y += s->c, at += s->c, padded += LANES) EACH_BLOCK {
             PREFETCH(y + s->w * s->c + j * LANES);
@@ -30,12 +30,13 @@ static void N(pad_row)(nas_real *padded, const nas_depthwise *s, size_t row, con
     WITH_ACT(from->act, N(pad_with)(padded, s, &there, ACT, residual, z, blocks));
 }
 
-/* Row of dy = bn_grad(g, y, k), its pixels `stride` apart and zeros between and around. */
+/* Row of dy = bn_grad(g, y, k), its pixels `stride` apart and zeros between and around, as many
+ * before as x has behind. */
 static void N(spread_row)(nas_real *padded, const nas_depthwise *s, size_t row, const nas_real *g,
                           const nas_real *y, const nas_real *k, size_t at, size_t blocks) {
-    size_t p = s->k / 2, width = s->w + 2 * p, plane = width * LANES;
+    size_t p = s->k - 1 - s->pad, width = s->w + s->k - 1, plane = width * LANES;
     for (size_t x = 0; x < width; x++)
-        if (s->stride > 1 || x < p || x >= width - p)
+        if (s->stride > 1 || x < p || x >= s->w + p)
             EACH_BLOCK STORE(padded + j * plane + x * LANES, N(splat)(0));
     padded += p * LANES;
     k += at;
@@ -114,7 +115,7 @@ INLINE void N(take_taps)(nas_real *taps, const nas_real *weight, size_t kk, size
 static void N(depthwise)(const nas_depthwise *s, const nas_affine *from, const nas_real *residual,
                          nas_real *z, const nas_real *weight, nas_real *out, double *sums,
                          nas_real *scratch, size_t at, size_t blocks) {
-    size_t k = s->k, p = k / 2, plane = (s->w + 2 * p) * LANES, next = p;
+    size_t k = s->k, p = s->pad, plane = (s->w + k - 1) * LANES, next = p;
     ring x = {scratch, k, blocks * plane};
     nas_real *taps = scratch + k * x.size;
     V total[MAX_BLOCKS], squares[MAX_BLOCKS];
@@ -124,7 +125,7 @@ static void N(depthwise)(const nas_depthwise *s, const nas_affine *from, const n
     for (size_t y = 0; y < s->oh; y++, out += s->ow * s->c) {
         for (; next < y * s->stride + k && next < s->h + p; next++)
             N(pad_row)(ring_row(&x, next), s, next - p, from, residual, z, at, blocks);
-        window in = look(&x, y * s->stride, s, 1);
+        window in = look(&x, y * s->stride, s, p, 1);
         EACH_BLOCK N(convolve_row)(&in, j * plane, taps + j * k * k * LANES, k, s->stride, out + i,
                                    s->c, s->ow, total + j, squares + j);
     }
@@ -212,7 +213,8 @@ static void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const n
                               nas_real *weight_grad, const nas_affine *below,
                               const nas_real *residual, nas_real *g_in, double *sums,
                               nas_real *scratch, size_t at, size_t blocks) {
-    size_t p = s->k / 2, plane = (s->w + 2 * p) * LANES, kk = s->k * s->k * LANES, next = p;
+    size_t p = s->pad, q = s->k - 1 - p, plane = (s->w + s->k - 1) * LANES;
+    size_t kk = s->k * s->k * LANES, next = p, spread = q;
     ring x = {scratch, s->k, blocks * plane}, dy = {x.data + s->k * x.size, s->k, x.size};
     nas_real *dx = dy.data + s->k * x.size, *taps = dx + x.size, *grad = taps + blocks * kk;
     V sum[MAX_BLOCKS], dot[MAX_BLOCKS], unused[2] = {N(splat)(0), N(splat)(0)};
@@ -221,13 +223,13 @@ static void N(depthwise_grad)(const nas_depthwise *s, const nas_real *g, const n
     EACH_BLOCK N(take_taps)(taps + j * kk, weight + i, s->k * s->k, s->c, true);
     memset(grad, 0, blocks * kk * sizeof *grad);
     for (size_t row = 0; row < s->h; row++) {
-        for (; next < row + s->k && next < s->h + p; next++) {
+        for (; next < row + s->k && next < s->h + p; next++)
             N(pad_row)(ring_row(&x, next), s, next - p, from, NULL, NULL, at, blocks);
-            if ((next - p) % s->stride == 0)
-                N(spread_row)(ring_row(&dy, next), s, (next - p) / s->stride, g, y, k, at, blocks);
-        }
-        window above = look(&dy, row, s, s->stride), in = look(&x, row, s, 1);
-        const nas_real *d = ring_row(&dy, row + p) + p * LANES;
+        for (; spread < row + s->k && spread < s->h + q; spread++)
+            if ((spread - q) % s->stride == 0) N(spread_row)
+        (ring_row(&dy, spread), s, (spread - q) / s->stride, g, y, k, at, blocks);
+        window above = look(&dy, row, s, q, s->stride), in = look(&x, row, s, p, 1);
+        const nas_real *d = ring_row(&dy, row + q) + q * LANES;
         for (size_t j = 0; j < blocks; j++) {
             if (row % s->stride == 0)
                 N(weight_row)(&in, j * plane, d + j * plane, s, grad + j * kk);

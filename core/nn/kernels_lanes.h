@@ -11,19 +11,44 @@ INLINE V N(at_least)(V x, nas_real low) {
     return N(pick)(x > low, x, N(splat)(low));
 }
 
+/* exp(x) for x within EXP_MOST of 0: 2^n exp(r), n whole and r within half of log 2 of 0. */
+INLINE V N(exponential)(V x) {
+    V whole = x * (nas_real)1.44269504088896340736 + WHOLE, n = whole - WHOLE;
+    V r = x - n * LOG_2_HIGH - n * LOG_2_LOW, sum = N(splat)(EXP_TERMS[EXP_DEGREE]);
+    UNROLL for (size_t i = EXP_DEGREE; i-- > 0;) sum = sum * r + EXP_TERMS[i];
+    return sum * N(power)(whole);
+}
+
+INLINE V N(sigmoid)(V t) {
+    V x = N(pick)(t > -EXP_MOST, t, N(splat)(-EXP_MOST));
+    x = N(pick)(x < EXP_MOST, x, N(splat)(EXP_MOST));
+    return 1 / (1 + N(exponential)(-x));
+}
+
 INLINE V N(activate)(V t, nas_activation act) {
     if (act == NAS_ACT_RELU) return N(at_least)(t, 0);
     if (act == NAS_ACT_NONE) return t;
+    if (act == NAS_ACT_SIGMOID) return N(sigmoid)(t);
+    if (act == NAS_ACT_SWISH) return t * N(sigmoid)(t);
+    if (act == NAS_ACT_RELU6) {
+        t = N(at_least)(t, 0);
+        return N(pick)(t < 6, t, N(splat)(6));
+    }
     V gate = N(at_least)(t + 3, 0);
     gate = N(pick)(gate < 6, gate, N(splat)(6)) * (nas_real)(1.0 / 6);
     return act == NAS_ACT_HSWISH ? t * gate : gate;
 }
 
-/* Derivative of the activation at t. At the kinks it is 0 (relu), and h-swish's inner formula. */
+/* Derivative of the activation at t. At the kinks it is as nas_activation_slope's. */
 INLINE V N(slope)(V t, nas_activation act) {
     V zero = N(splat)(0), one = N(splat)(1);
     if (act == NAS_ACT_RELU) return N(pick)(t > 0, one, zero);
     if (act == NAS_ACT_NONE) return one;
+    if (act == NAS_ACT_RELU6) return N(pick)(t > 0, N(pick)(t < 6, one, zero), zero);
+    if (act == NAS_ACT_SWISH || act == NAS_ACT_SIGMOID) {
+        V gate = N(sigmoid)(t);
+        return act == NAS_ACT_SWISH ? gate * (1 + t * (1 - gate)) : gate * (1 - gate);
+    }
     V inner = act == NAS_ACT_HSWISH ? t * (nas_real)(1.0 / 3) + (nas_real)0.5
                                     : N(splat)((nas_real)(1.0 / 6));
     V outer = act == NAS_ACT_HSWISH ? one : zero;
@@ -148,7 +173,7 @@ INLINE void N(act_grad)(nas_real *g, const nas_real *d, const nas_affine *from, 
             s[j] += t;
             q[j] += t * y;
         }
-    N(add_all)(sums, c, s, q, first, blocks);
+    if (sums) N(add_all)(sums, c, s, q, first, blocks);
 }
 
 #include "nn/kernels_depthwise.h"

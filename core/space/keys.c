@@ -3,14 +3,10 @@
 #include "base/names.h"
 #include "space/choices.h"
 
-#include <nashost/network.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MOST_KEYS = 16 }; /* in one table */
-
-static const char *const activations[] = {"none", "relu", "h-swish", "h-sigmoid"};
-
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 /* ---- Reading ---- */
 
@@ -62,24 +58,47 @@ static int read_choices(const nas_spot *at, const json_t *json, const nas_key *k
     return NAS_OK;
 }
 
-static int read_activation(const nas_spot *at, const json_t *json, nas_activation *activation,
-                           nas_error *err) {
+static int read_number(const nas_spot *at, const json_t *json, const nas_key *key, double *value,
+                       nas_error *err) {
+    double found = json_number_value(json);
+    if (!json_is_number(json) || !(found >= key->low && found <= key->high))
+        return nas_spot_fail(at, json, err, "a number from %g to %g", key->low, key->high);
+    *value = found;
+    return NAS_OK;
+}
+
+static int read_word(const nas_spot *at, const json_t *json, const nas_key *key, uint32_t *value,
+                     nas_error *err) {
     const char *word = json_string_value(json);
-    for (size_t i = 0; word && i < COUNT(activations); i++) {
-        if (strcmp(word, activations[i]) != 0) continue;
-        *activation = (nas_activation)i;
-        return NAS_OK;
+    char list[160];
+    size_t n = 0, used = 0;
+    for (; key->words[n]; n++) {
+        if (word && strcmp(word, key->words[n]) == 0) {
+            *value = (uint32_t)n;
+            return NAS_OK;
+        }
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s\"%s\"", n ? ", " : "",
+                                     key->words[n]);
     }
-    const char *near = word ? nas_nearest(word, activations, COUNT(activations)) : NULL;
-    return nas_spot_fail(at, json, err,
-                         "one of \"none\", \"relu\", \"h-swish\", \"h-sigmoid\"%s%s%s",
-                         near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    const char *near = word ? nas_nearest(word, key->words, n) : NULL;
+    return nas_spot_fail(at, json, err, "one of %s%s%s%s", list, near ? " (did you mean \"" : "",
+                         near ? near : "", near ? "\"?)" : "");
 }
 
 static int read_flag(const nas_spot *at, const json_t *json, bool *flag, nas_error *err) {
     if (!json_is_boolean(json)) return nas_spot_fail(at, json, err, "true or false");
     *flag = json_is_true(json);
     return NAS_OK;
+}
+
+static int read_switch(const nas_spot *at, const json_t *json, const nas_key *key, char *base,
+                       nas_error *err) {
+    bool *flag = (bool *)(void *)(base + key->offset);
+    *flag = json_is_true(json) || json_is_object(json);
+    if (json_is_object(json)) return nas_keys_read(at, json, key->keys, base, err);
+    if (json_is_boolean(json)) return NAS_OK;
+    return nas_spot_fail(at, json, err, "true or false, or an object");
 }
 
 /* An array of integers or of structures. */
@@ -116,10 +135,14 @@ static int read_key(const nas_spot *spot, const json_t *object, const nas_key *k
         return read_integer(&at, json, key, field, err);
     case NAS_KEY_CHOICES:
         return read_choices(&at, json, key, field, err);
-    case NAS_KEY_ACTIVATION:
-        return read_activation(&at, json, field, err);
+    case NAS_KEY_NUMBER:
+        return read_number(&at, json, key, field, err);
+    case NAS_KEY_WORD:
+        return read_word(&at, json, key, field, err);
     case NAS_KEY_FLAG:
         return read_flag(&at, json, field, err);
+    case NAS_KEY_SWITCH:
+        return read_switch(&at, json, key, base, err);
     case NAS_KEY_INTS:
     case NAS_KEY_OBJECTS:
         return read_items(spot, object, key, base, err);
@@ -161,10 +184,14 @@ static json_t *choices_schema(const nas_key *key) {
     return json_pack("{s:[o, o]}", "anyOf", integer_schema(key), list);
 }
 
-static json_t *words_schema(void) {
+static json_t *number_schema(const nas_key *key) {
+    return json_pack("{s:s, s:f, s:f}", "type", "number", "minimum", key->low, "maximum",
+                     key->high);
+}
+
+static json_t *words_schema(const nas_key *key) {
     json_t *words = json_array();
-    for (size_t i = 0; i < COUNT(activations); i++)
-        json_array_append_new(words, json_string(activations[i]));
+    for (size_t i = 0; key->words[i]; i++) json_array_append_new(words, json_string(key->words[i]));
     return json_pack("{s:o}", "enum", words);
 }
 
@@ -177,10 +204,14 @@ static json_t *key_schema(const nas_key *key) {
         return integer_schema(key);
     case NAS_KEY_CHOICES:
         return choices_schema(key);
-    case NAS_KEY_ACTIVATION:
-        return words_schema();
+    case NAS_KEY_NUMBER:
+        return number_schema(key);
+    case NAS_KEY_WORD:
+        return words_schema(key);
     case NAS_KEY_FLAG:
         return json_pack("{s:s}", "type", "boolean");
+    case NAS_KEY_SWITCH:
+        return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "boolean", nas_keys_schema(key->keys));
     case NAS_KEY_INTS:
         return array_schema(integer_schema(key), key->least, key->most);
     case NAS_KEY_OBJECTS:

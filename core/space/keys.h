@@ -6,14 +6,16 @@
 #include "space/fields.h"
 
 typedef enum nas_key_form {
-    NAS_KEY_TEXT,       /* char []: a string of min to max bytes */
-    NAS_KEY_INT,        /* uint32_t */
-    NAS_KEY_CHOICES,    /* nas_choices: ascending integers, or one */
-    NAS_KEY_ACTIVATION, /* nas_activation: its word */
-    NAS_KEY_FLAG,       /* bool */
-    NAS_KEY_INTS,       /* uint32_t []: integers */
-    NAS_KEY_OBJECT,     /* further keys, whose fields lie in the same structure */
-    NAS_KEY_OBJECTS,    /* structures, each with such keys */
+    NAS_KEY_TEXT,    /* char []: a string of min to max bytes */
+    NAS_KEY_INT,     /* uint32_t */
+    NAS_KEY_NUMBER,  /* double */
+    NAS_KEY_CHOICES, /* nas_choices: ascending integers, or one */
+    NAS_KEY_WORD,    /* uint32_t: the number of one of some words */
+    NAS_KEY_FLAG,    /* bool */
+    NAS_KEY_SWITCH,  /* bool, or an object of further keys, which is true */
+    NAS_KEY_INTS,    /* uint32_t []: integers */
+    NAS_KEY_OBJECT,  /* further keys, whose fields lie in the same structure */
+    NAS_KEY_OBJECTS, /* structures, each with such keys */
 } nas_key_form;
 
 /* One key. A table ends with an entry whose name is NULL. */
@@ -23,6 +25,8 @@ typedef struct nas_key {
     const char *help;           /* one line; NULL: none */
     size_t offset;              /* of its field in the structure that is filled */
     uint32_t min, max;          /* inclusive, of each integer */
+    double low, high;           /* the same of numbers */
+    const char *const *words;   /* of a word; ends with NULL */
     bool odd;                   /* integers */
     bool optional;              /* may be missing; the field then stays as it was */
     const char *with;           /* may be missing only where this key's array is missing or empty */

@@ -11,13 +11,14 @@ typedef struct builder {
     uint32_t n;
     int32_t last; /* index of its layer */
     nas_shape shape;
+    uint32_t padding;                /* nas_padding */
     uint32_t expand, squeeze_excite; /* of the current block */
     char prefix[24];                 /* "stage1.block0." or "" */
 } builder;
 
 /* Appends a layer that reads the last tensor; its counts are filled in by finish_layer. */
 static nas_layer *add_layer(builder *b, nas_role role, nas_op op, const char *name,
-                            nas_activation activation) {
+                            uint32_t activation) {
     nas_layer *layer = &b->layers[b->n];
     b->roles[b->n] = role;
     *layer = (nas_layer){.op = op,
@@ -48,14 +49,21 @@ static int32_t finish_layer(builder *b, nas_layer *layer) {
     return b->last;
 }
 
+/* Half of what TensorFlow's SAME pads in all, rounded down. */
+static uint32_t same_before(const nas_layer *layer) {
+    uint32_t read = (layer->out.h - 1) * layer->stride + layer->kernel;
+    return read > layer->in.h ? (read - layer->in.h) / 2 : 0;
+}
+
 static int32_t add_conv(builder *b, nas_role role, nas_op op, const char *name, uint32_t kernel,
-                        uint32_t stride, uint32_t width, nas_activation activation) {
+                        uint32_t stride, uint32_t width, uint32_t activation) {
     nas_layer *layer = add_layer(b, role, op, name, activation);
     layer->kernel = kernel;
     layer->stride = stride;
     layer->out.h = (layer->in.h + stride - 1) / stride;
     layer->out.w = (layer->in.w + stride - 1) / stride;
     layer->out.c = width;
+    layer->pad_before = b->padding == NAS_PADDING_SAME ? same_before(layer) : kernel / 2;
     return finish_layer(b, layer);
 }
 
@@ -66,7 +74,7 @@ static int32_t add_pool(builder *b, nas_role role, const char *name) {
 }
 
 static int32_t add_linear(builder *b, nas_role role, const char *name, uint32_t width,
-                          nas_activation activation) {
+                          uint32_t activation) {
     nas_layer *layer = add_layer(b, role, NAS_OP_LINEAR, name, activation);
     layer->out.c = width;
     return finish_layer(b, layer);
@@ -82,27 +90,27 @@ static int32_t add_pair(builder *b, nas_role role, nas_op op, const char *name, 
     return finish_layer(b, layer);
 }
 
-static void add_squeeze_excite(builder *b) {
+static void add_squeeze_excite(builder *b, const nas_squeeze_rule *rule, uint32_t input) {
     int32_t trunk = b->last;
-    uint32_t inner = b->shape.c;
+    uint32_t inner = b->shape.c, reduced = nas_squeeze_width(rule, inner, input);
     add_pool(b, NAS_ROLE_SQUEEZE, "squeeze");
-    add_linear(b, NAS_ROLE_REDUCE, "reduce", nas_squeeze_width(inner), NAS_ACT_RELU);
-    int32_t gate = add_linear(b, NAS_ROLE_EXCITE, "excite", inner, NAS_ACT_HSIGMOID);
+    add_linear(b, NAS_ROLE_REDUCE, "reduce", reduced, rule->activation);
+    int32_t gate = add_linear(b, NAS_ROLE_EXCITE, "excite", inner, rule->gate);
     add_pair(b, NAS_ROLE_SCALE, NAS_OP_SCALE, "scale", trunk, gate);
 }
 
 static void add_block(builder *b, const nas_stage *stage, const nas_block *block, uint32_t stride,
                       uint32_t width) {
     int32_t input = b->last;
-    uint32_t inner = b->shape.c * block->expand;
-    bool residual = stride == 1 && b->shape.c == width;
+    uint32_t narrow = b->shape.c, inner = narrow * block->expand;
+    bool residual = stride == 1 && narrow == width;
     b->expand = block->expand;
     b->squeeze_excite = stage->squeeze_excite;
-    if (inner != b->shape.c)
+    if (inner != narrow)
         add_conv(b, NAS_ROLE_EXPAND, NAS_OP_CONV, "expand", 1, 1, inner, stage->activation);
     add_conv(b, NAS_ROLE_DEPTHWISE, NAS_OP_DEPTHWISE, "depthwise", block->kernel, stride, inner,
              stage->activation);
-    if (stage->squeeze_excite) add_squeeze_excite(b);
+    if (stage->squeeze_excite) add_squeeze_excite(b, &stage->squeeze, narrow);
     int32_t project =
         add_conv(b, NAS_ROLE_PROJECT, NAS_OP_CONV, "project", 1, 1, width, NAS_ACT_NONE);
     if (residual) add_pair(b, NAS_ROLE_ADD, NAS_OP_ADD, "add", project, input);
@@ -125,6 +133,7 @@ uint32_t nas_layout(const nas_space *space, const nas_arch *arch, nas_layer *lay
     builder b = {.layers = layers,
                  .roles = roles,
                  .last = NAS_INPUT_IMAGE,
+                 .padding = space->padding,
                  .shape = {arch->resolution, arch->resolution, space->channels}};
     add_conv(&b, NAS_ROLE_STEM, NAS_OP_CONV, "stem", space->stem.kernel, space->stem.stride,
              space->stem.width, space->stem.activation);
@@ -139,6 +148,11 @@ uint32_t nas_layout(const nas_space *space, const nas_arch *arch, nas_layer *lay
     b.expand = b.squeeze_excite = 0;
     add_head(&b, space);
     return b.n;
+}
+
+bool nas_layer_has_bias(const nas_space *space, const nas_layer *layer) {
+    return layer->op == NAS_OP_LINEAR &&
+           (space->head.hidden_bias || strncmp(layer->name, "hidden", 6) != 0);
 }
 
 /* The linear layers of squeeze-excite stand under "se." in their block. */

@@ -35,6 +35,10 @@ static inline bool nas_layer_has_norm(const nas_layer *layer) {
     return layer->op == NAS_OP_CONV || layer->op == NAS_OP_DEPTHWISE;
 }
 
+/* True if the layer has a bias of its own, in training: a linear layer, but not a hidden one where
+ * the space says so. Folded, all layers with weights have one, which is 0 here. [any] */
+bool nas_layer_has_bias(const nas_space *space, const nas_layer *layer);
+
 /* The name of a layer's tensor in the supernet: part is ".conv", ".weight", ".bias", ".bn.gamma" or
  * ".bn.beta". [any] */
 void nas_layer_tensor_name(const nas_layer *layer, const char *part, char name[NAS_TENSOR_NAME]);

@@ -2,14 +2,14 @@
 
 #include <stdlib.h>
 
-static void add_up(nas_lowered *lowered) {
+static void add_up(const nas_space *space, nas_lowered *lowered) {
     nas_network *net = &lowered->network;
     for (uint32_t i = 0; i < net->n_layers; i++) {
         const nas_layer *layer = &lowered->layers[i];
-        /* A convolution has batch norm's gamma and beta, which fold into one bias. */
-        uint64_t norms = nas_layer_has_norm(layer) ? layer->out.c : 0;
         net->macs += layer->macs;
-        net->params += layer->weights + layer->biases + norms;
+        net->params += layer->weights;
+        if (nas_layer_has_norm(layer)) net->params += 2 * layer->biases; /* gamma and beta */
+        if (nas_layer_has_bias(space, layer)) net->params += layer->biases;
     }
 }
 
@@ -31,7 +31,7 @@ int nas_lower(const nas_space *space, const nas_genome *genome, nas_lowered **lo
                                     .layers = result->layers,
                                     .image = result->layers[0].in,
                                     .genome = result->genome};
-    add_up(result);
+    add_up(space, result);
     result->network.peak_elements = nas_peak_elements(&result->network);
     *lowered = result;
     return NAS_OK;

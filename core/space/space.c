@@ -13,6 +13,11 @@ enum {
 #define IN_SPACE(field_) .offset = offsetof(nas_space, field_)
 #define IN_STAGE(field_) .offset = offsetof(nas_stage, field_)
 
+/* In the order of nas_activation and nas_padding. */
+static const char *const activations[] = {"none",  "relu",  "h-swish", "h-sigmoid",
+                                          "relu6", "swish", "sigmoid", NULL};
+static const char *const paddings[] = {"symmetric", "same", NULL};
+
 static const nas_key stem_keys[] = {
     {.name = "kernel",
      .form = NAS_KEY_INT,
@@ -29,9 +34,56 @@ static const nas_key stem_keys[] = {
      .max = NAS_MAX_WIDTH,
      .help = "number of channels that the stem gives out"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(stem.activation),
      .help = "activation after the stem's batch norm"},
+    {0},
+};
+
+static const char *const squeezed[] = {"inner", "input", NULL};
+
+static const nas_key squeeze_keys[] = {
+    {.name = "divisor",
+     .form = NAS_KEY_INT,
+     IN_STAGE(squeeze.divisor),
+     .min = 1,
+     .max = NAS_MAX_WIDTH,
+     .optional = true,
+     .help = "number that a width is divided by to be reduced (4)"},
+    {.name = "minimum",
+     .form = NAS_KEY_INT,
+     IN_STAGE(squeeze.minimum),
+     .min = 1,
+     .max = NAS_MAX_WIDTH,
+     .optional = true,
+     .help = "least reduced width (8)"},
+    {.name = "round_to",
+     .form = NAS_KEY_INT,
+     IN_STAGE(squeeze.round_to),
+     .min = 1,
+     .max = NAS_MAX_WIDTH,
+     .optional = true,
+     .help = "number that the reduced width is a multiple of (1)"},
+    {.name = "of",
+     .form = NAS_KEY_WORD,
+     .words = squeezed,
+     IN_STAGE(squeeze.of),
+     .optional = true,
+     .help = "width that is reduced: inner, that of the depthwise convolution; input, the block's "
+             "(inner)"},
+    {.name = "activation",
+     .form = NAS_KEY_WORD,
+     .words = activations,
+     IN_STAGE(squeeze.activation),
+     .optional = true,
+     .help = "activation of the reduced width (relu)"},
+    {.name = "gate",
+     .form = NAS_KEY_WORD,
+     .words = activations,
+     IN_STAGE(squeeze.gate),
+     .optional = true,
+     .help = "activation that makes the factors of the channels (h-sigmoid)"},
     {0},
 };
 
@@ -69,15 +121,17 @@ static const nas_key stage_keys[] = {
      .help = "choices of the expansion ratio, a block's inner width over its input width, picked "
              "for each block by itself; 1: no expanding convolution"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_STAGE(activation),
      .help = "activation after the expanding and after the depthwise convolution"},
     {.name = "squeeze_excite",
-     .form = NAS_KEY_FLAG,
+     .form = NAS_KEY_SWITCH,
      IN_STAGE(squeeze_excite),
+     .keys = squeeze_keys,
      .optional = true,
      .help = "whether blocks have squeeze-excite: reduce to max(8, inner / 4), relu, expand, "
-             "h-sigmoid (false)"},
+             "h-sigmoid, or as an object says (false)"},
     {0},
 };
 
@@ -89,7 +143,8 @@ static const nas_key head_keys[] = {
      .max = NAS_MAX_WIDTH,
      .help = "number of channels of the head's 1x1 convolution, before the global average"},
     {.name = "activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(head.activation),
      .help = "activation after the head's 1x1 convolution"},
     {.name = "hidden",
@@ -102,10 +157,16 @@ static const nas_key head_keys[] = {
      .count = offsetof(nas_space, head.n_hidden),
      .help = "widths of the linear layers between the global average and the classifier ([])"},
     {.name = "hidden_activation",
-     .form = NAS_KEY_ACTIVATION,
+     .form = NAS_KEY_WORD,
+     .words = activations,
      IN_SPACE(head.hidden_activation),
      .with = "hidden",
      .help = "activation after each of the linear layers in \"hidden\""},
+    {.name = "hidden_bias",
+     .form = NAS_KEY_FLAG,
+     IN_SPACE(head.hidden_bias),
+     .optional = true,
+     .help = "whether the linear layers in \"hidden\" have biases (true)"},
     {0},
 };
 
@@ -139,6 +200,20 @@ static const nas_key space_keys[] = {
      .form = NAS_KEY_OBJECT,
      .keys = head_keys,
      .help = "the layers from the last stage to the classifier"},
+    {.name = "padding",
+     .form = NAS_KEY_WORD,
+     .words = paddings,
+     IN_SPACE(padding),
+     .optional = true,
+     .help = "zeros around a convolution's input: symmetric, kernel / 2 on each side; same, as "
+             "TensorFlow's SAME (symmetric)"},
+    {.name = "batch_norm_epsilon",
+     .form = NAS_KEY_NUMBER,
+     IN_SPACE(batch_norm_epsilon),
+     .low = 1e-8,
+     .high = 0.1,
+     .optional = true,
+     .help = "what batch norm adds to the variance (1e-5)"},
     {0},
 };
 
@@ -161,7 +236,9 @@ static int check_scale(const nas_spot *root, const nas_space *space, nas_error *
             double inner = in * most(&stage->expand);
             tensor = fmax(tensor, side * side * inner);
             weights += inner * (in + out + kernel * kernel);
-            if (stage->squeeze_excite) weights += inner * inner / 2;
+            if (stage->squeeze_excite)
+                weights +=
+                    2 * inner * nas_squeeze_width(&stage->squeeze, (uint32_t)inner, (uint32_t)in);
             if (b == 0) side = ceil(side / stage->stride);
             in = out;
         }
@@ -200,18 +277,36 @@ static void list_genes(nas_space *space) {
     }
 }
 
+/* What keys that are left out say. */
+static void set_defaults(nas_space *space) {
+    space->batch_norm_epsilon = NAS_BN_EPSILON;
+    space->head.hidden_bias = true;
+    for (uint32_t s = 0; s < NAS_MAX_STAGES; s++)
+        space->stages[s].squeeze = (nas_squeeze_rule){.of = NAS_SQUEEZE_INNER,
+                                                      .divisor = 4,
+                                                      .minimum = 8,
+                                                      .round_to = 1,
+                                                      .activation = NAS_ACT_RELU,
+                                                      .gate = NAS_ACT_HSIGMOID};
+}
+
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
                     nas_space *space, nas_error *err) {
     nas_spot root = nas_spot_root(where);
     *space = (nas_space){.channels = channels, .classes = classes};
+    set_defaults(space);
     int rc = nas_keys_read(&root, json, space_keys, space, err);
     if (!rc) rc = check_scale(&root, space, err);
     if (!rc) list_genes(space);
     return rc;
 }
 
-uint32_t nas_squeeze_width(uint32_t inner) {
-    return inner / 4 > 8 ? inner / 4 : 8;
+uint32_t nas_squeeze_width(const nas_squeeze_rule *rule, uint32_t inner, uint32_t input) {
+    uint32_t step = rule->round_to, least = (rule->minimum + step - 1) / step * step;
+    uint32_t width = (rule->of == NAS_SQUEEZE_INPUT ? input : inner) / rule->divisor;
+    uint32_t rounded = (width + step / 2) / step * step;
+    if (rounded < least) rounded = least;
+    return 10 * (uint64_t)rounded < 9 * (uint64_t)width ? rounded + step : rounded;
 }
 
 double nas_space_size(const nas_space *space) {

@@ -17,7 +17,18 @@
 #define NAS_MAX_WIDTH 8192
 #define NAS_MAX_EXPAND 16
 #define NAS_MAX_KERNEL 7
+#define NAS_BN_EPSILON 1e-5 /* where a space names no other */
 #define NAS_MAX_GENES (1 + NAS_MAX_STAGES * (2 + 2 * NAS_MAX_DEPTH))
+
+/* Squeeze-excite: average, linear to a reduced width, activation, linear, gate. */
+typedef struct nas_squeeze_rule {
+    uint32_t of; /* nas_squeeze_of: the reduced width is that width / divisor, at least minimum, */
+    uint32_t divisor, minimum;
+    uint32_t round_to;         /* and a multiple of this, as nas_squeeze_width() rounds */
+    uint32_t activation, gate; /* nas_activation */
+} nas_squeeze_rule;
+
+typedef enum nas_squeeze_of { NAS_SQUEEZE_INNER = 0, NAS_SQUEEZE_INPUT = 1 } nas_squeeze_of;
 
 /* A stage. Its first block has the stride; the later ones have stride 1. A block has a residual
  * connection if its stride is 1 and its input and output widths are equal. Its inner width is
@@ -25,26 +36,35 @@
 typedef struct nas_stage {
     nas_choices width, depth, kernel, expand;
     uint32_t stride;
-    bool squeeze_excite; /* reduce to nas_squeeze_width(), relu, expand, h-sigmoid */
-    nas_activation activation;
+    bool squeeze_excite;
+    nas_squeeze_rule squeeze;
+    uint32_t activation; /* nas_activation, as below */
 } nas_stage;
+
+/* How many zeros stand around a convolution's input. */
+typedef enum nas_padding {
+    NAS_PADDING_SYMMETRIC = 0, /* kernel / 2 on each side */
+    NAS_PADDING_SAME = 1,      /* TensorFlow's SAME: as many as it takes, the odd one behind */
+} nas_padding;
 
 typedef struct nas_space {
     char name[40];
     nas_choices resolution; /* square input; the data set's images are resized to it */
     struct {
-        uint32_t kernel, stride, width;
-        nas_activation activation;
+        uint32_t kernel, stride, width, activation;
     } stem;
     uint32_t n_stages;
     nas_stage stages[NAS_MAX_STAGES];
     struct {
         uint32_t width; /* 1x1 convolution before the pooling */
-        nas_activation activation;
+        uint32_t activation;
         uint32_t n_hidden; /* linear layers between pooling and classifier */
         uint32_t hidden[NAS_MAX_HIDDEN];
-        nas_activation hidden_activation;
+        uint32_t hidden_activation;
+        bool hidden_bias; /* whether these layers have biases */
     } head;
+    uint32_t padding;           /* nas_padding */
+    double batch_norm_epsilon;  /* added to batch norm's variance */
     uint32_t channels, classes; /* of the data set */
     /* Genes: resolution; then for each stage width, depth, and for each possible block kernel and
      * expand. A gene is the index of a choice, the smallest choice being 0. */
@@ -62,8 +82,10 @@ int nas_space_parse(const json_t *json, const char *where, uint32_t channels, ui
  * caller owns it; NULL: out of memory. [any] */
 json_t *nas_space_schema(void);
 
-/* max(8, inner / 4): the reduced width of squeeze-excite. */
-uint32_t nas_squeeze_width(uint32_t inner);
+/* The reduced width of squeeze-excite in a block of such widths: rounded to the nearest multiple of
+ * round_to, halves up, and once more up where that is below 0.9 of what it rounds (MobileNet's
+ * make_divisible). [any] */
+uint32_t nas_squeeze_width(const nas_squeeze_rule *rule, uint32_t inner, uint32_t input);
 
 /* Subnets in the space, as a double since published spaces exceed 1e19. */
 double nas_space_size(const nas_space *space);

@@ -56,7 +56,7 @@ static void backward_gated(const backward_sweep *s, const nas_microbatch *micro,
     for (uint32_t i = 0; i < count; i++, from.y += rows * c)
         kernels->column_dots(um->squeeze.gate_grad + (image + i) * c, t->dx + i * rows * c, &from,
                              rows, c);
-    nas_squeeze_backward(s->pass, &u->squeeze, &um->squeeze, image, count, transposed,
+    nas_squeeze_backward(s->memory, s->pass, &u->squeeze, &um->squeeze, image, count, transposed,
                          t->pool_grad);
     nas_real share = (nas_real)1 / (nas_real)rows;
     for (size_t i = 0; i < count * c; i++) t->pool_grad[i] *= share;

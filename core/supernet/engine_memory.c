@@ -33,7 +33,9 @@ static void take_small(nas_engine_memory *m, const nas_unit *u, nas_unit_memory 
     um->squeeze.pool = take(m, images * s->c);
     um->squeeze.hidden = take(m, images * s->r);
     um->squeeze.gate = take(m, images * s->c);
+    um->squeeze.before = um->squeeze.hidden;
     if (!m->limits.train) return;
+    um->squeeze.before = take(m, images * s->r);
     um->squeeze.hidden_grad = take(m, images * s->r);
     um->squeeze.gate_grad = take(m, images * s->c);
 }

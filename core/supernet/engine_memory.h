@@ -21,8 +21,8 @@ typedef struct nas_image_values {
 
 /* Of squeeze-excite. */
 typedef struct nas_squeeze_memory {
-    nas_real *pool, *hidden, *gate;    /* [images][c], [images][r] after relu, [images][c] before
-                                          h-sigmoid */
+    nas_real *pool, *hidden, *gate;    /* [images][c], [images][r], [images][c] before activation */
+    nas_real *before;                  /* hidden before activation; FORWARD: hidden itself */
     nas_real *hidden_grad, *gate_grad; /* TRAIN: of the two layers' outputs, before activation */
 } nas_squeeze_memory;
 

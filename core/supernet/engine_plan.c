@@ -48,6 +48,7 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
                     .oc = layer->out.c,
                     .k = layer->kernel,
                     .stride = layer->stride,
+                    .pad = layer->pad_before,
                     .source = index - 1,
                     .node = -1,
                     .residual = -1,
@@ -64,11 +65,13 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
 }
 
 static void add_linear(planner *p, const nas_layer *layer) {
+    bool biased = nas_layer_has_bias(&p->supernet->space, layer);
     p->plan->linears[p->plan->n_linears++] =
         (nas_linear){.in = layer->in.c,
                      .out = layer->out.c,
                      .weight = find_offset(p, layer, ".weight"),
-                     .bias = find_offset(p, layer, ".bias"),
+                     .bias = biased ? find_offset(p, layer, ".bias") : 0,
+                     .biased = biased,
                      .act = (nas_activation)layer->activation};
 }
 
@@ -79,9 +82,11 @@ static void add_squeeze(planner *p, const nas_layer *layer, nas_role role) {
         s->r = layer->out.c;
         s->reduce = find_slice(p, layer);
         s->reduce_bias = find_offset(p, layer, ".bias");
+        s->act = (nas_activation)layer->activation;
     } else {
         s->excite = find_slice(p, layer);
         s->excite_bias = find_offset(p, layer, ".bias");
+        s->gate_act = (nas_activation)layer->activation;
     }
 }
 
@@ -148,7 +153,7 @@ void nas_engine_plan_make(const nas_supernet *supernet, const nas_arch *arch,
     uint32_t n = nas_layout(&supernet->space, arch, layers, roles);
     planner p = {.supernet = supernet, .layers = layers, .roles = roles, .plan = plan};
     plan->n_units = plan->n_nodes = plan->n_linears = 0;
-    plan->bn_epsilon = NAS_BN_EPSILON;
+    plan->bn_epsilon = supernet->space.batch_norm_epsilon;
     for (uint32_t i = 0; i < n; i++) add_layer(&p, &layers[i], roles[i]);
     plan->trunk = count_trunk(&supernet->space, plan);
 }

@@ -21,13 +21,14 @@ typedef struct nas_squeeze {
     size_t c, r;                     /* inner and reduced width; 0: none */
     nas_slice reduce, excite;        /* weights [c][r], [r][c] */
     size_t reduce_bias, excite_bias; /* offsets in the flat array */
+    nas_activation act, gate_act;    /* behind reduce, and behind excite */
 } nas_squeeze;
 
 typedef struct nas_unit {
     nas_unit_kind kind;
     nas_activation act;
-    uint32_t h, w, c, oh, ow, oc, k, stride;
-    int source;          /* the unit whose y it reads; -1: the images */
+    uint32_t h, w, c, oh, ow, oc, k, stride, pad; /* pad: zeros before the input */
+    int source;                                   /* the unit whose y it reads; -1: the images */
     int node;            /* the node that holds its input, stored by this unit; -1: none */
     int residual;        /* node added to this unit's input when it is stored as a node; -1: none */
     nas_squeeze squeeze; /* on the input; c = 0: none */
@@ -45,6 +46,7 @@ typedef struct nas_node {
 
 typedef struct nas_linear {
     size_t in, out, weight, bias; /* widths; offsets in the flat array */
+    bool biased;                  /* else bias is nothing */
     nas_activation act;
 } nas_linear;
 
@@ -77,7 +79,7 @@ static inline size_t nas_unit_inputs(const nas_unit *u) {
 
 /* Of a depthwise unit. */
 static inline nas_depthwise nas_unit_shape(const nas_unit *u) {
-    return (nas_depthwise){u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride};
+    return (nas_depthwise){u->h, u->w, u->oh, u->ow, u->c, u->k, u->stride, u->pad};
 }
 
 /* The expansion whose product is computed by the sweeps of unit u, or NULL. */

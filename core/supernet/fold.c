@@ -45,7 +45,8 @@ static int fold_bn(folding *f, const nas_layer *layer, double *scale, float *bia
                         layer->name, f->bn + layer->out.c, f->stats->n);
     for (size_t c = 0; c < layer->out.c; c++) {
         double mean = (double)f->stats->mean[f->bn + c], var = (double)f->stats->var[f->bn + c];
-        scale[c] = (double)f->weights[gamma->offset + c] / sqrt(var + NAS_BN_EPSILON);
+        scale[c] = (double)f->weights[gamma->offset + c] /
+                   sqrt(var + f->supernet->space.batch_norm_epsilon);
         bias[c] = (float)((double)f->weights[beta->offset + c] - mean * scale[c]);
     }
     f->bn += layer->out.c;
@@ -53,6 +54,7 @@ static int fold_bn(folding *f, const nas_layer *layer, double *scale, float *bia
 }
 
 static int copy_bias(const folding *f, const nas_layer *layer, float *bias) {
+    if (!nas_layer_has_bias(&f->supernet->space, layer)) return NAS_OK; /* the memory is zeroed */
     const nas_parameter *p = find(f, layer, ".bias");
     if (!p) return NAS_ERR_INPUT;
     for (size_t c = 0; c < layer->out.c; c++) bias[c] = (float)f->weights[p->offset + c];

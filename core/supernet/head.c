@@ -57,7 +57,7 @@ static void drop(const nas_engine_pass *pass, size_t in, nas_real *masks, nas_re
     }
 }
 
-/* y = x W + bias. */
+/* y = x W, + bias where there is one. */
 static void forward_linear(const nas_engine_pass *pass, const nas_linear *l,
                            const nas_linear_memory *lm) {
     const nas_real *bias = pass->weights + l->bias;
@@ -69,7 +69,7 @@ static void forward_linear(const nas_engine_pass *pass, const nas_linear *l,
                              0,
                              lm->y,
                              l->out});
-    for (uint32_t row = 0; row < pass->n_images; row++)
+    for (uint32_t row = 0; l->biased && row < pass->n_images; row++)
         for (size_t j = 0; j < l->out; j++) lm->y[row * l->out + j] += bias[j];
 }
 
@@ -99,7 +99,7 @@ static void backward_linear(const nas_engine_pass *pass, const nas_linear *l,
                                  pass->gradient + l->weight,
                                  l->out});
     nas_real *bias = pass->gradient + l->bias;
-    for (uint32_t row = 0; row < pass->n_images; row++)
+    for (uint32_t row = 0; l->biased && row < pass->n_images; row++)
         for (size_t j = 0; j < l->out; j++) bias[j] += dy[row * l->out + j];
     multiply(pass, (product){pass->n_images,
                              l->in,

@@ -32,7 +32,7 @@ static void take_inside(const nas_real *from, size_t n, nas_real *to) {
 
 /* Of a row of patches, which are `size` values apart, the pixels in one row of the image. */
 static void take_row(const nas_unit *u, const nas_real *row, size_t size, nas_real *to) {
-    int pad = (int)u->k / 2;
+    int pad = (int)u->pad;
     for (uint32_t x = 0; x < u->ow; x++, to += size) {
         int left = (int)(x * u->stride) - pad;
         if (row && left >= 0 && left + (int)u->k <= (int)u->w)
@@ -44,7 +44,7 @@ static void take_row(const nas_unit *u, const nas_real *row, size_t size, nas_re
 
 /* Patches [oh * ow][k * k * c] of one image, zero outside. */
 static void take_patches(const nas_unit *u, const nas_real *image, nas_real *patches) {
-    int pad = (int)u->k / 2;
+    int pad = (int)u->pad;
     size_t segment = u->k * u->c, size = u->k * segment;
     for (uint32_t y = 0; y < u->oh; y++, patches += u->ow * size)
         for (uint32_t ky = 0; ky < u->k; ky++) {

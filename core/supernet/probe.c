@@ -5,6 +5,7 @@
 #include "supernet/probe_weights.h"
 
 #include <math.h>
+#include <nashost/kit/layers.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,35 +77,8 @@ static void normalise(nas_probe_pass *p, nas_probed *at) {
     add_chunks(p->sums, 2 * p->widest, total, 2 * c);
     for (size_t j = 0; j < c; j++) {
         at->var[j] = total[c + j] / rows;
-        at->scale[j] /= sqrt(at->var[j] + NAS_BN_EPSILON);
+        at->scale[j] /= sqrt(at->var[j] + p->supernet->space.batch_norm_epsilon);
         at->shift[j] -= at->mean[j] * at->scale[j];
-    }
-}
-
-static double activate(uint32_t activation, double x) {
-    double gate = fmin(fmax(x + 3, 0), 6) / 6;
-    switch (activation) {
-    case NAS_ACT_RELU:
-        return x > 0 ? x : 0;
-    case NAS_ACT_HSWISH:
-        return x * gate;
-    case NAS_ACT_HSIGMOID:
-        return gate;
-    default:
-        return x;
-    }
-}
-
-static double slope(uint32_t activation, double x) {
-    switch (activation) {
-    case NAS_ACT_RELU:
-        return x > 0;
-    case NAS_ACT_HSWISH:
-        return x <= -3 ? 0 : x >= 3 ? 1 : (2 * x + 3) / 6;
-    case NAS_ACT_HSIGMOID:
-        return x > -3 && x < 3 ? 1.0 / 6 : 0;
-    default:
-        return 1;
     }
 }
 
@@ -117,7 +91,7 @@ static void fill_before(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
 
 static void fill_output(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s) {
     for (size_t i = s.first * at->values; i < s.end * at->values; i++)
-        at->output[i] = activate(at->layer->activation, p->before[i]);
+        at->output[i] = nas_activation_value(at->layer->activation, p->before[i]);
 }
 
 /* From the output's gradient to that of `before`; sums [2][c] of it, and of it times the sum's
@@ -128,7 +102,8 @@ static void activation_grad(nas_probe_pass *p, nas_probed *at, nas_probe_chunk s
     memset(sums, 0, 2 * c * sizeof *sums);
     for (size_t i = s.first * at->values; i < s.end * at->values; i += c)
         for (size_t j = 0; j < c; j++) {
-            double d = at->grad[i + j] *= slope(at->layer->activation, p->before[i + j]);
+            double d = at->grad[i + j] *=
+                nas_activation_slope(at->layer->activation, p->before[i + j]);
             sums[j] += d;
             sums[c + j] += d * (at->sum[i + j] - at->mean[j]);
         }
@@ -155,7 +130,7 @@ static void affine_grad(nas_probe_pass *p, nas_probed *at) {
     add_chunks(p->sums, 2 * p->widest, total, 2 * c);
     for (size_t j = 0; j < c; j++) {
         total[j] /= rows;
-        total[c + j] /= rows * (at->var[j] + NAS_BN_EPSILON);
+        total[c + j] /= rows * (at->var[j] + p->supernet->space.batch_norm_epsilon);
     }
     each_chunk(p, at, norm_grad);
 }

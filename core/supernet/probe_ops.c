@@ -33,7 +33,8 @@ static size_t taps(const nas_layer *layer) {
 /* The input pixel that output pixel o reads by tap t; false if it lies outside. */
 static bool find_tap(const nas_layer *layer, size_t o, size_t t, size_t *i) {
     int k = (int)layer->kernel, w = (int)layer->out.w, stride = (int)layer->stride;
-    int y = (int)o / w * stride + (int)t / k - k / 2, x = (int)o % w * stride + (int)t % k - k / 2;
+    int pad = (int)layer->pad_before;
+    int y = (int)o / w * stride + (int)t / k - pad, x = (int)o % w * stride + (int)t % k - pad;
     *i = (size_t)(y * (int)layer->in.w + x);
     return y >= 0 && x >= 0 && y < (int)layer->in.h && x < (int)layer->in.w;
 }

@@ -68,7 +68,8 @@ static int fill_layer(const nas_probe_pass *p, nas_probed *at, double *random, n
     if (!at->layer->weights) return NAS_OK;
     int rc = fill_kernel(p, at, random, err);
     if (rc) return rc;
-    if (!nas_layer_has_norm(at->layer)) return fill_channels(p, at, ".bias", 0, at->shift, err);
+    if (nas_layer_has_bias(&p->supernet->space, at->layer))
+        return fill_channels(p, at, ".bias", 0, at->shift, err);
     if (!at->norm) return NAS_OK;
     rc = fill_channels(p, at, ".bn.gamma", 1, at->scale, err);
     return rc ? rc : fill_channels(p, at, ".bn.beta", 0, at->shift, err);

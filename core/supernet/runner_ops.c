@@ -30,13 +30,13 @@ static nas_real *tensor(const step *s, int32_t index) {
 static const nas_real *patches(const step *s) {
     const nas_layer *layer = s->layer;
     size_t c = layer->in.c, bytes = c * sizeof(nas_real);
-    int k = (int)layer->kernel, stride = (int)layer->stride;
+    int k = (int)layer->kernel, stride = (int)layer->stride, pad = (int)layer->pad_before;
     int h = (int)layer->in.h, w = (int)layer->in.w;
     if (nas_runner_direct(layer)) return s->in[0];
     nas_real *to = s->l->columns;
     for (int o = 0; o < (int)s->pixels; o++) {
-        int top = o / (int)layer->out.w * stride - k / 2;
-        int left = o % (int)layer->out.w * stride - k / 2;
+        int top = o / (int)layer->out.w * stride - pad;
+        int left = o % (int)layer->out.w * stride - pad;
         for (int tap = 0; tap < k * k; tap++, to += c) {
             int y = top + tap / k, x = left + tap % k;
             if (y >= 0 && y < h && x >= 0 && x < w)

@@ -10,7 +10,8 @@ static inline bool nas_runner_direct(const nas_layer *layer) {
 }
 
 static inline nas_depthwise nas_runner_shape(const nas_layer *l) {
-    return (nas_depthwise){l->in.h, l->in.w, l->out.h, l->out.w, l->in.c, l->kernel, l->stride};
+    return (nas_depthwise){l->in.h, l->in.w,   l->out.h,  l->out.w,
+                           l->in.c, l->kernel, l->stride, l->pad_before};
 }
 
 /* Runs layer i of the image in nas_runner_lane l; ranges [2 * n_layers] may be NULL. The last layer

@@ -17,7 +17,7 @@ static void multiply(const nas_engine_pass *pass, const nas_real *x, size_t coun
 void nas_squeeze_gates(const nas_engine_memory *memory, const nas_engine_pass *pass,
                        const nas_squeeze *s, const nas_squeeze_memory *sm, uint32_t image,
                        uint32_t count, nas_real *gate) {
-    nas_affine from = nas_plain(memory, sm->gate + image * s->c, NAS_ACT_HSIGMOID);
+    nas_affine from = nas_plain(memory, sm->gate + image * s->c, s->gate_act);
     pass->kernels->affine(gate, &from, NULL, count, s->c);
 }
 
@@ -25,9 +25,10 @@ void nas_squeeze_forward(const nas_engine_memory *memory, const nas_engine_pass 
                          const nas_squeeze *s, const nas_squeeze_memory *sm, uint32_t image,
                          uint32_t count, nas_real *gate) {
     nas_real *hidden = sm->hidden + image * s->r, *raw = sm->gate + image * s->c;
-    multiply(pass, sm->pool + image * s->c, count, &s->reduce, hidden);
-    add_bias(hidden, pass->weights + s->reduce_bias, count, s->r);
-    nas_affine from = nas_plain(memory, hidden, NAS_ACT_RELU);
+    nas_real *before = sm->before + image * s->r;
+    multiply(pass, sm->pool + image * s->c, count, &s->reduce, before);
+    add_bias(before, pass->weights + s->reduce_bias, count, s->r);
+    nas_affine from = nas_plain(memory, before, s->act);
     pass->kernels->affine(hidden, &from, NULL, count, s->r);
     multiply(pass, hidden, count, &s->excite, raw);
     add_bias(raw, pass->weights + s->excite_bias, count, s->c);
@@ -42,18 +43,17 @@ void nas_squeeze_transpose(const nas_engine_pass *pass, const nas_squeeze *s,
     nas_product_pack(pass->kernels, transposed + s->c * s->r, reduce, NULL, s->r, s->c);
 }
 
-void nas_squeeze_backward(const nas_engine_pass *pass, const nas_squeeze *s,
-                          const nas_squeeze_memory *sm, uint32_t image, uint32_t count,
-                          const nas_real *transposed, nas_real *pool_grad) {
-    const nas_real *raw = sm->gate + image * s->c, *hidden = sm->hidden + image * s->r;
+void nas_squeeze_backward(const nas_engine_memory *memory, const nas_engine_pass *pass,
+                          const nas_squeeze *s, const nas_squeeze_memory *sm, uint32_t image,
+                          uint32_t count, const nas_real *transposed, nas_real *pool_grad) {
+    nas_affine gate = nas_plain(memory, sm->gate + image * s->c, s->gate_act);
+    nas_affine before = nas_plain(memory, sm->before + image * s->r, s->act);
     nas_real *gate_grad = sm->gate_grad + image * s->c;
     nas_real *hidden_grad = sm->hidden_grad + image * s->r;
-    for (size_t i = 0; i < count * s->c; i++)
-        gate_grad[i] *= raw[i] > -3 && raw[i] < 3 ? (nas_real)(1.0 / 6) : 0;
+    pass->kernels->act_grad(gate_grad, gate_grad, &gate, NULL, NULL, NULL, NULL, count, s->c);
     nas_multiply_packed(pass->kernels, gate_grad, s->c, transposed, count, s->r, false, hidden_grad,
                         NULL);
-    for (size_t i = 0; i < count * s->r; i++)
-        if (hidden[i] <= 0) hidden_grad[i] = 0;
+    pass->kernels->act_grad(hidden_grad, hidden_grad, &before, NULL, NULL, NULL, NULL, count, s->r);
     nas_multiply_packed(pass->kernels, hidden_grad, s->r, transposed + s->c * s->r, count, s->c,
                         false, pool_grad, NULL);
 }

@@ -42,15 +42,14 @@ static void add_kernel(builder *b, const nas_layer *layer, nas_role role) {
         add(b, layer, layer->op == NAS_OP_CONV ? ".conv" : ".weight", in, 2, full + 2);
 }
 
-static void add_layer(builder *b, const nas_layer *layer, nas_role role) {
+static void add_layer(builder *b, const nas_space *space, const nas_layer *layer, nas_role role) {
     if (!nas_layer_weighs(layer)) return;
     add_kernel(b, layer, role);
     if (nas_layer_has_norm(layer)) {
         add(b, layer, ".bn.gamma", 0, 1, &layer->out.c);
         add(b, layer, ".bn.beta", 0, 1, &layer->out.c);
-    } else {
-        add(b, layer, ".bias", 0, 1, &layer->out.c);
     }
+    if (nas_layer_has_bias(space, layer)) add(b, layer, ".bias", 0, 1, &layer->out.c);
 }
 
 /* The largest subnet has every tensor, in its full size. */
@@ -60,7 +59,7 @@ static void build(builder *b, const nas_space *space) {
     nas_genome largest = nas_genome_largest(space);
     nas_arch arch = nas_genome_decode(space, &largest);
     uint32_t n = nas_layout(space, &arch, layers, roles);
-    for (uint32_t i = 0; i < n; i++) add_layer(b, &layers[i], roles[i]);
+    for (uint32_t i = 0; i < n; i++) add_layer(b, space, &layers[i], roles[i]);
 }
 
 static bool ends_with(const char *text, const char *end) {

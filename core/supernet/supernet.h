@@ -6,16 +6,14 @@
 #include "nn/real.h"
 #include "space/layout.h"
 
-#define NAS_BN_EPSILON 1e-5 /* added to batch norm's variance */
-
 /* Tensors, in the order of the array, with the layouts of safetensors files:
  *   stem.conv [k][k][in][out], stem.bn.gamma [c], stem.bn.beta [c];
  *   stageS.blockB.expand.conv [in][mid] (absent where only expand 1 is allowed), .expand.bn.*,
  *   .depthwise.conv [k][k][mid], .depthwise.bn.*,
  *   .se.reduce.weight [mid][r], .se.reduce.bias, .se.excite.weight [r][mid], .se.excite.bias,
  *   .project.conv [mid][out], .project.bn.*;
- *   head.conv [in][out], head.bn.*; hiddenH.weight [in][out], hiddenH.bias;
- *   classifier.weight [in][out], classifier.bias */
+ *   head.conv [in][out], head.bn.*; hiddenH.weight [in][out], hiddenH.bias (absent where the space
+ * says so); classifier.weight [in][out], classifier.bias */
 typedef struct nas_parameter {
     char name[NAS_TENSOR_NAME];
     uint32_t ndim;

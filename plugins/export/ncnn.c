@@ -76,19 +76,27 @@ static void add_input(graph *g) {
     split(g, NAS_INPUT_IMAGE);
 }
 
-/* Relu and h-swish are part of ncnn's convolutions and products. */
-static bool is_fused(const nas_layer *layer) {
-    return nas_layer_weighs(layer) &&
-           (layer->activation == NAS_ACT_RELU || layer->activation == NAS_ACT_HSWISH);
+/* What says that an activation is part of a convolution or product; NULL: it cannot be. */
+static const char *fused_text(const nas_layer *layer) {
+    switch (nas_layer_weighs(layer) ? layer->activation : NAS_ACT_NONE) {
+    case NAS_ACT_RELU:
+        return " 9=1";
+    case NAS_ACT_HSWISH: /* x * min(max(x * alpha + beta, 0), 1) */
+        return " 9=6 -23310=2,1.66666672e-01,5.0e-01";
+    case NAS_ACT_RELU6:
+        return " 9=3 -23310=2,0.0,6.0";
+    case NAS_ACT_SIGMOID:
+        return " 9=4";
+    default:
+        return NULL;
+    }
 }
 
-static void print_fused(const graph *g, const nas_layer *layer) {
-    if (!g->file || !is_fused(layer)) return;
-    if (layer->activation == NAS_ACT_RELU)
-        fputs(" 9=1", g->file);
-    else /* x * min(max(x * alpha + beta, 0), 1) */
-        fputs(" 9=6 -23310=2,1.66666672e-01,5.0e-01", g->file);
-}
+/* The layer of an activation that stands apart, and its parameters. */
+static const char *const activation_types[] = {"",     "ReLU",  "HardSwish", "HardSigmoid",
+                                               "Clip", "Swish", "Sigmoid"};
+static const char *const activation_texts[] = {
+    "", "", " 0=1.66666672e-01 1=5.0e-01", " 0=1.66666672e-01 1=5.0e-01", " 0=0.0 1=6.0", "", ""};
 
 /* The layer's own line; result: the blob it makes. */
 static void add_operation(graph *g, const nas_layer *layer, const char *result,
@@ -111,12 +119,14 @@ static void add_operation(graph *g, const nas_layer *layer, const char *result,
         fprintf(g->file, " 0=%u 1=1 2=%llu", layer->out.c, weights);
     else if (nas_layer_weighs(layer))
         fprintf(g->file, " 0=%u 1=%u 3=%u 4=%u 5=1 6=%llu", layer->out.c, layer->kernel,
-                layer->stride, layer->kernel / 2, weights);
+                layer->stride, layer->pad_before, weights);
+    uint32_t after = nas_layer_pad_after(layer);
+    if (after != layer->pad_before) fprintf(g->file, " 15=%u 16=%u", after, after);
     if (layer->op == NAS_OP_DEPTHWISE) fprintf(g->file, " 7=%u", layer->out.c);
     if (layer->op == NAS_OP_POOL) fputs(" 0=1 4=1", g->file); /* average, global */
     if (layer->op == NAS_OP_SCALE) fputs(" 0=2", g->file);    /* product */
     if (layer->op == NAS_OP_ADD) fputs(" 0=0", g->file);
-    print_fused(g, layer);
+    if (fused_text(layer)) fputs(fused_text(layer), g->file);
     fputc('\n', g->file);
 }
 
@@ -129,17 +139,16 @@ static void add_gate(graph *g, const nas_layer *layer) {
 }
 
 static void add_layer(graph *g, uint32_t i) {
-    static const char *const types[] = {"", "ReLU", "HardSwish", "HardSigmoid"};
     const nas_layer *layer = nas_network_layer(g->net, i);
     const char *result = i + 1 == g->net->n_layers ? "logits" : layer->name;
-    bool apart = layer->activation && !is_fused(layer);
+    bool apart = layer->activation && !fused_text(layer);
     if (layer->op == NAS_OP_SCALE) add_gate(g, layer);
     add_operation(g, layer, result, apart ? ".sum" : "");
     if (apart) {
-        begin_layer(g, types[layer->activation], layer->name, ".activation", 1, 1);
+        begin_layer(g, activation_types[layer->activation], layer->name, ".activation", 1, 1);
         print_text(g, " ", result);
         print_text(g, ".sum ", result);
-        print_text(g, layer->activation == NAS_ACT_RELU ? "" : " 0=1.66666672e-01 1=5.0e-01", "\n");
+        print_text(g, activation_texts[layer->activation], "\n");
     }
     split(g, (int32_t)i);
 }

@@ -37,7 +37,10 @@ static json_t *describe_layers(const nas_network *network) {
             json_pack("{s:s, s:s, s:s, s:o, s:i, s:i}", "name", layer->name, "op",
                       nas_op_name(layer->op), "activation", nas_activation_name(layer->activation),
                       "inputs", inputs, "kernel", (int)layer->kernel, "stride", (int)layer->stride);
-        if (json_array_append_new(list, entry) == 0) continue;
+        int before = (int)layer->pad_before, after = (int)nas_layer_pad_after(layer);
+        bool good = before == (int)layer->kernel / 2 ||
+                    put(entry, "padding", json_pack("[ii]", before, after));
+        if (json_array_append_new(list, entry) == 0 && good) continue;
         json_decref(list);
         list = NULL;
     }

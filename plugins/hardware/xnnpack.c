@@ -1,7 +1,8 @@
 /* Measures a network on this machine with XNNPACK, the engine under TensorFlow Lite's and PyTorch's
  * float inference on phones: one image, NHWC float32. ReLU and h-sigmoid are fused into the
  * operator before them (h-sigmoid as clamp(x / 6 + 1/2, 0, 1), the division folded into the
- * weights); h-swish is an operator of its own, as in TensorFlow Lite. */
+ * weights); h-swish is an operator of its own, as in TensorFlow Lite, and so are sigmoid and the
+ * product that makes swish of it. */
 #include <nashost/kit/layers.h>
 #include <nashost/kit/statistics.h>
 
@@ -159,8 +160,8 @@ static enum xnn_status add_weighted(graph *g, const nas_layer *l, float low, flo
     enum xnn_status status = add_tensor(g, l->op == NAS_OP_LINEAR ? 2 : 4, dims, weights, &filter);
     if (!status) status = add_tensor(g, 1, &to, biases, &bias);
     if (status) return status;
-    uint32_t kernel = l->kernel, stride = l->stride, before = kernel / 2,
-             after = kernel - 1 - before;
+    uint32_t kernel = l->kernel, stride = l->stride, before = l->pad_before,
+             after = nas_layer_pad_after(l);
     if (l->op == NAS_OP_CONV)
         return xnn_define_convolution_2d(g->subgraph, before, after, after, before, kernel, kernel,
                                          stride, stride, 1, 1, 1, from, to, low, high, in, filter,
@@ -175,8 +176,9 @@ static enum xnn_status add_weighted(graph *g, const nas_layer *l, float low, flo
 
 static enum xnn_status add_operator(graph *g, const nas_layer *l, const uint32_t in[2],
                                     uint32_t out) {
-    float low = l->activation == NAS_ACT_RELU || l->activation == NAS_ACT_HSIGMOID ? 0 : -INFINITY;
-    float high = l->activation == NAS_ACT_HSIGMOID ? 1 : INFINITY;
+    bool six = l->activation == NAS_ACT_RELU6, gate = l->activation == NAS_ACT_HSIGMOID;
+    float low = six || gate || l->activation == NAS_ACT_RELU ? 0 : -INFINITY;
+    float high = six ? 6 : gate ? 1 : INFINITY;
     switch (l->op) {
     case NAS_OP_POOL:
         return xnn_define_global_average_pooling_2d(g->subgraph, low, high, in[0], out, 0);
@@ -189,17 +191,33 @@ static enum xnn_status add_operator(graph *g, const nas_layer *l, const uint32_t
     }
 }
 
+static bool stands_apart(uint32_t activation) {
+    return activation == NAS_ACT_HSWISH || activation == NAS_ACT_SWISH ||
+           activation == NAS_ACT_SIGMOID;
+}
+
+/* The operators of an activation that stands apart. */
+static enum xnn_status add_activation(graph *g, const nas_layer *l, uint32_t in, uint32_t out) {
+    if (l->activation == NAS_ACT_HSWISH) return xnn_define_hardswish(g->subgraph, in, out, 0);
+    if (l->activation == NAS_ACT_SIGMOID) return xnn_define_sigmoid(g->subgraph, in, out, 0);
+    uint32_t gate = XNN_INVALID_VALUE_ID;
+    enum xnn_status status = add_activations(g, l->out, &gate);
+    if (!status) status = xnn_define_sigmoid(g->subgraph, in, gate, 0);
+    return status ? status
+                  : xnn_define_multiply2(g->subgraph, -INFINITY, INFINITY, in, gate, out, 0);
+}
+
 /* Adds a layer whose result is tensor *out: given, or made here. */
 static enum xnn_status add_layer(graph *g, const nas_layer *l, const uint32_t in[2],
                                  uint32_t *out) {
     enum xnn_status status = xnn_status_success;
     if (*out != ID_OUTPUT) status = add_activations(g, l->out, out);
-    if (status || l->activation != NAS_ACT_HSWISH)
+    if (status || !stands_apart(l->activation))
         return status ? status : add_operator(g, l, in, *out);
     uint32_t before = XNN_INVALID_VALUE_ID;
     status = add_activations(g, l->out, &before);
     if (!status) status = add_operator(g, l, in, before);
-    return status ? status : xnn_define_hardswish(g->subgraph, before, *out, 0);
+    return status ? status : add_activation(g, l, before, *out);
 }
 
 /* Refuses what XNNPACK would take for something else. */
@@ -207,7 +225,7 @@ static int check_layer(const nas_layer *l, nas_error *err) {
     bool weighted = nas_layer_weighs(l);
     uint64_t filter = (uint64_t)nas_layer_depth(l) * l->kernel * l->kernel;
     uint64_t weights = weighted ? filter * l->out.c : 0;
-    if (l->op < NAS_OP_CONV || l->op > NAS_OP_ADD || l->activation > NAS_ACT_HSIGMOID ||
+    if (l->op < NAS_OP_CONV || l->op > NAS_OP_ADD || l->activation > NAS_ACT_SIGMOID ||
         (!weighted && l->activation == NAS_ACT_HSIGMOID))
         return nas_fail(err, NAS_ERR_INPUT,
                         "xnnpack: layer %.39s: expected a known operation and activation, found "

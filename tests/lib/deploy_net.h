@@ -59,6 +59,12 @@ static inline nas_lowered *deploy_net(float **weights) {
     return lowered;
 }
 
+/* Has the stem padded as TensorFlow's SAME does, and end in an activation. */
+static inline void deploy_make_mobile(nas_lowered *lowered, uint32_t activation) {
+    lowered->layers[0].pad_before = 0;
+    lowered->layers[0].activation = activation;
+}
+
 /* All activations of the network lie between low and high. */
 static inline void deploy_set_ranges(nas_lowered *lowered, float low, float high) {
     static nas_range ranges[NAS_MAX_LAYERS];

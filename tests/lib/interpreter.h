@@ -10,7 +10,10 @@
 #include <string.h>
 
 static inline float interpret_activation(float x, uint32_t activation) {
-    float gate = fminf(fmaxf(x + 3, 0), 6) / 6;
+    float gate = fminf(fmaxf(x + 3, 0), 6) / 6, sigmoid = 1 / (1 + expf(-x));
+    if (activation == NAS_ACT_RELU6) return fminf(fmaxf(x, 0), 6);
+    if (activation == NAS_ACT_SWISH) return x * sigmoid;
+    if (activation == NAS_ACT_SIGMOID) return sigmoid;
     if (activation == NAS_ACT_RELU) return fmaxf(x, 0);
     if (activation == NAS_ACT_HSWISH) return x * gate;
     return activation == NAS_ACT_HSIGMOID ? gate : x;
@@ -19,7 +22,7 @@ static inline float interpret_activation(float x, uint32_t activation) {
 /* One output pixel of a convolution, dense or depthwise. */
 static inline void interpret_pixel(const nas_layer *l, const float *in, uint32_t y, uint32_t x,
                                    float *out) {
-    int pad = (int)l->kernel / 2;
+    int pad = (int)l->pad_before;
     for (uint32_t tap = 0; tap < l->kernel * l->kernel; tap++) {
         int iy = (int)(y * l->stride + tap / l->kernel) - pad;
         int ix = (int)(x * l->stride + tap % l->kernel) - pad;

@@ -15,19 +15,25 @@
 /* Allowed difference, as a share of 1 + |value|; sums here have at most a few hundred terms. */
 #define KERNEL_TOLERANCE (sizeof(nas_real) == sizeof(float) ? 3e-5 : 1e-12)
 
-static const nas_activation kernel_activations[] = {NAS_ACT_NONE, NAS_ACT_RELU, NAS_ACT_HSWISH,
-                                                    NAS_ACT_HSIGMOID};
+enum { KERNEL_ACTIVATIONS = NAS_ACT_SIGMOID + 1 };
 
 static inline double plain_act(double t, nas_activation act) {
-    double gate = fmin(fmax(t + 3, 0), 6) / 6;
+    double gate = fmin(fmax(t + 3, 0), 6) / 6, sigmoid = 1 / (1 + exp(-t));
     if (act == NAS_ACT_RELU) return fmax(t, 0);
+    if (act == NAS_ACT_RELU6) return fmin(fmax(t, 0), 6);
+    if (act == NAS_ACT_SWISH) return t * sigmoid;
+    if (act == NAS_ACT_SIGMOID) return sigmoid;
     if (act == NAS_ACT_HSWISH) return t * gate;
     return act == NAS_ACT_HSIGMOID ? gate : t;
 }
 
 static inline double plain_slope(double t, nas_activation act) {
     bool inside = t > -3 && t < 3;
+    double sigmoid = 1 / (1 + exp(-t));
     if (act == NAS_ACT_RELU) return t > 0;
+    if (act == NAS_ACT_RELU6) return t > 0 && t < 6;
+    if (act == NAS_ACT_SWISH) return sigmoid + t * sigmoid * (1 - sigmoid);
+    if (act == NAS_ACT_SIGMOID) return sigmoid * (1 - sigmoid);
     if (act == NAS_ACT_HSWISH) return inside ? t / 3 + 0.5 : t >= 3;
     return act == NAS_ACT_HSIGMOID ? inside / 6.0 : 1;
 }
@@ -57,7 +63,7 @@ static inline nas_affine affine_random(nas_rng *rng, size_t rows, size_t c, nas_
     nas_real *b = kernel_random(rng, c);
     for (size_t i = 0; i < c; i++) a[i] = a[i] < 0 ? a[i] - 1 : a[i] + 1;
     for (size_t i = 0; i < rows * c; i++)
-        for (int kink = -3; kink <= 3; kink += 3) {
+        for (int kink = -3; kink <= 6; kink += 3) {
             double t = (double)y[i] * (double)a[i % c] + (double)b[i % c];
             if (fabs(t - kink) < 1e-3) y[i] += (nas_real)0.01;
         }
@@ -79,7 +85,7 @@ typedef struct kernel_check {
     const nas_kernels *kernels;
     size_t rows, c;
     nas_activation act;
-    char shape[64];
+    char shape[80];
 } kernel_check;
 
 static inline void same_value(const kernel_check *k, const char *what, size_t i, double got,
@@ -217,9 +223,9 @@ static inline void check_act_grad(const kernel_check *k, nas_rng *rng, bool scal
 /* Every kernel on rows, for every instruction set. */
 static inline void check_rows(size_t rows, size_t c) {
     for (int i = 0; nas_kernels_get(i); i++)
-        for (size_t a = 0; a < 4; a++) {
-            kernel_check k = {nas_kernels_get(i), rows, c, kernel_activations[a], ""};
-            nas_rng rng = nas_rng_open(1, NAS_RNG_TEST, rows, 4 * c + a);
+        for (uint32_t a = 0; a < KERNEL_ACTIVATIONS; a++) {
+            kernel_check k = {nas_kernels_get(i), rows, c, (nas_activation)a, ""};
+            nas_rng rng = nas_rng_open(1, NAS_RNG_TEST, rows, KERNEL_ACTIVATIONS * c + a);
             check_affine(&k, &rng);
             check_columns(&k, &rng);
             check_bn_grad(&k, &rng);
@@ -239,9 +245,10 @@ static inline size_t out_pixels(const nas_depthwise *s) {
     return s->oh * s->ow;
 }
 
-static inline nas_depthwise depthwise_shape(size_t h, size_t w, size_t c, size_t k, size_t stride) {
-    return (nas_depthwise){h, w,     (h + stride - 1) / stride, (w + stride - 1) / stride, c,
-                           k, stride};
+static inline nas_depthwise depthwise_shape(size_t h, size_t w, size_t c, size_t k, size_t stride,
+                                            size_t pad) {
+    size_t oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
+    return (nas_depthwise){h, w, oh, ow, c, k, stride, pad};
 }
 
 /* Calls visit for every pair of an output and an input value that a tap joins. */
@@ -250,11 +257,11 @@ static inline void for_taps(const nas_depthwise *s, tap_fn visit, void *context)
     for (size_t o = 0; o < out_pixels(s); o++)
         for (size_t tap = 0; tap < s->k * s->k; tap++) {
             size_t y = o / s->ow * s->stride + tap / s->k, x = o % s->ow * s->stride + tap % s->k;
-            size_t pad = s->k / 2; /* y and x count from the padding's edge */
-            if (y < pad || x < pad || y - pad >= s->h || x - pad >= s->w) continue;
+            /* y and x count from the padding's edge */
+            if (y < s->pad || x < s->pad || y - s->pad >= s->h || x - s->pad >= s->w) continue;
             for (size_t c = 0; c < s->c; c++)
                 visit(context, o * s->c + c, tap * s->c + c,
-                      ((y - pad) * s->w + x - pad) * s->c + c);
+                      ((y - s->pad) * s->w + x - s->pad) * s->c + c);
         }
 }
 
@@ -370,12 +377,12 @@ static inline void check_shape(const nas_depthwise *s) {
     for (int i = 0; nas_kernels_get(i); i++)
         for (uint64_t round = 0; round < 2; round++) {
             nas_rng rng = nas_rng_open(2 + (uint64_t)i, NAS_RNG_TEST, s->h * 64 + s->c,
-                                       (s->k * 16 + s->stride) * 2 + round);
+                                       ((s->k * 16 + s->stride) * 8 + s->pad) * 2 + round);
             uint32_t how = nas_rng_u32(&rng);
-            kernel_check k = {nas_kernels_get(i), in_pixels(s), s->c, kernel_activations[how & 3],
-                              ""};
-            snprintf(k.shape, sizeof k.shape, ", %zux%zu, kernel %zu, stride %zu", s->h, s->w, s->k,
-                     s->stride);
+            nas_activation act = (nas_activation)nas_rng_below(&rng, KERNEL_ACTIVATIONS);
+            kernel_check k = {nas_kernels_get(i), in_pixels(s), s->c, act, ""};
+            snprintf(k.shape, sizeof k.shape, ", %zux%zu, kernel %zu, stride %zu, padding %zu",
+                     s->h, s->w, s->k, s->stride, s->pad);
             check_depthwise_grad(&k, s, &rng, how & 4, how & 8);
             k.rows = out_pixels(s);
             check_depthwise(&k, s, &rng, how & 16, how & 32, how & 64);
@@ -395,12 +402,16 @@ static inline void check_all_shapes(void) {
     for (size_t side = 0; side < 5; side++)
         for (size_t c = 0; c < 7; c++)
             for (size_t k = 1; k <= 7; k += 2)
-                for (size_t stride = 1; stride <= 3; stride++) {
-                    nas_depthwise s = depthwise_shape(sides[side][0], sides[side][1],
-                                                      kernel_channels[c], k, stride);
-                    check_shape(&s);
-                }
-    nas_depthwise wide = depthwise_shape(5, 12, 300, 5, 2); /* more than one group of channels */
+                for (size_t stride = 1; stride <= 3; stride++)
+                    for (size_t less = 0; less < 2 && less <= k / 2; less++) {
+                        nas_depthwise s =
+                            depthwise_shape(sides[side][0], sides[side][1], kernel_channels[c], k,
+                                            stride, k / 2 - less);
+                        check_shape(&s);
+                    }
+    nas_depthwise wide = depthwise_shape(5, 12, 300, 5, 2, 2); /* more than a group of channels */
+    check_shape(&wide);
+    wide.pad = 1;
     check_shape(&wide);
 }
 

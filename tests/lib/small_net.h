@@ -28,6 +28,22 @@
     " \"head\": {\"width\": 13, \"activation\": \"h-swish\", \"hidden\": [%s],"                    \
     "            \"hidden_activation\": \"h-swish\"}}"
 
+/* What published mobile networks have besides: TensorFlow's padding of even and odd sides, another
+ * epsilon, relu6 and swish, other rules of squeeze-excite, a hidden layer without bias. */
+#define MOBILE_SPACE                                                                               \
+    "{\"name\": \"mobile\", \"resolution\": [11, 12], \"padding\": \"same\","                      \
+    " \"batch_norm_epsilon\": 0.001,"                                                              \
+    " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 7, \"activation\": \"relu6\"},"          \
+    " \"stages\": ["                                                                               \
+    "  {\"width\": [8, 11], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [1, 3, 5, 7],"           \
+    "   \"expand\": [1, 2, 3], \"activation\": \"swish\","                                         \
+    "   \"squeeze_excite\": {\"divisor\": 2, \"minimum\": 1, \"of\": \"input\","                   \
+    "                      \"activation\": \"swish\", \"gate\": \"sigmoid\"}},"                    \
+    "  {\"width\": [8, 11], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3, 5],"                 \
+    "   \"expand\": [1, 2], \"squeeze_excite\": {\"round_to\": 3}, \"activation\": \"relu6\"}],"   \
+    " \"head\": {\"width\": 13, \"activation\": \"swish\", \"hidden\": [9],"                       \
+    "          \"hidden_activation\": \"sigmoid\", \"hidden_bias\": false}}"
+
 static inline nas_space small_parse(const char *text, uint32_t channels, uint32_t classes) {
     nas_error err = {0};
     nas_space space;
@@ -43,6 +59,10 @@ static inline nas_space small_space(const char *hidden) {
     char text[2048];
     snprintf(text, sizeof text, SMALL_SPACE, hidden);
     return small_parse(text, SMALL_CHANNELS, SMALL_CLASSES);
+}
+
+static inline nas_space small_mobile(void) {
+    return small_parse(MOBILE_SPACE, SMALL_CHANNELS, SMALL_CLASSES);
 }
 
 static inline nas_space small_quickstart(void) {

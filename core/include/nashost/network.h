@@ -20,6 +20,9 @@ typedef enum nas_activation {
     NAS_ACT_RELU = 1,
     NAS_ACT_HSWISH = 2,   /* x * min(max(x + 3, 0), 6) / 6, arXiv 1905.02244 */
     NAS_ACT_HSIGMOID = 3, /* min(max(x + 3, 0), 6) / 6 */
+    NAS_ACT_RELU6 = 4,    /* min(max(x, 0), 6) */
+    NAS_ACT_SWISH = 5,    /* x / (1 + exp(-x)), arXiv 1710.05941 */
+    NAS_ACT_SIGMOID = 6,  /* 1 / (1 + exp(-x)) */
 } nas_activation;
 
 typedef struct nas_shape {
@@ -27,7 +30,8 @@ typedef struct nas_shape {
 } nas_shape;
 
 /* A layer computes activation(op(input) + bias). Batch norm is folded into weight and bias.
- * Spatial padding is kernel / 2 on each side; out = ceil(in / stride). */
+ * out = ceil(in / stride); around the input are as many zeros as it takes, pad_before of them in
+ * front. */
 typedef struct nas_layer {
     uint32_t op;         /* nas_op */
     uint32_t activation; /* nas_activation */
@@ -40,6 +44,8 @@ typedef struct nas_layer {
     uint64_t macs;              /* multiply-accumulates for one image */
     uint64_t weights, biases;   /* how many, after folding */
     const float *weight, *bias; /* NULL when only the shape of the network matters */
+    uint32_t pad_before; /* rows of zeros above the input, and columns left of it; kernel / 2, or
+                            fewer at stride 2 where padding is TensorFlow's SAME */
 } nas_layer;
 
 /* The values that a tensor took. */

@@ -141,6 +141,23 @@ static void print_used(const output *o, const char *(*code)(uint32_t op), uint32
     }
 }
 
+static bool has_activation(const output *o, uint32_t activation) {
+    for (uint32_t i = 0; i < o->net->n_layers; i++)
+        if (nas_network_layer(o->net, i)->activation == activation) return true;
+    return false;
+}
+
+/* The function of activations, which knows the first ones and those that are used. */
+static void print_activation(const output *o) {
+    if (has_activation(o, NAS_ACT_SWISH) || has_activation(o, NAS_ACT_SIGMOID))
+        print_code(o, nas_c_float_exp);
+    print_code(o, nas_c_float_activation);
+    for (uint32_t a = NAS_ACT_NONE; a <= NAS_ACT_SIGMOID; a++)
+        if (nas_c_float_activation_more(a) && has_activation(o, a))
+            nas_c_line(o->file, nas_c_float_activation_more(a), o->prefix);
+    nas_c_line(o->file, nas_c_float_activation_end, o->prefix);
+}
+
 /* The place of a tensor (0: the image); the last result is the caller's. */
 static void print_place(const output *o, int32_t index) {
     if (index == (int32_t)o->plan->n - 1) {
@@ -160,7 +177,8 @@ static void print_filter_call(const output *o, const nas_layer *layer, uint32_t 
     print_name(o, layer, "weight");
     fputs(", ", o->file);
     print_name(o, layer, "bias");
-    fprintf(o->file, ", %u, %u, %u, ", layer->kernel, layer->stride, layer->activation);
+    fprintf(o->file, ", %u, %u, %u, %u, ", layer->kernel, layer->stride, layer->pad_before,
+            layer->activation);
     print_place(o, (int32_t)i + 1);
     fprintf(o->file, ", %u, %u", layer->out.h, layer->out.w);
     if (!depthwise) fprintf(o->file, ", %u", layer->out.c);
@@ -260,10 +278,10 @@ static void print_part(const output *o, const nas_layer *layer, const char *part
 static void print_int8_layer(const output *o, const nas_layer *layer, const nas_int8_layer *q) {
     fprintf(o->file, "\nstatic const %s_layer ", o->prefix);
     print_name(o, layer, "layer");
-    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d, %d, %d", layer->in.h,
-            layer->in.w, layer->in.c, layer->out.h, layer->out.w, layer->out.c, layer->kernel,
-            layer->stride, nas_layer_depth(layer), q->in[0].zero, q->in[1].zero, q->shift,
-            q->sum.zero);
+    fprintf(o->file, " = {\n    %u, %u, %u, %u, %u, %u, %u, %u, %u, %u, %d, %d, %d, %d",
+            layer->in.h, layer->in.w, layer->in.c, layer->out.h, layer->out.w, layer->out.c,
+            layer->kernel, layer->stride, layer->pad_before, nas_layer_depth(layer), q->in[0].zero,
+            q->in[1].zero, q->shift, q->sum.zero);
     print_part(o, layer, "weight", layer->weights > 0);
     print_part(o, layer, "bias", layer->weights > 0);
     print_part(o, layer, "factor", q->factors > 0);
@@ -343,7 +361,7 @@ static bool print(void *context, FILE *file) {
         good = print_int8(o);
     } else {
         print_weights(o);
-        print_code(o, nas_c_float_activation);
+        print_activation(o);
         print_used(o, nas_c_float_code, o->net->n_layers);
         print_run(o);
     }

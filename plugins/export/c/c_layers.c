@@ -1,6 +1,7 @@
 #include "c_layers.h"
 
 #include <nashost/network.h>
+#include <stddef.h>
 
 /* ---- Single precision ---- */
 
@@ -11,23 +12,51 @@ const char nas_c_float_activation[] =
     "        float gate = x[i] + 3 < 0 ? 0 : x[i] + 3 > 6 ? 1 : (x[i] + 3) / 6;\n"
     "        if (activation == 1) x[i] = x[i] > 0 ? x[i] : 0;\n"
     "        if (activation == 2) x[i] *= gate; /* h-swish */\n"
-    "        if (activation == 3) x[i] = gate;  /* h-sigmoid */\n"
-    "    }\n"
+    "        if (activation == 3) x[i] = gate;  /* h-sigmoid */\n";
+
+const char nas_c_float_activation_end[] = "    }\n"
+                                          "}\n";
+
+const char nas_c_float_exp[] =
+    "/* 2^n times Taylor's series of what is left of x, for x within 80 of 0. */\n"
+    "static float @_exp(float x) {\n"
+    "    float rest, sum = 1;\n"
+    "    int n, i;\n"
+    "    x = x < -80 ? -80 : x > 80 ? 80 : x;\n"
+    "    n = (int)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));\n"
+    "    rest = x - (float)n * 0.693145752f - (float)n * 1.42860677e-6f;\n"
+    "    for (i = 7; i > 0; i--) sum = 1 + sum * rest / (float)i;\n"
+    "    for (i = 0; i < n; i++) sum *= 2;\n"
+    "    for (i = 0; i > n; i--) sum /= 2;\n"
+    "    return sum;\n"
     "}\n";
+
+const char *nas_c_float_activation_more(uint32_t activation) {
+    switch (activation) {
+    case NAS_ACT_RELU6:
+        return "        if (activation == 4) x[i] = x[i] < 0 ? 0 : x[i] > 6 ? 6 : x[i]; /* relu6 "
+               "*/\n";
+    case NAS_ACT_SWISH:
+        return "        if (activation == 5) x[i] /= 1 + @_exp(-x[i]); /* swish */\n";
+    case NAS_ACT_SIGMOID:
+        return "        if (activation == 6) x[i] = 1 / (1 + @_exp(-x[i])); /* sigmoid */\n";
+    default:
+        return NULL;
+    }
+}
 
 static const char float_conv[] =
     "/* [h][w][c] by weight [k][k][c][oc] to [oh][ow][oc], zeros outside. */\n"
     "static void @_conv(const float *in, int h, int w, int c, const float *weight,\n"
-    "                   const float *bias, int k, int stride, int activation, float *restrict "
-    "out,\n"
-    "                   int oh, int ow, int oc) {\n"
+    "                   const float *bias, int k, int stride, int pad, int activation,\n"
+    "                   float *restrict out, int oh, int ow, int oc) {\n"
     "    int y, x, ky, kx, i, o;\n"
     "    for (y = 0; y < oh; y++)\n"
     "        for (x = 0; x < ow; x++, out += oc) {\n"
     "            for (o = 0; o < oc; o++) out[o] = bias[o];\n"
     "            for (ky = 0; ky < k; ky++)\n"
     "                for (kx = 0; kx < k; kx++) {\n"
-    "                    int iy = y * stride + ky - k / 2, ix = x * stride + kx - k / 2;\n"
+    "                    int iy = y * stride + ky - pad, ix = x * stride + kx - pad;\n"
     "                    const float *pixel = in + (iy * w + ix) * c;\n"
     "                    const float *row = weight + (ky * k + kx) * c * oc;\n"
     "                    if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;\n"
@@ -41,7 +70,7 @@ static const char float_conv[] =
 static const char float_depthwise[] =
     "/* The same with one filter a channel: weight [k][k][c]. */\n"
     "static void @_depthwise(const float *in, int h, int w, int c, const float *weight,\n"
-    "                        const float *bias, int k, int stride, int activation,\n"
+    "                        const float *bias, int k, int stride, int pad, int activation,\n"
     "                        float *restrict out, int oh, int ow) {\n"
     "    int y, x, ky, kx, i;\n"
     "    for (y = 0; y < oh; y++)\n"
@@ -49,7 +78,7 @@ static const char float_depthwise[] =
     "            for (i = 0; i < c; i++) out[i] = bias[i];\n"
     "            for (ky = 0; ky < k; ky++)\n"
     "                for (kx = 0; kx < k; kx++) {\n"
-    "                    int iy = y * stride + ky - k / 2, ix = x * stride + kx - k / 2;\n"
+    "                    int iy = y * stride + ky - pad, ix = x * stride + kx - pad;\n"
     "                    const float *pixel = in + (iy * w + ix) * c;\n"
     "                    const float *row = weight + (ky * k + kx) * c;\n"
     "                    if (iy < 0 || iy >= h || ix < 0 || ix >= w) continue;\n"
@@ -97,6 +126,7 @@ const char *nas_c_float_code(uint32_t op) {
 const char nas_c_int8_layer[] =
     "typedef struct @_layer {\n"
     "    int h, w, c, oh, ow, oc, k, stride;\n"
+    "    int pad;                    /* zeros above and left of the input */\n"
     "    int depth;                  /* channels that a filter reads: c, or depthwise 1 */\n"
     "    int zero, other_zero;       /* of the inputs: q stands for scale * (q - zero) */\n"
     "    int shift, sum_zero;        /* sum * factor / 2^shift + sum_zero is q of the sum */\n"
@@ -122,8 +152,8 @@ static const char int8_conv[] =
     "                int sum = l->bias[o], first = l->depth < l->c ? o : 0;\n"
     "                for (ky = 0; ky < l->k; ky++)\n"
     "                    for (kx = 0; kx < l->k; kx++, weight += l->depth) {\n"
-    "                        int iy = y * l->stride + ky - l->k / 2;\n"
-    "                        int ix = x * l->stride + kx - l->k / 2;\n"
+    "                        int iy = y * l->stride + ky - l->pad;\n"
+    "                        int ix = x * l->stride + kx - l->pad;\n"
     "                        const signed char *pixel = in + (iy * l->w + ix) * l->c + first;\n"
     "                        if (iy < 0 || iy >= l->h || ix < 0 || ix >= l->w) continue;\n"
     "                        for (i = 0; i < l->depth; i++)\n"

@@ -11,8 +11,14 @@
 
 /* ---- Single precision ---- */
 
-/* Stands before the others: conv and depthwise call it, and other operations' callers do. */
+/* Stands before the others: conv and depthwise call it, and other operations' callers do. Relu,
+ * h-swish and h-sigmoid, lines for what more there is, and the end. */
 extern const char nas_c_float_activation[];
+const char *nas_c_float_activation_more(uint32_t activation); /* NULL: no line */
+extern const char nas_c_float_activation_end[];
+
+/* Stands before that where there is swish or sigmoid. */
+extern const char nas_c_float_exp[];
 
 /* The function of an operation; conv also serves linear, as a convolution of one pixel. */
 const char *nas_c_float_code(uint32_t op);

@@ -22,6 +22,10 @@ void nas_c_float(FILE *file, float value) {
 
 void nas_c_template(FILE *file, const char *text, const char *word) {
     fputc('\n', file);
+    nas_c_line(file, text, word);
+}
+
+void nas_c_line(FILE *file, const char *text, const char *word) {
     for (; *text; text++)
         if (*text == '@')
             fputs(word, file);

@@ -14,6 +14,9 @@ void nas_c_float(FILE *file, float value);
 /* An empty line, and a text with a word in the place of every "@". */
 void nas_c_template(FILE *file, const char *text, const char *word);
 
+/* The same without the empty line. */
+void nas_c_line(FILE *file, const char *text, const char *word);
+
 /* Element i of an array. */
 typedef int (*nas_c_at_fn)(const void *values, uint64_t i);
 

@@ -102,14 +102,14 @@ void nas_onnx_add_float(builder *b, Onnx__NodeProto *node, const char *name, flo
     a->f = value;
 }
 
-void nas_onnx_add_ints(builder *b, Onnx__NodeProto *node, const char *name, int64_t value,
+void nas_onnx_add_ints(builder *b, Onnx__NodeProto *node, const char *name, const int64_t *values,
                        size_t n) {
     Onnx__AttributeProto *a =
         add_attribute(b, node, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
-    int64_t *values = nas_onnx_take(b, n, sizeof *values);
+    int64_t *copy = nas_onnx_take(b, n, sizeof *copy);
     if (b->failed) return;
-    for (size_t i = 0; i < n; i++) values[i] = value;
-    a->ints = values;
+    memcpy(copy, values, n * sizeof *copy);
+    a->ints = copy;
     a->n_ints = n;
 }
 

@@ -40,8 +40,7 @@ Onnx__NodeProto *nas_onnx_add_node(builder *b, const char *op, char *name, char 
 void nas_onnx_add_int(builder *b, Onnx__NodeProto *node, const char *name, int64_t value);
 void nas_onnx_add_float(builder *b, Onnx__NodeProto *node, const char *name, float value);
 
-/* The same number n times. */
-void nas_onnx_add_ints(builder *b, Onnx__NodeProto *node, const char *name, int64_t value,
+void nas_onnx_add_ints(builder *b, Onnx__NodeProto *node, const char *name, const int64_t *values,
                        size_t n);
 
 /* A constant of n_dims sizes with fresh data to be filled in. */

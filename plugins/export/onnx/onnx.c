@@ -154,9 +154,12 @@ static void add_conv(builder *b, uint32_t i, char *input, char *output) {
     const nas_layer *layer = nas_network_layer(b->network, i);
     Onnx__NodeProto *node = add_weighted(b, i, "Conv", 4, input, output);
     if (!node) return;
-    nas_onnx_add_ints(b, node, "kernel_shape", layer->kernel, 2);
-    nas_onnx_add_ints(b, node, "pads", layer->kernel / 2, 4);
-    nas_onnx_add_ints(b, node, "strides", layer->stride, 2);
+    const int64_t kernel[] = {layer->kernel, layer->kernel};
+    const int64_t strides[] = {layer->stride, layer->stride};
+    const int64_t before = layer->pad_before, after = nas_layer_pad_after(layer);
+    nas_onnx_add_ints(b, node, "kernel_shape", kernel, 2);
+    nas_onnx_add_ints(b, node, "pads", (const int64_t[]){before, before, after, after}, 4);
+    nas_onnx_add_ints(b, node, "strides", strides, 2);
     nas_onnx_add_int(b, node, "group", layer->op == NAS_OP_DEPTHWISE ? layer->in.c : 1);
 }
 
@@ -177,11 +180,27 @@ static void add_gemm(builder *b, uint32_t i, char *input, bool flat, char *outpu
     if (node) nas_onnx_add_int(b, node, "transB", 1);
 }
 
+/* A constant. */
+static char *add_number(builder *b, const nas_layer *layer, const char *which, float value) {
+    char *name = nas_onnx_text(b, layer->name, which);
+    float *number = nas_onnx_add_tensor(b, name, 0, NULL);
+    if (number) *number = value;
+    return name;
+}
+
 static void add_activation(builder *b, const nas_layer *layer, char *input, char *output) {
-    static const char *const ops[] = {"", "Relu", "HardSwish", "HardSigmoid"};
-    const char *op = ops[layer->activation];
-    Onnx__NodeProto *node = nas_onnx_add_node(b, op, nas_onnx_text(b, layer->name, ".activation"),
-                                              output, input, NULL, NULL);
+    static const char *const ops[] = {"",     "Relu",    "HardSwish", "HardSigmoid",
+                                      "Clip", "Sigmoid", "Sigmoid"};
+    bool clip = layer->activation == NAS_ACT_RELU6, swish = layer->activation == NAS_ACT_SWISH;
+    char *low = clip ? add_number(b, layer, ".low", 0) : NULL;
+    char *high = clip ? add_number(b, layer, ".high", 6) : NULL;
+    char *result = swish ? nas_onnx_text(b, layer->name, ".gate") : output;
+    Onnx__NodeProto *node =
+        nas_onnx_add_node(b, ops[layer->activation], nas_onnx_text(b, layer->name, ".activation"),
+                          result, input, low, high);
+    if (swish)
+        nas_onnx_add_node(b, "Mul", nas_onnx_text(b, layer->name, ".swish"), output, input, result,
+                          NULL);
     if (!node || layer->activation != NAS_ACT_HSIGMOID) return;
     nas_onnx_add_float(b, node, "alpha", 1.0f / 6);
     nas_onnx_add_float(b, node, "beta", 0.5f);
@@ -250,7 +269,7 @@ static void make_graph(builder *b) {
     const int64_t logits = (int64_t)last->out.c * last->out.h * last->out.w;
     size_t n = net->n_layers + 2u;
     Onnx__GraphProto *graph = b->graph = nas_onnx_take(b, 1, sizeof *graph);
-    Onnx__NodeProto **nodes = nas_onnx_take_list(b, 11 * n);
+    Onnx__NodeProto **nodes = nas_onnx_take_list(b, 12 * n);
     Onnx__TensorProto **tensors = nas_onnx_take_list(b, 12 * n);
     Onnx__ValueInfoProto **in = nas_onnx_make_value(b, "image", 3, image),
                          **out = nas_onnx_make_value(b, "logits", 1, &logits);

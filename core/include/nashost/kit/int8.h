@@ -11,9 +11,9 @@
  * - scale: product = (q0 - zero0) * (q1 - zero1) * factor[0]
  * - add: product = (q0 - zero0) * factor[0] + (q1 - zero1) * factor[1]
  *
- * and brings the product, in 64 bits, to 8 by nas_int8_narrow. Relu needs no more, since -128
- * stands for 0 then; h-swish and h-sigmoid are a table of 256. The last layer's result stays sum *
- * in.scale * scale[o] in single precision. */
+ * and brings the product, in 64 bits, to 8 by nas_int8_narrow. Relu and relu6 need no more, since
+ * -128 stands for 0 then and 127 for 6 at most; the other activations are a table of 256. The last
+ * layer's result stays sum * in.scale * scale[o] in single precision. */
 #ifndef NASHOST_KIT_INT8_H
 #define NASHOST_KIT_INT8_H
 

@@ -8,14 +8,24 @@
 /* "conv", "depthwise", "linear", "pool", "scale", "add"; "unknown" for any other number. [any] */
 const char *nas_op_name(uint32_t op);
 
-/* "none", "relu", "h-swish", "h-sigmoid"; "unknown" for any other number. [any] */
+/* "none", "relu", "h-swish", "h-sigmoid", "relu6", "swish", "sigmoid"; "unknown" for any other
+ * number. [any] */
 const char *nas_activation_name(uint32_t activation);
+
+/* What an activation makes of x, and its derivative there; at the kinks that of the flat side, or,
+ * h-swish's at 3, of the line. An unknown number is none. [any] */
+double nas_activation_value(uint32_t activation, double x);
+double nas_activation_slope(uint32_t activation, double x);
 
 /* Whether a layer has weights: a convolution, depthwise or linear. [any] */
 bool nas_layer_weighs(const nas_layer *layer);
 
 /* Input channels of each filter of a layer that has weights. [any] */
 uint32_t nas_layer_depth(const nas_layer *layer);
+
+/* Rows of zeros below a layer's input, and columns right of it, beside pad_before: kernel / 2 where
+ * that is pad_before, else as many as the last output reads. [any] */
+uint32_t nas_layer_pad_after(const nas_layer *layer);
 
 /* What the weights and biases of a network take on a device whose elements have so many bytes;
  * biases stay 32 bits wide in int8 networks. [any] */
@@ -29,8 +39,9 @@ uint32_t nas_dtype_bytes(const char *dtype);
 /* Writes a layer's key; returns buffer. [any] */
 char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_KEY]);
 
-/* The inverse: fills op, activation, shapes, kernel, stride, expand and squeeze_excite, and zeroes
- * the rest. False if key is not exactly what nas_layer_key writes for a known layer. [any] */
+/* The inverse: fills op, activation, shapes, kernel, stride, expand and squeeze_excite, takes the
+ * padding to be kernel / 2, and zeroes the rest. False if key is not exactly what nas_layer_key
+ * writes for a known layer. [any] */
 bool nas_layer_from_key(const char *key, nas_layer *l);
 
 /* How many weights a layer has, counted from its shapes, so also for one that came from a key.
