@@ -34,11 +34,11 @@ def arguments():
 
 # ---- Spaces ----
 
-def space(name, resolution, stem_stride, activation, squeeze_excite, head, hidden):
+def space(name, resolution, stem_stride, activation, squeeze_excite, head, hidden, **more):
     def stage(width, stride, inner):
         return {"width": width, "stride": stride, "depth": [1, 2], "kernel": [3, 5], "expand": [1, 3],
                 "squeeze_excite": squeeze_excite, "activation": inner}
-    return {"name": name, "resolution": resolution,
+    return {"name": name, "resolution": resolution, **more,
             "stem": {"kernel": 3, "stride": stem_stride, "width": 8, "activation": activation},
             "stages": [stage([8, 12], 1, activation), stage([16], 2, activation),
                        stage([24, 32], 2, activation)],
@@ -52,6 +52,9 @@ SPACES = [
     (3, 32, space("relu", [24, 32], 2, "relu", False, "relu", [])),
     (3, 27, space("odd", [19, 27], 2, "h-swish", False, "relu", [24])),
     (3, 24, space("h-sigmoid", [24], 2, "relu", True, "h-sigmoid", [24])),
+    (3, 32, space("relu6-same", [32], 2, "relu6", False, "relu6", [], padding="same")),
+    (1, 27, space("swish-same", [27], 2, "swish", True, "swish", [24], padding="same")),
+    (3, 20, space("sigmoid", [20], 1, "relu", False, "sigmoid", [])),
 ]
 
 
@@ -258,6 +261,8 @@ def compute(op, x, shape):
         return x[0].mean((1, 2), keepdims=True)
     if op == "LOGISTIC":
         return 1 / (1 + np.exp(-x[0]))
+    if op == "RELU":
+        return np.maximum(x[0], 0)
     if op == "HARD_SWISH":
         return x[0] * np.clip(x[0] + 3, 0, 6) / 6
     return {"ADD": lambda: x[0] + x[1], "MUL": lambda: x[0] * x[1],

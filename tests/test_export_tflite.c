@@ -542,6 +542,60 @@ static void test_per_tensor(void **state) {
     nas_lowered_free(lowered);
 }
 
+static const nas_layer *layer_named(const nas_lowered *lowered, const char *name) {
+    for (uint32_t i = 0; i < lowered->network.n_layers; i++)
+        if (strcmp(lowered->layers[i].name, name) == 0) return &lowered->layers[i];
+    fail_msg("no layer \"%s\"", name);
+    return NULL;
+}
+
+static void activate(nas_lowered *lowered, const char *name, uint32_t activation) {
+    lowered->layers[layer_named(lowered, name) - lowered->layers].activation = activation;
+}
+
+/* Padding as TensorFlow has it needs no PAD; swish is two operators, and LOGISTIC has one format.
+ */
+static void test_other_activations(void **state) {
+    (void)state;
+    static const int expected[] = {BUILTIN_DEPTHWISE_CONV_2D,
+                                   BUILTIN_CONV_2D,
+                                   BUILTIN_LOGISTIC,
+                                   BUILTIN_MUL,
+                                   BUILTIN_CONV_2D,
+                                   BUILTIN_DEPTHWISE_CONV_2D,
+                                   BUILTIN_MEAN,
+                                   BUILTIN_CONV_2D,
+                                   BUILTIN_CONV_2D,
+                                   BUILTIN_LOGISTIC,
+                                   BUILTIN_MUL,
+                                   BUILTIN_CONV_2D,
+                                   BUILTIN_ADD,
+                                   BUILTIN_CONV_2D,
+                                   BUILTIN_MEAN,
+                                   BUILTIN_RELU6,
+                                   BUILTIN_FULLY_CONNECTED};
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    deploy_set_ranges(lowered, -1, 7);
+    lowered->layers[0].pad_before = 0;
+    activate(lowered, "stem", NAS_ACT_SWISH);
+    activate(lowered, "stage0.block0.depthwise", NAS_ACT_RELU6);
+    activate(lowered, "stage0.block0.excite", NAS_ACT_SIGMOID);
+    activate(lowered, "pool", NAS_ACT_RELU6);
+    for (int dtype = FLOAT32; dtype <= INT8; dtype += INT8 - FLOAT32) {
+        file f = write_and_read(&lowered->network, dtype, PER_CHANNEL);
+        check_builtins(&f, expected, sizeof expected / sizeof *expected);
+        check_order(&f);
+        check_conv(&f, "stem.sum", PADDING_SAME, 2, FUSED_NONE);
+        check_conv(&f, "stage0.block0.depthwise", PADDING_SAME, 1, FUSED_RELU6);
+        if (dtype == INT8) check_format(&f, "stem.gate", 1.0f / 256, -128);
+        if (dtype == INT8) check_format(&f, "stage0.block0.excite", 1.0f / 256, -128);
+        free(f.data);
+    }
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 /* Hardware models may ask for a part of a network. */
 static void test_part(void **state) {
     (void)state;
@@ -590,11 +644,17 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model),      cmocka_unit_test(test_signature),
-        cmocka_unit_test(test_metadata),   cmocka_unit_test(test_float16),
-        cmocka_unit_test(test_half),       cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_int8_plain), cmocka_unit_test(test_per_tensor),
-        cmocka_unit_test(test_part),       cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_signature),
+        cmocka_unit_test(test_metadata),
+        cmocka_unit_test(test_float16),
+        cmocka_unit_test(test_half),
+        cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_int8_plain),
+        cmocka_unit_test(test_per_tensor),
+        cmocka_unit_test(test_other_activations),
+        cmocka_unit_test(test_part),
+        cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

@@ -213,14 +213,15 @@ static void add_weights(graph *g, uint32_t i, op_kind kind, int32_t *weight, int
 
 /* ---- Padding ---- */
 
-/* Zeros before and after the rows or columns of a layer's input, n of them. */
+/* Zeros before and after the rows or columns of a layer's input, n of them, as far as they are
+ * read. */
 typedef struct margins {
     uint32_t before, after;
 } margins;
 
 static margins margins_of(const nas_layer *layer, uint32_t n, uint32_t results) {
-    uint32_t reach = (results - 1) * layer->stride + layer->kernel, before = layer->kernel / 2;
-    return (margins){before, reach > n + before ? reach - n - before : 0};
+    uint32_t reach = (results - 1) * layer->stride + layer->kernel, there = n + layer->pad_before;
+    return (margins){layer->pad_before, reach > there ? reach - there : 0};
 }
 
 /* TensorFlow's SAME puts the odd zero behind; ours may stand before, and then a PAD of its own has
@@ -300,27 +301,59 @@ static operation *add_layer_operation(graph *g, uint32_t i, int32_t output) {
 
 /* What of an activation a layer's own operator does; *rest: what is left to do after it. */
 static uint32_t fused_part(const graph *g, const nas_layer *layer, uint32_t *rest) {
-    bool fuses = layer->op != NAS_OP_POOL;
     *rest = NAS_ACT_NONE;
-    if (layer->activation == NAS_ACT_RELU && fuses) return FUSED_RELU;
     if (layer->activation == ACT_CLAMP) { /* in 8 bits the range ends at 1 */
         *rest = g->int8 ? NAS_ACT_NONE : ACT_CLAMP;
         return FUSED_RELU;
+    }
+    if (layer->op != NAS_OP_POOL) { /* MEAN has none */
+        if (layer->activation == NAS_ACT_RELU) return FUSED_RELU;
+        if (layer->activation == NAS_ACT_RELU6) return FUSED_RELU6;
     }
     *rest = layer->activation;
     return FUSED_NONE;
 }
 
-static void add_activation(graph *g, const nas_layer *layer, uint32_t activation, int32_t input,
-                           int32_t output) {
+static void add_minimum(graph *g, const nas_layer *layer, int32_t input, int32_t output) {
     const int32_t one = 1;
-    if (activation == NAS_ACT_RELU) add_operation(g, OP_RELU, output, 1, input, 0, 0);
-    if (activation == NAS_ACT_HSWISH) add_operation(g, OP_HARD_SWISH, output, 1, input, 0, 0);
-    if (activation != ACT_CLAMP) return;
     int32_t most;
     float *limit = add_constant(g, layer->name, ".one", TYPE_FLOAT32, 1, &one, &most);
     if (limit) *limit = 1;
     add_operation(g, OP_MINIMUM, output, 2, input, most, 0);
+}
+
+/* LOGISTIC in 8 bits has one format for its results. */
+static const nas_int8_format logistic = {1.0f / 256, -128};
+
+static void add_swish(graph *g, const nas_layer *layer, int32_t input, int32_t output) {
+    int32_t gate =
+        add_result(g, layer->name, ".gate", layer->out, g->tensors[output].rank, logistic);
+    add_operation(g, OP_LOGISTIC, gate, 1, input, 0, 0);
+    add_operation(g, OP_MUL, output, 2, input, gate, 0);
+}
+
+static void add_activation(graph *g, const nas_layer *layer, uint32_t activation, int32_t input,
+                           int32_t output) {
+    switch (activation) {
+    case NAS_ACT_RELU:
+        add_operation(g, OP_RELU, output, 1, input, 0, 0);
+        break;
+    case NAS_ACT_RELU6:
+        add_operation(g, OP_RELU6, output, 1, input, 0, 0);
+        break;
+    case NAS_ACT_HSWISH:
+        add_operation(g, OP_HARD_SWISH, output, 1, input, 0, 0);
+        break;
+    case NAS_ACT_SIGMOID:
+        add_operation(g, OP_LOGISTIC, output, 1, input, 0, 0);
+        break;
+    case NAS_ACT_SWISH:
+        add_swish(g, layer, input, output);
+        break;
+    default:
+        add_minimum(g, layer, input, output);
+        break;
+    }
 }
 
 static void add_layer(graph *g, uint32_t i) {

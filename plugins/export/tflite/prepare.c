@@ -85,6 +85,9 @@ static void add_normalisation(const nas_network *net, prepared *p) {
     p->network.n_layers++;
 }
 
+/* The only range that LiteRT's LOGISTIC has in 8 bits. */
+static const nas_range logistic = {0, 255.0f / 256};
+
 /* The format of normalised images is that of nashost/kit/int8.h. */
 static void add_ranges(const nas_network *net, uint32_t added, prepared *p) {
     nas_range *sums = p->ranges, *results = sums + p->network.n_layers;
@@ -93,6 +96,8 @@ static void add_ranges(const nas_network *net, uint32_t added, prepared *p) {
     sums[0].max = results[0].max = (float)nas_int8_value(image, 127);
     memcpy(sums + added, net->sums, net->n_layers * sizeof *sums);
     memcpy(results + added, net->results, net->n_layers * sizeof *results);
+    for (uint32_t i = 0; i < net->n_layers; i++)
+        if (nas_network_layer(net, i)->activation == NAS_ACT_SIGMOID) results[i + added] = logistic;
     p->network.sums = sums;
     p->network.results = results;
 }
