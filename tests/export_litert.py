@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import sys
 import tempfile
 
@@ -308,6 +309,39 @@ def tell_operators(errors):
     return good
 
 
+# ---- C++ for LiteRT Micro ----
+
+def check_source(path):
+    """tools/litert-micro.py: the array is the model, and the arena is the least."""
+    if MICRO:
+        print(f"ok - tools/litert-micro.py # SKIP {MICRO}")
+        return True
+    from tflite_micro import runtime
+    call(sys.executable, ROOT / "tools/litert-micro.py", path, "--out", path.parent / "source",
+         "--prefix", "net")
+    header = (path.parent / "source.h").read_text()
+    array = (path.parent / "source.cc").read_text().split("{")[1].split("}")[0]
+    data = bytes(int(word) for word in array.split(","))
+    arena = int(re.search(r"net_arena_bytes = (\d+);", header)[1])
+    used = {word.replace("_", "").lower() for word in operators_of(path)}
+    registered = {word.lower() for word in re.findall(r"resolver\.Add(\w+)\(", header)}
+    good = path.read_bytes().startswith(data) and data[4:8] == b"TFL3" and used == registered
+    good = good and f"net_model_bytes = {len(data)};" in header
+    runtime.Interpreter.from_bytes(data, arena_size=arena)
+    try:
+        runtime.Interpreter.from_bytes(data, arena_size=arena - 16)
+        good = False
+    except RuntimeError:
+        pass
+    print(f"{'ok' if good else 'not ok'} - tools/litert-micro.py: {len(data)} bytes of model, {arena} of "
+          "arena")
+    return good
+
+
+def operators_of(path):
+    return {op["op_name"] for op in open_litert(path, False)._get_ops_details()}
+
+
 def main():
     args = arguments()
     if LITERT:
@@ -329,6 +363,7 @@ def main():
                 compare_one(args, run, genome, folder, small, everything)
                 path = export(args, run, genome, folder, {"dtype": "int8"})
                 watch_operators(path, small[:3], errors)
+        good = check_source(path)
     for name, results in everything.items():
         good = tell(name, results) and good
     good = tell_operators(errors) and good
