@@ -6,12 +6,18 @@
 
 typedef struct toy_config {
     bool int8;
+    const char *dtype;
 } toy_config;
 
 static const nas_option options[] = {
     NAS_BOOL("int8", toy_config, int8, "false", "ask for ranges"),
+    NAS_STRING("dtype", toy_config, dtype, "null", "\"int8\" asks for them too"),
     {0},
 };
+
+static bool wants_ranges(const toy_config *config) {
+    return config->int8 || (config->dtype && strcmp(config->dtype, "int8") == 0);
+}
 
 static double sum(const float *values, uint64_t n) {
     double total = 0;
@@ -30,14 +36,15 @@ static int write_file(void *self, const nas_network *network, const char *path, 
     }
     fprintf(file, "%s\n%s\n%.9g\n", network->genome, network->class_names[0], total);
     const nas_range *last = network->results ? &network->results[network->n_layers - 1] : NULL;
-    if (config->int8 && last) fprintf(file, "%.9g %.9g\n", (double)last->min, (double)last->max);
+    if (wants_ranges(config) && last)
+        fprintf(file, "%.9g %.9g\n", (double)last->min, (double)last->max);
     return fclose(file) ? nas_fail(err, NAS_ERR_IO, "%s: cannot be written", path) : NAS_OK;
 }
 
 static const void *extension(void *self, const char *id) {
     static const nas_int8_api int8 = {sizeof int8};
     const toy_config *config = self;
-    return config && config->int8 && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
+    return config && wants_ranges(config) && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }
 
 static const nas_export_api api = {.size = sizeof api, .extension = "txt", .write = write_file};
