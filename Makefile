@@ -217,7 +217,7 @@ check-engines: ## exported subnets by onnxruntime, ncnn, a C compiler and LiteRT
 	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
 	 tests/export_engines.sh --subnets 20 --images 1000 $(ARGS)
 	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
-	 tests/export_litert.sh --subnets 10 --images 500 --steps 200
+	 tests/export_litert.sh --subnets 6 --images 500
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 clang: ## build with clang, run every test
@@ -261,6 +261,7 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	install -D -m 755 $(HOST) "$(BIN_DIR)/nashost"
 	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f "$(HOME_DIR)/$$f" || exit 1; done
 	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
+	for f in $(wildcard tools/*); do install -D -m 755 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
 	install -d "$(SDK_DIR)"
 	install -m 644 core/include/nashost/*.h "$(SDK_DIR)"
