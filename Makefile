@@ -47,7 +47,8 @@ LIBS_plugins/search/bayesian = -llapacke
 LIBS_plugins/score/naswot = -llapacke
 LIBS_plugins/score/jacob_cov = -llapacke
 LIBS_plugins/datasets/npy = -lzip
-LIBS_plugins/datasets/image_folder = -lpng -ljpeg
+LIBS_plugins/datasets/image_folder = -lpng -ljpeg -lwebp
+LIBS_plugins/datasets/image_list = $(LIBS_plugins/datasets/image_folder)
 LIBS_plugins/export/onnx = -lprotobuf-c
 # A test or fuzzer that includes a plugin's source is linked with that plugin's libraries.
 libs_of = $(foreach p,$(shell sed -n 's,^#include "../\(plugins/[^/]*/[^/."]*\).*,\1,p' $(1)),$(LIBS_$(p)))
@@ -194,11 +195,17 @@ $(FUZZERS): %: %.o $(PARTS) $(LIB) $(KIT)
 # ---- run and test ------------------------------------------------------------------------------
 # Sub-makes use every core, unless make was given a -j itself.
 MAKE_ALL = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-.PHONY: run test check check-engines bench clang asan tsan coverage fuzz-smoke
+.PHONY: run cloud test check check-engines bench clang asan tsan coverage fuzz-smoke
 run: ## install what is missing, build, run PIPELINE (pipeline.json) with ARGS
 	@scripts/install-deps $(compiler) build run
 	+@$(MAKE_ALL) all
 	$(if $(filter build,$(BUILD)),./nashost,$(HOST)) run $(PIPELINE) $(ARGS)
+cloud: ## install what is missing, build, fetch a network trained on ImageNet, port it with 250 labels
+	@scripts/install-deps $(compiler) build run cloud
+	+@$(MAKE_ALL) all
+	@scripts/fetch-cloud-network build/cloud/efficientnet-lite0.pth
+	./nashost import build/cloud/efficientnet-lite0.pth --out build/cloud/efficientnet-lite0.safetensors
+	./nashost run pipelines/cloud-fashion-mnist.json $(ARGS)
 test: ## install what is missing, build, run every test
 	@scripts/install-deps $(compiler) build test
 	+@$(MAKE_ALL) check
@@ -263,6 +270,7 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	for f in $(wildcard tools/*); do install -D -m 755 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
+	install -D -m 755 scripts/pth-to-safetensors "$(HOME_DIR)/scripts/pth-to-safetensors"
 	install -d "$(SDK_DIR)"
 	install -m 644 core/include/nashost/*.h "$(SDK_DIR)"
 	install -d "$(SDK_DIR)/kit"

@@ -14,6 +14,7 @@ import gzip
 import json
 import os
 import pathlib
+import platform
 import random
 import shutil
 import subprocess
@@ -41,6 +42,9 @@ def arguments():
     p.add_argument("--images", type=int, default=1000, help="(1000)")
     p.add_argument("--run", type=pathlib.Path, help="a run directory; none: a tiny training")
     p.add_argument("--seed", type=int, default=1, help="of the subnets (1)")
+    p.add_argument("--answer", nargs=3, metavar=("NET.onnx", "X.npy", "Y.npy"),
+                   help="only run this file by onnxruntime")
+    p.add_argument("--plain", action="store_true", help="with --answer: without session options")
     return p.parse_args()
 
 
@@ -61,11 +65,13 @@ def make_run(args, folder):
 
 def draw(space, rng):
     """A random subnet of a space as the run directory's pipeline.json has it."""
-    def pick(choices):
+    def pick(choices, block=0):
+        if isinstance(choices, list) and isinstance(choices[0], list):
+            choices = choices[block]
         return rng.choice(choices) if isinstance(choices, list) else choices
     stages = [{"width": pick(stage["width"]),
-               "blocks": [{"kernel": pick(stage["kernel"]), "expand": pick(stage["expand"])}
-                          for _ in range(pick(stage["depth"]))]}
+               "blocks": [{"kernel": pick(stage["kernel"], b), "expand": pick(stage["expand"], b)}
+                          for b in range(pick(stage["depth"]))]}
               for stage in space["stages"]]
     return {"resolution": pick(space["resolution"]), "stages": stages}
 
@@ -75,7 +81,7 @@ def choose(args, run, folder):
     pipeline = json.loads((run / "pipeline.json").read_text())
     family = run / "family.json"
     platforms = json.loads(family.read_text())["platforms"] if family.exists() else []
-    chosen = [["--platform", platform["name"]] for platform in platforms]
+    chosen = [["--platform", found["name"]] for found in platforms]
     rng = random.Random(args.seed)
     for number in range(args.subnets):
         path = folder / f"subnet{number}.json"
@@ -86,13 +92,23 @@ def choose(args, run, folder):
 
 # ---- Engines: each takes an export and uint8 images [n][h][w][c], and gives logits ----
 
-def run_onnx(path, images, limit=LIMIT):
-    import onnx
+def open_onnx(path, precise=True, **more):
+    """more: fields of the session's options."""
     import onnxruntime
-    onnx.checker.check_model(str(path), full_check=True)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # docs/export.md: without it sums with weights of 8 bits saturate on x86-64 without VNNI.
+    if precise:
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    for name, value in more.items():
+        setattr(options, name, value)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(path, images, limit=LIMIT):
+    import onnx
+    onnx.checker.check_model(str(path), full_check=True)
+    session = open_onnx(path)
     image = images.transpose(0, 3, 1, 2).astype(np.float32) / 255
     names = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
     whole, = session.run(["logits"], {"image": image})
@@ -107,14 +123,32 @@ IN_FLOAT = {"Conv", "FusedConv", "Gemm", "FusedGemm", "MatMul", "Add", "GlobalAv
 
 def run_onnx_int8(path, images):
     import onnx
-    import onnxruntime
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(path.with_suffix(".optimised.onnx"))
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    used = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+    from onnxruntime import GraphOptimizationLevel
+    optimised = str(path.with_suffix(".optimised.onnx"))
+    open_onnx(path, optimized_model_filepath=optimised,
+              graph_optimization_level=GraphOptimizationLevel.ORT_ENABLE_EXTENDED)
+    used = {node.op_type for node in onnx.load(optimised).graph.node}
     assert "QLinearConv" in used and not used & IN_FLOAT, f"layers are not in 8 bits: {used}"
     return run_onnx(path, images, 1.0)
+
+
+def answer_onnx(path, images, answer, precise):
+    """What a process under an emulator does: it has no use for more than onnxruntime."""
+    image = np.load(images).transpose(0, 3, 1, 2).astype(np.float32) / 255
+    np.save(answer, open_onnx(path, precise).run(["logits"], {"image": image})[0])
+
+
+def run_onnx_haswell(path, images, precise=True):
+    """On a CPU with AVX2 and without VNNI, whatever this machine has."""
+    answer, some = path.with_suffix(".npy"), path.with_suffix(".x.npy")
+    np.save(some, images[:50])
+    call(QEMU, "-cpu", "Haswell", sys.executable, __file__, *([] if precise else ["--plain"]),
+         "--answer", path, some, answer)
+    return np.load(answer)
+
+
+def run_onnx_haswell_plain(path, images):
+    return run_onnx_haswell(path, images, precise=False)
 
 
 def run_ncnn(path, images):
@@ -148,11 +182,25 @@ int main(void) {
 """
 
 
+def check_cpp(path, main, whole):
+    """A program in C++ links with the file built as C, and the file itself is C++ too."""
+    if not shutil.which("g++"):
+        return
+    warnings = ["-std=c++11", *WARNINGS[1:]]
+    linked, compiled = path.with_suffix(".main.cpp"), path.with_suffix(".cpp")
+    linked.write_text(main.read_text())
+    compiled.write_text(MAIN % path.name)
+    call("g++", *warnings, "-o", path.with_suffix(".linked"), linked, whole)
+    call("g++", *warnings, "-o", path.with_suffix(".whole"), compiled)
+
+
 def run_c(path, images, compiler=("gcc",), emulator=()):
     main, program, whole = (path.with_suffix(end) for end in (".main.c", ".out", ".o"))
     main.write_text("#define net_declarations" + MAIN % path.name)
     call(*compiler, *WARNINGS, "-c", "-o", whole, path)
     call(*compiler, *WARNINGS, "-o", program, main, whole)
+    if not emulator:
+        check_cpp(path, main, whole)
     used = {line.split()[-1] for line in call("nm", whole).splitlines() if " U " in line}
     # Compilers make calls of these from loops, in freestanding programs too.
     assert used <= {"memcpy", "memmove", "memset"}, f"the C needs {used}"
@@ -191,6 +239,10 @@ def missing_programs(*names):
 
 ONNX = missing_modules("onnx", "onnxruntime")
 ARM = missing_programs("arm-linux-gnueabihf-gcc", "qemu-arm-static")
+QEMU = "qemu-x86_64-static"
+HASWELL = ONNX or missing_programs(QEMU)
+if platform.machine() != "x86_64":
+    HASWELL = "this Python is no program of x86-64"
 # Format, dtype, what runs it, what is missing for that, the largest difference of a logit that passes,
 # and the share of images that must have the same answer: two logits that are nearer than the
 # difference may change places.
@@ -202,13 +254,21 @@ ENGINES = {
     "docs/run_safetensors.py": ("safetensors", "float32", run_safetensors, None, LIMIT, 0.999),
     # Activations and factors in single precision may round to the neighbour.
     "onnxruntime in int8": ("onnx", "int8", run_onnx_int8, ONNX, 1.0, 0.99),
+    "onnxruntime in int8 without VNNI": ("onnx", "int8", run_onnx_haswell, HASWELL, 1.0, 0.99),
+    "onnxruntime in int8w7": ("onnx", "int8w7", run_onnx_int8, ONNX, 1.0, 0.99),
+    "onnxruntime in int8w7 without VNNI or options":
+        ("onnx", "int8w7", run_onnx_haswell_plain, HASWELL, 1.0, 0.99),
     "C in int8": ("c", "int8", run_c, missing_programs("gcc"), 0.0, 1.0),
     "C in int8 on ARM": ("c", "int8", run_arm, ARM, 0.0, 1.0),
 }
+OPTIONS = {"float32": {}, "int8": {"dtype": "int8"},
+           "int8w7": {"dtype": "int8", "weight_bits": 7}}  # 7 bits for weights
 EXTENSIONS = {"ncnn": "param"}
 
 # Emulation and plain Python are slow: these many subnets at most.
-SUBNETS = {"C on ARM": 3, "C in int8 on ARM": 3, "docs/run_safetensors.py": 5}
+SUBNETS = {"C on ARM": 3, "C in int8 on ARM": 3, "docs/run_safetensors.py": 5,
+           "onnxruntime in int8 without VNNI": 1,
+           "onnxruntime in int8w7 without VNNI or options": 1}
 
 
 # ---- Comparing ----
@@ -223,8 +283,8 @@ def infer(args, run, subnet, folder, *more):
 
 def export(args, run, subnet, folder, form, dtype):
     path = folder / f"net.{EXTENSIONS.get(form, form)}"
-    options = ["--options", json.dumps({"dtype": dtype})] if dtype != "float32" else []
-    call(args.nashost, "export", run, *subnet, "--format", form, "--out", path, *options)
+    call(args.nashost, "export", run, *subnet, "--format", form, "--out", path, "--options",
+         json.dumps(OPTIONS[dtype]))
     return path
 
 
@@ -236,7 +296,8 @@ def compare(args, run, folder, images, labels):
     costs = []
     for number, subnet in enumerate(choose(args, run, folder)):
         expected = {"float32": infer(args, run, subnet, folder),
-                    "int8": infer(args, run, subnet, folder, "--int8")}
+                    "int8": infer(args, run, subnet, folder, "--int8"),
+                    "int8w7": infer(args, run, subnet, folder, "--int8", "--weight-bits", "7")}
         one, other = (expected[dtype].argmax(1) for dtype in ("float32", "int8"))
         costs.append(((one == labels).sum(), (other == labels).sum(), (one == other).sum()))
         for name, (form, dtype, engine, missing, _, _) in ENGINES.items():
@@ -281,6 +342,9 @@ def read(path, header):
 
 def main():
     args = arguments()
+    if args.answer:
+        answer_onnx(*args.answer, not args.plain)
+        return
     if not IMAGES.exists():
         print(f"skipped: there is no {IMAGES} (scripts/install-deps run)")
         sys.exit(77)

@@ -11,8 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     FILE *file = bytes ? fmemopen((void *)(uintptr_t)data, bytes, "rb") : NULL;
     if (!file) return 0;
     int rc = nas_image_decode(file, "input", &p, &err);
-    if (rc ? rc != err.code || strchr(err.message, '\n')
-           : nas_resize_square(p.pixels, p.h, p.w, p.channels, 8, small, &err))
+    if (rc ? rc != err.code || strchr(err.message, '\n') : nas_image_square(&p, 8, small, &err))
         abort();
     unsigned sum = 0;
     for (size_t i = 0; i < (size_t)p.h * p.w * p.channels && !rc; i++) sum += p.pixels[i];

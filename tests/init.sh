@@ -37,6 +37,8 @@ check "the pipeline is valid" "$NASHOST" validate pipeline.json
 check "its first line names the schema" grep -qF '"$schema": "./pipeline.schema.json"' pipeline.json
 check "the folder is written relative to it" grep -qF '"folder": "data"' pipeline.json
 check "it can be run" "$NASHOST" run pipeline.json --dry-run
+check "every label is used" grep -qF '"labelled": "all"' pipeline.json
+check "it says how the images are used" init 0 "it trains on 72 labels; 8 more images are held out, to score subnets by, as there are no unlabelled ones" data --out said.json
 cp pipeline.json before.json
 check "nothing is overwritten" init 2 "pipeline.json is there already" data
 check "nothing has changed" cmp pipeline.json before.json
@@ -56,4 +58,22 @@ printf '\0\0\10\3' >data/train-images-idx3-ubyte
 check "a damaged file leaves nothing behind" init 2 "train-images-idx3-ubyte: truncated" data --out f.json
 check "no pipeline" test ! -e f.json
 check "no schema" test ! -e f.schema.json
+
+# Photos: 20 and 5 images of two classes, and a folder of unlabelled ones.
+picture() { # file
+    mkdir -p "$(dirname "$1")"
+    cp "$root/tests/corpus/image/rgb.png" "$1"
+}
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do picture photos/train/cat/$i.png; done
+for i in 1 2 3 4 5; do picture photos/train/dog/$i.png; picture photos/test/dog/$i.png; done
+picture photos/test/cat/1.png
+picture photos/unlabelled/1.png
+i=1
+while [ $i -lt 1200 ]; do ln photos/unlabelled/1.png photos/unlabelled/x$i.png; i=$((i + 1)); done
+check "held-out images are of the unlabelled ones" init 0 "it trains on all 25 labels; of the 1200 unlabelled images 1000 are held out, to score subnets by" photos --out photos.json
+check "the pipeline tells how many" grep -qF '"heldout": 1000' photos.json
+check "and can be run" "$NASHOST" run photos.json --dry-run
+rm photos/unlabelled/x?*.png
+check "a few unlabelled ones" init 0 "it trains on 23 labels; 2 more images are held out, to score subnets by" photos --out few.json
+check "can be run too" "$NASHOST" run few.json --dry-run
 exit $failed

@@ -93,7 +93,7 @@ check "bash completes plugins" says fixmatch complete_as nashost plugins describ
 check "bash completes subcommands" says describe complete_as nashost plugins desc
 
 # ---- A stranger's plugins ----
-for kind in dataset ssl search hardware score export; do
+for kind in dataset ssl search hardware score export import; do
     check "a new $kind plugin is written" "$nashost" plugins new $kind "my-$kind"
     check "not twice" says "is there already" "$nashost" plugins new $kind "my-$kind"
     cd "my-$kind" || exit 1

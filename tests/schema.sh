@@ -49,7 +49,8 @@ for name in ["pipeline.json"] + sorted(glob.glob("pipelines/*.json")):
     check(told.returncode == 0 and not complaints(json.loads(told.stdout)),
           name + " with every default validates")
 
-plugins = json.loads(nashost("plugins", "--json").stdout)["plugins"]
+# A pipeline names no import plugin.
+plugins = [p for p in json.loads(nashost("plugins", "--json").stdout)["plugins"] if p["kind"] != "import"]
 told = [json.loads(nashost("plugins", "describe", p["id"], "--json").stdout) for p in plugins]
 for p in told:
     options = schema["$defs"][p["id"]]["properties"]
@@ -99,12 +100,15 @@ wrong = [
     (["platforms", 0, "constraints", "latency_ms"], 0),
     (["platforms", 0, "constraints", "latency_ms"], "2 ms"), (["platforms", 0, "name"], 3),
     (["platforms", 0, "hardware"], {"plugin": "roofline"}), (["export"], {"plugin": "safetensors"}),
+    (["space_restrict"], 3), (["space_restrict"], {"width": 24}), (["space_restrict"], {"kernel": 4}),
+    (["space_restrict"], {"stages": []}), (["space_restrict"], {"stages": [{"stride": 1}]}),
 ]
 right = [
     (["$schema"], "./schema.json"), (["seed"], 7), (["train", "mu"], 0), (["augment"], {}),
     (["train", "ssl"], {"plugin": "supervised"}), (["export"], []),
     (["platforms", 0, "constraints"], {"latency_ms": 2, "macs": 1000000}),
     (["train", "ssl"], {"plugin": "uda", "options": {"temperature": 0.5}}),
+    (["space_restrict"], {"kernel": 3, "stages": [{}, {"depth": [1, 2]}, {"expand": 4}, {}]}),
 ]
 for path, value in wrong:
     both(path, value, False)
@@ -130,7 +134,8 @@ wrong = [
     (space + ["stem", "activation"], "hswish"), (space + ["stages"], []), (space + ["stages"], {}),
     (stage + ["expnad"], 4), (stage + ["kernel"], [3, 4]), (stage + ["kernel"], 9),
     (stage + ["depth"], 0), (stage + ["width"], "24"), (stage + ["width"], list(range(1, 10))),
-    (stage + ["squeeze_excite"], 1), (stage + ["squeeze_excite"], {"divisor": 0}),
+    (stage + ["expand"], 0.5), (stage + ["expand"], [2.5, 2.5]), (stage + ["kernel"], [[3, 4], [3], [3]]),
+    (block + ["expand"], 0.5), (stage + ["squeeze_excite"], 1), (stage + ["squeeze_excite"], {"divisor": 0}),
     (stage + ["squeeze_excite"], {"gates": "relu"}), (head + ["hidden_bias"], 0), (stage + ["activation"], None), (head + ["hiden"], []),
     (head + ["hidden"], [1, 2, 3]), (head + ["hidden"], [0]), (head + ["hidden_activation"], None),
     (genome + ["resolutoin"], 28), (genome + ["stages"], None), (genome + ["resolution"], "28"),
@@ -141,6 +146,7 @@ wrong = [
 right = [
     (space + ["padding"], "same"), (space + ["batch_norm_epsilon"], 0.001),
     (stage + ["activation"], "relu6"), (space + ["name"], "mine"), (space + ["resolution"], 28), (stage + ["kernel"], [3, 5, 7]),
+    (stage + ["expand"], [2, 2.5, 4]), (stage + ["kernel"], [[3, 5], [3, 5], [3]]),
     (stage + ["squeeze_excite"], True), (stage + ["squeeze_excite"], {"round_to": 8, "of": "input"}),
     (head + ["hidden_bias"], False), (head + ["hidden"], []), (head, {"width": 8, "activation": "relu"}),
     (block + ["kernel"], 3), (["space"], "quickstart"),

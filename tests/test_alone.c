@@ -142,6 +142,26 @@ static void test_changed_search(void **state) {
     refused(t, rc, "train.steps was 12 there and is 13 now", "--out");
 }
 
+/* A stage alone sees the space as the training did. */
+static void test_narrowed_space(void **state) {
+    toys *t = *state;
+    static const char *const narrow[] = {
+        "space_restrict={\"resolution\": 8, \"stages\": [{}, {\"depth\": 2, \"kernel\": 3}]}",
+        NULL};
+    toys_good(t, toys_run_with(t, "a", (toys_how){.dry_run = true}, narrow));
+    assert_non_null(strstr(t->output, "toy: 8 subnets, narrowed from 80\n"));
+    toys_good(t, toys_run_with(t, "a", (toys_how){.until = NAS_UNTIL_TRAIN}, narrow));
+    toys_good(t, search(t, "a", NULL));
+    toys_good(t, report(t, "a"));
+    char *text = toys_read(t, "a/search/big.jsonl", NULL);
+    assert_non_null(strstr(text, "\"kernel\":3"));
+    assert_null(strstr(text, "\"kernel\":5"));
+    assert_null(strstr(text, "\"resolution\":6"));
+    free(text);
+    int rc = search(t, "a", "space_restrict.resolution=6");
+    refused(t, rc, "space_restrict.resolution was 8 there and is 6 now", "--out");
+}
+
 /* ---- Runs side by side ---- */
 
 static const char *dirs[3];
@@ -213,6 +233,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_same_results, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_changed_search, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_narrowed_space, setup, teardown),
         cmocka_unit_test_setup_teardown(test_compare, setup, teardown),
     };
     return cmocka_run_group_tests_name("alone", tests, NULL, NULL);

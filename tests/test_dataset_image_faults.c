@@ -71,8 +71,8 @@ typedef struct fault {
 } fault;
 
 static const fault faults[] = {
-    {PNG, NULL, 0, 0, "", false, 3, "offset 0, row 0: neither a PNG nor a JPEG file"},
-    {PNG, NULL, 0, 1, "x", false, 0, "neither a PNG nor a JPEG file"},
+    {PNG, NULL, 0, 0, "", false, 3, "offset 0, row 0: neither a PNG nor a JPEG or WebP file"},
+    {PNG, NULL, 0, 1, "x", false, 0, "neither a PNG nor a JPEG or WebP file"},
     {PNG, NULL, 0, 0, "", false, 20, "offset 20, row 0: Read Error"},
     {PNG, NULL, 0, 0, "", false, -40, "Read Error"},
     {PNG, NULL, 0, 0, "", false, -12, "row 20: Read Error"}, /* only its end is missing */
@@ -90,7 +90,7 @@ static const fault faults[] = {
     {PNG, "IDAT", 10, 1, "\xee", false, 0, "row "},
     {PNG, "IDAT", -4, 4, "JDAT", false, 0, "JDAT: CRC error"},
     {PNG_INTERLACED, NULL, 0, 0, "", false, -30, "Read Error"},
-    {JPEG, NULL, 0, 0, "", false, 2, "neither a PNG nor a JPEG file"},
+    {JPEG, NULL, 0, 0, "", false, 2, "neither a PNG nor a JPEG or WebP file"},
     {JPEG, NULL, 0, 0, "", false, 20, "Premature end of JPEG file"},
     {JPEG, NULL, 0, 0, "", false, -60, "Premature end of JPEG file"},
     {JPEG, NULL, 0, 0, "", false, -2, "Premature end of JPEG file"}, /* its last mark */

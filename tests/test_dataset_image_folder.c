@@ -63,7 +63,9 @@ static void test_order_and_labels(void **state) {
     touch("train/dog/.DS_Store");
     instance in;
     open_good(&in, PETS);
-    assert_string_equal(in.logged, "");
+    assert_string_equal(in.logged,
+                        "2 of 3 classes have no test image, first \"Ant\": the test says "
+                        "nothing of them");
     nas_dataset_info info = info_of(&in);
     assert_int_equal(info.height, 8);
     assert_int_equal(info.width, 8);
@@ -97,12 +99,13 @@ static void test_order_and_labels(void **state) {
 static void test_other_files_are_told(void **state) {
     (void)state;
     touch("train/README");
-    touch("train/cat/c.webp");
+    touch("train/cat/c.gif");
     touch("train/cat/more/d.png");
     instance in;
     open_good(&in, PETS);
     assert_int_equal(info_of(&in).count[NAS_SPLIT_TRAIN], 5);
-    assert_non_null(strstr(in.logged, "3 files that are no .png, .jpg or .jpeg are left out"));
+    assert_non_null(
+        strstr(in.logged, "3 files that are no .png, .jpg, .jpeg or .webp are left out"));
     assert_non_null(strstr(in.logged, "/train/README"));
     close_instance(&in);
 }
@@ -129,8 +132,8 @@ static void test_share_for_test(void **state) {
         touch(name);
     }
     open_good(&later, "{'train': './train/', 'side': 8}");
-    const item_list *old = &((image_folder *)in.self)->lists[NAS_SPLIT_TEST];
-    const item_list *new = &((image_folder *)later.self)->lists[NAS_SPLIT_TEST];
+    const nas_image_set *old = &((image_folder *)in.self)->lists[NAS_SPLIT_TEST];
+    const nas_image_set *new = &((image_folder *)later.self)->lists[NAS_SPLIT_TEST];
     size_t of_a = 0;
     for (; of_a < old->n && old->items[of_a].label == 0; of_a++) {
         const char *here = strstr(new->items[of_a].path, "/img");
@@ -159,7 +162,7 @@ static void test_wrong_folders(void **state) {
     assert_refused("{'train': 'train', 'test': 'more', 'side': 8}", "/more: no test image",
                    "see the options \"test\" and \"test_share\"");
     assert_refused("{'train': 'train', 'test': 'test', 'unlabelled': 'test', 'side': 8}",
-                   "/test: no .png, .jpg or .jpeg file in it", "");
+                   "/test: no .png, .jpg, .jpeg or .webp file in it", "");
     assert_refused("{'train': 'train', 'test': 'test', 'side': 8, 'channels': 2}",
                    "\"channels\": expected 1 or 3", "found 2");
     const uint64_t beyond = 5;
@@ -173,18 +176,25 @@ static void test_wrong_folders(void **state) {
     png_at("test/mouse/1.png");
     assert_refused(PETS, "/test/mouse: expected the name of a class folder of ", "/train");
     touch("train/empty/notes.txt");
-    assert_refused(PETS, "/train/empty: no .png, .jpg or .jpeg file for training; fill", "");
+    assert_refused(PETS, "/train/empty: no .png, .jpg, .jpeg or .webp file; fill", "");
 }
 
-static void test_share_leaves_a_class_empty(void **state) {
+static void test_share_leaves_each_class_an_image(void **state) {
     (void)state;
-    for (int c = 'a'; c < 'e'; c++) { /* one image a class: some class loses it */
+    for (int c = 'a'; c < 'e'; c++) {
         char name[] = "train/?/1.png";
-        name[6] = (char)c;
-        touch(name);
+        for (name[6] = (char)c; name[8] < '4'; name[8]++) touch(name);
     }
-    assert_refused("{'train': 'train', 'side': 8, 'test_share': 0.9}", "/train/",
-                   "for training is left by the option \"test_share\"");
+    instance in;
+    open_good(&in, "{'train': 'train', 'side': 8, 'test_share': 0.9}");
+    const image_folder *self = in.self;
+    const nas_image_set *train = &self->lists[NAS_SPLIT_TRAIN];
+    assert_int_equal(train->n + self->lists[NAS_SPLIT_TEST].n, 12);
+    for (size_t i = 0, c = 0; c < 4; c++) {
+        while (i < train->n && train->items[i].label < (int32_t)c) i++;
+        assert_true(i < train->n && train->items[i].label == (int32_t)c);
+    }
+    close_instance(&in);
     assert_refused("{'train': 'train', 'side': 8, 'test_share': 0.001}", "/train: no test image",
                    "");
 }
@@ -463,7 +473,7 @@ int main(void) {
         WITH_PETS(test_other_files_are_told),
         IN_FOLDER(test_share_for_test),
         WITH_PETS(test_wrong_folders),
-        IN_FOLDER(test_share_leaves_a_class_empty),
+        IN_FOLDER(test_share_leaves_each_class_an_image),
         IN_FOLDER(test_every_kind_of_png),
         IN_FOLDER(test_every_kind_of_jpeg),
         IN_FOLDER(test_shrinking_does_not_alias),

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "cli/commands.h"
+#include "cli/render.h"
 #include "data/npy.h"
 #include "toy_run.h"
 
@@ -263,15 +264,20 @@ static void test_export(void **state) {
 
 #define FLOAT_FILE "{\"plugin\": \"toy-export\"}"
 #define INT8_FILE "{\"plugin\": \"toy-export\", \"options\": {\"int8\": true}}"
+#define INT8W7_FILE                                                                                \
+    "{\"plugin\": \"toy-export\", \"options\": {\"int8\": true, \"weight_bits\": 7}}"
 
 /* The share of the test images, in x.npy, that infer answers rightly in 8 bits. */
-static double int8_top1(toys *t, const char *platform) {
+static double int8_top1(toys *t, const char *platform, uint32_t weight_bits) {
     static char input[TOY_PATH], logits_path[TOY_PATH];
     size_t right = 0;
     toys_path(t, "x.npy", input);
     toys_path(t, "y.npy", logits_path);
-    wanted = (nas_infer_request){
-        .platform = platform, .input = input, .logits = logits_path, .int8 = true};
+    wanted = (nas_infer_request){.platform = platform,
+                                 .input = input,
+                                 .logits = logits_path,
+                                 .int8 = true,
+                                 .weight_bits = weight_bits};
     toys_good(t, call(t, "a", (toys_how){.call = call_infer, .print = nas_infer_print}));
     float *logits = read_logits(t, TEST_IMAGES);
     for (size_t i = 0; i < TEST_IMAGES; i++)
@@ -286,7 +292,7 @@ static void check_entry(toys *t, const json_t *entry) {
     char expected[64];
     double top1 = json_real_value(json_object_get(int8, "test_top1"));
     double loss = json_real_value(json_object_get(int8, "top1_loss"));
-    assert_true(fabs(int8_top1(t, name) - top1) < 1e-12);
+    assert_true(fabs(int8_top1(t, name, 0) - top1) < 1e-12);
     assert_true(fabs(json_real_value(json_object_get(entry, "test_top1")) - top1 - loss) < 1e-12);
     assert_int_equal(json_integer_value(json_object_get(int8, "calibration_images")), 24);
     assert_int_equal(json_array_size(files), 2);
@@ -324,6 +330,36 @@ static void test_int8(void **state) {
     json_decref(asked);
 }
 
+/* With weights of 7 bits: a file and figures beside those of 8 bits. */
+static void test_weight_bits(void **state) {
+    toys *t = *state;
+    uint8_t pixels[TEST_IMAGES * AREA];
+    unsigned bits = 0;
+    toys_good(t, toys_run(t, "a", (toys_how){0}, "export=[" INT8_FILE ", " INT8W7_FILE "]"));
+    assert_non_null(strstr(t->output, "in int8w7"));
+    test_images(pixels);
+    write_images(t, "(60, 8, 8)", pixels, sizeof pixels);
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *entry = json_array_get(json_object_get(family, "platforms"), 0);
+    double eight = json_real_value(nas_json_at(entry, "int8.test_top1"));
+    double seven = json_real_value(nas_json_at(entry, "int8w7.test_top1"));
+    const char *name = json_string_value(json_object_get(entry, "name"));
+    assert_true(fabs(int8_top1(t, name, 8) - eight) < 1e-12);
+    char *text = toys_read(t, "y.npy", NULL);
+    assert_true(fabs(int8_top1(t, name, 7) - seven) < 1e-12);
+    char *other = toys_read(t, "y.npy", NULL);
+    assert_true(memcmp(text, other, 128 + TEST_IMAGES * CLASSES * sizeof(float)) != 0);
+    free(text);
+    free(other);
+    json_decref(family);
+    text = toys_read(t, "a/family/small.int8w7.txt", NULL);
+    assert_int_equal(sscanf(text, "%*[^\n]\n%*s\n%*f\n%*f %*f %u\n", &bits), 1);
+    assert_int_equal(bits, 7);
+    free(text);
+    refused(t, toys_run(t, "b", (toys_how){0}, "export=[" INT8W7_FILE ", " INT8W7_FILE "]"),
+            "export[1]: 'toy-export' writes .txt files, as export[0] does already");
+}
+
 /* Without such a format nothing is said of 8 bits; twice the same one would be one file. */
 static void test_int8_alone(void **state) {
     toys *t = *state;
@@ -345,6 +381,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_which, setup, teardown),
         cmocka_unit_test_setup_teardown(test_export, setup, teardown),
         cmocka_unit_test_setup_teardown(test_int8, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_weight_bits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_int8_alone, setup, teardown),
     };
     return cmocka_run_group_tests_name("deploy", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "deploy_net.h"
+#include "small_net.h"
 
 static char *write_and_read(const nas_network *network, const char *prefix, int dtype) {
     char path[FIXTURE_PATH + 16], *text;
@@ -17,7 +18,7 @@ static char *write_and_read(const nas_network *network, const char *prefix, int 
     c_config config = {.prefix = prefix, .dtype = dtype};
     snprintf(path, sizeof path, "%s/net.c", deploy_folder);
     if (api.write(&config, network, path, &err)) fail_msg("%s", err.message);
-    if (nas_file_read(path, 1 << 20, &text, &bytes, &err)) fail_msg("%s", err.message);
+    if (nas_file_read(path, 1 << 27, &text, &bytes, &err)) fail_msg("%s", err.message);
     return text;
 }
 
@@ -36,7 +37,10 @@ static void test_text(void **state) {
     contains(text, "= {\"a \\042quoted\\042 cat\", \"caf\\303\\251\"};");
     contains(text, "static const float my_net_stem_weight[108] = {\n    0.0f, 1.0f, 2.0f,");
     contains(text, "my_net_conv(my_net_arena + ");
-    contains(text, "#ifndef my_net_declarations\n");
+    contains(text, "extern \"C\" {\n#endif\n\n/* image");
+    contains(text,
+             "[my_net_classes];\n\n#ifdef __cplusplus\n}\n#endif\n\n#ifndef my_net_declarations\n");
+    assert_null(strstr(text, "*restrict"));
     assert_null(strstr(text, "#include"));
     assert_null(strchr(text, '@'));
     free(text);
@@ -108,6 +112,103 @@ static void test_int8(void **state) {
     nas_lowered_free(lowered);
 }
 
+/* ---- Sizes ---- */
+
+static uint64_t number_after(const char *text, const char *name) {
+    const char *at = strstr(text, name);
+    if (!at) fail_msg("expected \"%s\"", name);
+    return at ? strtoull(at + strlen(name), NULL, 10) : 0;
+}
+
+/* The items of a list that begins at text. */
+static uint64_t count_items(const char *text) {
+    uint64_t n = 1;
+    for (; *text != '}'; text++) n += *text == ',';
+    return n;
+}
+
+/* The bytes of what the file declares constant, but for the classes' names. */
+static uint64_t count_constants(const char *text, uint32_t classes) {
+    static const struct {
+        const char *type;
+        uint64_t bytes;
+    } types[] = {{"signed char", 1}, {"int", 4}, {"float", 4}};
+    static const char prefix[] = "static const ";
+    uint64_t sum = 0;
+    for (const char *at = text; (at = strstr(at, prefix));) {
+        at += sizeof prefix - 1;
+        const char *size = at + strcspn(at, "[{") + 1;
+        uint64_t n = *size == 'n' ? classes : strtoull(size, NULL, 10);
+        if (strncmp(at, "net_layer ", 10) == 0) sum += 4 * count_items(size);
+        for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+            size_t length = strlen(types[i].type);
+            if (strncmp(at, types[i].type, length) == 0 && at[length] == ' ')
+                sum += n * types[i].bytes;
+        }
+    }
+    return sum;
+}
+
+/* A subnet whose weights are all the same: what hardware models say it takes is what its file in 8
+ * bits declares, and what stands in it. */
+static void check_sizes(const nas_space *space, const nas_genome *genome) {
+    static const float std[4] = {1, 1, 1, 1};
+    nas_lowered *lowered;
+    nas_error err = {0};
+    if (nas_lower(space, genome, &lowered, &err)) fail_msg("%s", err.message);
+    nas_network *net = &lowered->network;
+    float *ones = NULL;
+    size_t most = 0;
+    for (uint32_t i = 0; i < net->n_layers; i++)
+        if (lowered->layers[i].weights > most) most = lowered->layers[i].weights;
+    assert_non_null(ones = malloc(most * sizeof *ones));
+    for (size_t i = 0; i < most; i++) ones[i] = 1;
+    for (uint32_t i = 0; i < net->n_layers; i++)
+        if (lowered->layers[i].weights) lowered->layers[i].weight = lowered->layers[i].bias = ones;
+    net->mean = net->std = std;
+    deploy_set_ranges(lowered, -4, 4);
+    char *text = write_and_read(net, "net", 1);
+    assert_int_equal(number_after(text, "net_arena_bytes = "), net->peak_elements);
+    uint64_t constants = number_after(text, "net_constant_bytes = ");
+    assert_int_equal(constants, nas_network_stored_bytes(net, 1));
+    assert_int_equal(constants, count_constants(text, net->classes));
+    free(text);
+    text = write_and_read(net, "net", 0);
+    assert_int_equal(number_after(text, "net_arena_floats = "), net->peak_elements);
+    assert_int_equal(number_after(text, "net_constant_bytes = "), nas_network_stored_bytes(net, 4));
+    free(text);
+    free(ones);
+    nas_lowered_free(lowered);
+}
+
+/* A network whose largest step is that from its hidden layer to its many logits. */
+#define WIDE_END                                                                                   \
+    "{\"name\": \"w\", \"resolution\": 5,"                                                         \
+    " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 3, \"activation\": \"relu\"},"           \
+    " \"stages\": [{\"width\": 3, \"stride\": 1, \"depth\": 1, \"kernel\": 3, \"expand\": 1,"      \
+    "  \"squeeze_excite\": false, \"activation\": \"h-swish\"}],"                                  \
+    " \"head\": {\"width\": 9, \"activation\": \"none\"}}"
+
+static void test_sizes(void **state) {
+    (void)state;
+    const nas_space spaces[] = {small_space("16"), small_quickstart(), small_space(""),
+                                small_parse(WIDE_END, 4, 500)};
+    for (size_t s = 0; s < sizeof spaces / sizeof *spaces; s++)
+        for (uint32_t which = 0; which < 10; which++) {
+            nas_genome genome = small_genome(&spaces[s], which);
+            check_sizes(&spaces[s], &genome);
+        }
+    nas_space published = {0};
+    nas_error err = {0};
+    json_t *json;
+    if (nas_json_load("spaces/ofa-mbv3.json", &json, &err) ||
+        nas_space_parse(json, "ofa-mbv3", 3, 1000, &published, &err))
+        fail_msg("%s", err.message);
+    json_decref(json);
+    nas_genome smallest = nas_genome_smallest(&published);
+    check_sizes(&published, &smallest);
+}
+
 static void test_floats(void **state) {
     (void)state;
     static const float values[] = {0, -1, 3e20f, 1e-9f, 0.1f, 16777216, -2.5e-39f};
@@ -156,6 +257,7 @@ int main(void) {
         cmocka_unit_test(test_text),   cmocka_unit_test(test_int8),
         cmocka_unit_test(test_floats), cmocka_unit_test(test_prefixes),
         cmocka_unit_test(test_errors), cmocka_unit_test(test_mobile),
+        cmocka_unit_test(test_sizes),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

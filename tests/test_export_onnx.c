@@ -243,12 +243,25 @@ static void test_int8(void **state) {
     assert_string_equal(graph->node[graph->n_node - 1]->op_type, "Gemm");
     assert_string_equal(graph->node[graph->n_node - 1]->output[0], "logits");
     onnx__model_proto__free_unpacked(model, NULL);
-    onnx_config config = {.dtype = 1};
-    assert_non_null(plugin.extension(&config, NAS_EXT_INT8));
-    config.dtype = 0;
-    assert_null(plugin.extension(&config, NAS_EXT_INT8));
     free(weights);
     nas_lowered_free(lowered);
+}
+
+static void test_weight_bits(void **state) {
+    (void)state;
+    nas_error err = {0};
+    void *self = NULL;
+    onnx_config config = {.dtype = 1, .weight_bits = 8};
+    const nas_int8_api *int8 = plugin.extension(&config, NAS_EXT_INT8);
+    assert_int_equal(int8->weight_bits, 8);
+    config.weight_bits = 7;
+    int8 = plugin.extension(&config, NAS_EXT_INT8);
+    assert_int_equal(int8->weight_bits, 7);
+    assert_int_equal(plugin.create(NULL, &config, &self, &err), NAS_OK);
+    config.dtype = 0;
+    assert_null(plugin.extension(&config, NAS_EXT_INT8));
+    assert_int_equal(plugin.create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "\"weight_bits\""));
 }
 
 /* Hardware models may ask for a part of a network. */
@@ -291,7 +304,8 @@ static void test_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model), cmocka_unit_test(test_mobile), cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_model), cmocka_unit_test(test_mobile),
+        cmocka_unit_test(test_int8),  cmocka_unit_test(test_weight_bits),
         cmocka_unit_test(test_part),  cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);

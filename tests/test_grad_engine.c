@@ -47,7 +47,7 @@ static part used_in_block(const trial *t, uint32_t s, uint32_t b, const char *na
     const nas_arch *arch = &t->arch;
     if (b >= arch->depth[s]) return (part){0};
     uint32_t in = b ? arch->width[s] : s ? arch->width[s - 1] : t->space.stem.width;
-    uint32_t mid = in * arch->block[s][b].expand;
+    uint32_t mid = nas_inner_width(in, arch->block[s][b].expand);
     uint32_t r = nas_squeeze_width(&t->space.stages[s].squeeze, mid, in);
     if (strncmp(name, "expand.", 7) == 0 && mid == in) return (part){0};
     if (strcmp(name, "expand.conv") == 0) return (part){1, in, mid};

@@ -293,7 +293,7 @@ static void test_int8(void **state) {
     nas_cost result = {.size = sizeof result};
     if (api.cost(self, &net, &result, &err)) fail_msg("%s", err.message);
     assert_int_equal(result.peak_bytes, 700);
-    assert_int_equal(result.flash_bytes, 288 + 4 * 8);
+    assert_int_equal(result.flash_bytes, 288 + 4 * 8 + 4 * 18 + 4 * 8);
     nas_plugin_entry()->destroy(self);
 }
 

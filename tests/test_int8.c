@@ -140,6 +140,26 @@ static void test_weights(void **state) {
     nas_int8_free(&q);
 }
 
+/* Two products of a byte and a weight of 7 bits fit into 16 bits. */
+static void test_weights_of_7_bits(void **state) {
+    (void)state;
+    linear l;
+    nas_int8_layer q;
+    make_linear(&l);
+    assert_int_equal(nas_int8_largest_weight(&l.net), 127);
+    l.net.weight_bits = 7;
+    assert_int_equal(nas_int8_largest_weight(&l.net), 63);
+    make(&l, 0, &q);
+    for (size_t i = 0; i < IN * OUT; i++) assert_true(abs(q.weight[i]) <= 63);
+    assert_true(q.scale[1] == (float)(1 / 63.0));
+    assert_int_equal(q.weight[1], -63);
+    assert_int_equal(q.weight[2 * OUT + 1], 16); /* 15.75 */
+    assert_int_equal(q.bias[1], (int)rint(0.1 * 255 * 63));
+    nas_int8_free(&q);
+    l.net.size = offsetof(nas_network, weight_bits); /* a host that does not know of it */
+    assert_int_equal(nas_int8_largest_weight(&l.net), 127);
+}
+
 /* The factors' largest has 31 bits, and each is right to what one bit of that is. */
 static void check_factors(const nas_layer *layer, const nas_int8_layer *q) {
     int32_t largest = 0;
@@ -303,7 +323,7 @@ int main(void) {
         cmocka_unit_test(test_formats),     cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_weights),     cmocka_unit_test(test_factors),
         cmocka_unit_test(test_activations), cmocka_unit_test(test_pixels),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_weights_of_7_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

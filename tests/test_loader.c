@@ -25,7 +25,16 @@ static int setup(void **state) {
     if (!s) return -1;
     s->data = fake_make(N_TRAIN, N_EXTRA, 1);
     if (nas_source_open(&fake_api, &s->data, &s->source, NULL)) return -1;
-    return nas_split_draw(s->source.train.labels, N_TRAIN, 5, 20, 10, 15, 3, &s->split, NULL);
+    const nas_split_request request = {.labels = s->source.train.labels,
+                                       .n_train = N_TRAIN,
+                                       .n_extra = N_EXTRA,
+                                       .classes = 5,
+                                       .labelled = 20,
+                                       .validation = 10,
+                                       .heldout = 15,
+                                       .heldout_from = NAS_HELDOUT_TRAIN,
+                                       .seed = 3};
+    return nas_split_draw(&request, &s->split, NULL);
 }
 
 static int teardown(void **state) {
@@ -165,11 +174,44 @@ static void test_the_pool_comes_once_a_pass(void **state) {
             bool extra = at >= n;
             assert_int_equal(which(s, batch->views[0] + i * AREA),
                              extra ? fake_pixel(NAS_SPLIT_EXTRA, at - n, 0) : image[at]);
+            bool known = extra || has(s->split.labelled, 20, image[at]);
             assert_int_equal(batch->hidden_labels[i],
-                             extra ? -1 : s->source.train.labels[image[at]]);
+                             known ? -1 : s->source.train.labels[image[at]]);
         }
     }
+    assert_int_equal(nas_loader_judged(loader), n - 20); /* labels that the training does not see */
     nas_loader_close(loader);
+}
+
+/* Held-out images of the unlabelled ones are in no batch either. */
+static void test_the_pool_lacks_unlabelled_ones_held_out(void **state) {
+    const setting *s = *state;
+    const nas_split_request request = {.labels = s->source.train.labels,
+                                       .n_train = N_TRAIN,
+                                       .n_extra = N_EXTRA,
+                                       .classes = 5,
+                                       .labelled = NAS_SPLIT_ALL,
+                                       .heldout = 6,
+                                       .seed = 3};
+    setting other = *s;
+    assert_int_equal(nas_split_draw(&request, &other.split, NULL), NAS_OK);
+    nas_loader *loader = open_loader(&other, &plain, 0);
+    assert_int_equal(nas_loader_pool(loader), N_TRAIN + N_EXTRA - 6);
+    assert_int_equal(nas_loader_judged(loader), 0);
+    unsigned extra = 0;
+    for (uint64_t drawn = 0; drawn < N_TRAIN + N_EXTRA - 6; drawn += 7) {
+        const nas_batch *batch = next(loader);
+        for (uint32_t i = 0; i < 7; i++) {
+            if (batch->indices[i] < N_TRAIN) continue;
+            uint64_t at = 0;
+            while (fake_pixel(NAS_SPLIT_EXTRA, at, 0) != which(s, batch->views[0] + i * AREA)) at++;
+            assert_true(at < N_EXTRA && !has(other.split.heldout, 6, at));
+            extra++;
+        }
+    }
+    assert_in_range(extra, N_EXTRA - 6, 2 * (N_EXTRA - 6));
+    nas_loader_close(loader);
+    nas_split_free(&other.split);
 }
 
 static bool differ(const float *a, const float *b) {
@@ -311,6 +353,7 @@ int main(void) {
         TEST(test_seeds_differ),
         TEST(test_labelled_images_come_once_a_pass),
         TEST(test_the_pool_comes_once_a_pass),
+        TEST(test_the_pool_lacks_unlabelled_ones_held_out),
         TEST(test_views_are_drawn_apart),
         TEST(test_steps_are_drawn_apart),
         TEST(test_views_do_not_disturb_each_other),

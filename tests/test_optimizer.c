@@ -22,8 +22,8 @@ static void assert_close(double want, double got, double tolerance) {
  *         w -= 0.1 (0.6734 + 0.9 1.3034), so w = 0.682354. */
 static void sgd_takes_the_steps_worked_out_by_hand(void **state) {
     (void)state;
-    nas_sgd sgd = {0.1, 0.9, 0.2};
-    nas_span span = {0, 1, true};
+    nas_sgd sgd = {0.1, 0.9, NULL};
+    nas_span span = {0, 1, 1, 0.2, false};
     nas_real w = 1, v = 0, g = 0.5f;
     nas_sgd_step(&sgd, &span, 1, &w, &v, &g);
     assert_close(0.867, (double)w, 1e-6);
@@ -40,16 +40,17 @@ static void sgd_takes_the_steps_worked_out_by_hand(void **state) {
 static void sgd_is_that_of_pytorch(void **state) {
     (void)state;
     enum { N = 100, STEPS = 6 };
-    const nas_span spans[] = {{0, 37, true}, {40, 13, false}, {60, 40, true}};
+    const nas_span spans[] = {
+        {0, 37, 1, 0.05, false}, {40, 13, 1, 0, false}, {60, 40, 1, 0.05, false}};
     nas_real weights[N], velocity[N] = {0}, gradient[N];
     double w[N], buffer[N] = {0};
     nas_rng rng = nas_rng_open(1, NAS_RNG_TEST, 0, 0);
     for (size_t i = 0; i < N; i++) w[i] = (double)(weights[i] = (nas_real)nas_rng_normal(&rng));
     for (int step = 0; step < STEPS; step++) {
-        nas_sgd sgd = {0.1 / (step + 1), 0.9, 0.05};
+        nas_sgd sgd = {0.1 / (step + 1), 0.9, NULL};
         for (size_t i = 0; i < N; i++) {
             gradient[i] = (nas_real)nas_rng_normal(&rng);
-            double decay = i < 37 || i >= 60 ? sgd.weight_decay : 0;
+            double decay = i < 37 || i >= 60 ? 0.05 : 0;
             if ((i >= 37 && i < 40) || (i >= 53 && i < 60)) continue;
             double d = (double)gradient[i] + decay * w[i];
             buffer[i] = step ? sgd.momentum * buffer[i] + d : d;
@@ -63,6 +64,30 @@ static void sgd_is_that_of_pytorch(void **state) {
                 assert_true(gradient[spans[s].offset + i] == 0);
         assert_true(gradient[38] == outside);
     }
+}
+
+/* An anchored weight decays by its distance from the anchor, so at the anchor only the gradient
+ * counts; a rate multiplies lr. d = 0.5 + 0.2 (1 - 3) = 0.1; v = 0.1; w -= 2 0.1 (0.1 + 0.9 0.1).
+ */
+static void anchor_pulls(void **state) {
+    (void)state;
+    const nas_span spans[] = {{0, 1, 2, 0.2, true}, {1, 1, 1, 0.2, true}, {2, 1, 1, 0.2, false}};
+    nas_real anchor[] = {3, 1, 3}, w[] = {1, 1, 1}, v[3] = {0}, g[] = {0.5f, 0.5f, 0.5f};
+    nas_sgd sgd = {0.1, 0.9, anchor};
+    nas_sgd_step(&sgd, spans, 3, w, v, g);
+    assert_close(1 - 0.038, (double)w[0], 1e-6);
+    assert_close(0.1, (double)v[0], 1e-6);
+    assert_close(1 - 0.1 * 0.5 * 1.9, (double)w[1], 1e-6);
+    assert_close(1 - 0.1 * 0.7 * 1.9, (double)w[2], 1e-6);
+    assert_true(g[0] == 0 && g[1] == 0 && g[2] == 0);
+}
+
+static void a_rate_of_0_freezes(void **state) {
+    (void)state;
+    const nas_span spans[] = {{0, 1, 0, 0.2, false}, {1, 1, 0, 0.2, true}};
+    nas_real anchor[] = {3, 3}, w[] = {1, 1}, v[] = {0.25f, 0.25f}, g[] = {0.5f, 0.5f};
+    nas_sgd_step(&(nas_sgd){0.1, 0.9, anchor}, spans, 2, w, v, g);
+    for (size_t i = 0; i < 2; i++) assert_true(w[i] == 1 && v[i] == 0.25f && g[i] == 0);
 }
 
 static void average_follows(void **state) {
@@ -115,6 +140,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sgd_takes_the_steps_worked_out_by_hand),
         cmocka_unit_test(sgd_is_that_of_pytorch),
+        cmocka_unit_test(anchor_pulls),
+        cmocka_unit_test(a_rate_of_0_freezes),
         cmocka_unit_test(average_follows),
         cmocka_unit_test(clipping_keeps_the_direction),
         cmocka_unit_test(learning_rate_passes_its_points),

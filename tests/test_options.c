@@ -142,6 +142,55 @@ static void test_refusals(void **state) {
             "string); did you mean \"cosine\"?");
 }
 
+/* Words that stand for a number: the first is -1, the next -2. */
+static void test_words_for_numbers(void **state) {
+    (void)state;
+    static const char *const words[] = {"all", "half", NULL};
+    static const nas_option counts[] = {
+        NAS_COUNT("steps", sample, steps, "\"half\"", 1, 100, "steps", words, "h"), {0}};
+    static const struct {
+        const char *text;
+        int64_t steps;
+    } good[] = {{"{}", -2}, {"{\"steps\": \"all\"}", -1}, {"{\"steps\": 7}", 7}};
+    sample config;
+    json_t *resolved, *object;
+    nas_error err;
+    if (nas_options_check(counts, sizeof *counts, sizeof(sample), "p", &err))
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        object = json_loads(good[i].text, 0, NULL);
+        assert_int_equal(nas_options_parse(counts, sizeof *counts, object, NULL, &place, &config,
+                                           &resolved, NULL),
+                         NAS_OK);
+        assert_int_equal(config.steps, good[i].steps);
+        json_decref(resolved);
+        json_decref(object);
+    }
+    object = json_pack("{s:s}", "steps", "al");
+    assert_int_equal(
+        nas_options_parse(counts, sizeof *counts, object, NULL, &place, &config, &resolved, &err),
+        NAS_ERR_INPUT);
+    assert_string_equal(err.message,
+                        "p.json: train.steps: expected an integer from 1 to 100 steps or \"all\" "
+                        "or \"half\", found \"al\" (a string); did you mean \"all\"?");
+    json_decref(object);
+}
+
+/* JSON holds no path whose folder is not UTF-8. */
+static void test_folder_that_is_not_utf8(void **state) {
+    (void)state;
+    const nas_place latin = {.file = "p.json", .path = "", .folder = "/k\xe4se"};
+    sample config;
+    json_t *resolved, *object = json_pack("{s:s}", "label", "x");
+    nas_error err;
+    assert_int_equal(
+        nas_options_parse(table, sizeof *table, object, nested, &latin, &config, &resolved, &err),
+        NAS_ERR_INPUT);
+    assert_string_equal(err.message, "p.json: folder: the pipeline's folder is not UTF-8: "
+                                     "/k\\xe4se; rename it");
+    json_decref(object);
+}
+
 static void test_unknown_keys(void **state) {
     (void)state;
     refused("{\"stpes\": 5}", "p.json: train.stpes: unknown key; did you mean \"steps\"?");
@@ -308,6 +357,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),           cmocka_unit_test(test_given),
         cmocka_unit_test(test_resolved_is_stable), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_words_for_numbers),  cmocka_unit_test(test_folder_that_is_not_utf8),
         cmocka_unit_test(test_unknown_keys),       cmocka_unit_test(test_root_place_and_no_table),
         cmocka_unit_test(test_longer_entries),     cmocka_unit_test(test_lists),
         cmocka_unit_test(test_table_check),        cmocka_unit_test(test_table_clashes),

@@ -88,8 +88,8 @@ static void test_defaults(void **state) {
     assert_string_equal(p.score.path, "search.score");
     assert_string_equal(p.platforms[0].hardware.path, "platforms[0].hardware");
     assert_int_equal(json_integer_value(json_object_get(p.ssl.options, "level")), 3);
-    assert_int_equal(p.labelled, 250);
-    assert_int_equal(p.heldout, 2000);
+    assert_int_equal(p.split.labelled, 250);
+    assert_int_equal(p.split.heldout, 2000);
     assert_int_equal(p.train.steps, 1500);
     assert_int_equal(p.train.shape, NAS_STEP_SANDWICH);
     assert_int_equal(p.train.teacher, NAS_TEACHER_AUTO);
@@ -168,8 +168,9 @@ static void test_resolved_is_stable(void **state) {
         "train.ssl.options.file=x",
         "platforms.0.constraints.latency_ms=3",
         "export=[{\"plugin\": \"t-export\", \"options\": {\"level\": 7}}]",
+        "space_restrict.depth=1",
     };
-    assert_int_equal(load(f, minimal, overrides, 6, &first, &err), NAS_OK);
+    assert_int_equal(load(f, minimal, overrides, 7, &first, &err), NAS_OK);
     assert_non_null(first.genome);
     snprintf(other, sizeof other, "%s/spaces/resolved.json", f->folder); /* another folder */
     assert_int_equal(nas_json_save(other, first.resolved, &err), NAS_OK);
@@ -244,6 +245,28 @@ static void test_wrong_spaces(void **state) {
             "train.genome: resolution: expected 8, found 9");
 }
 
+/* The genome and every later reader of the space see what is left of it. */
+static void test_narrowed_space(void **state) {
+    fixture *f = *state;
+    nas_pipeline p;
+    nas_space space;
+    nas_error err = {0};
+    const char *overrides[] = {"space_restrict={\"stages\": [{\"depth\": [2], \"expand\": 1}]}"};
+    assert_int_equal(load(f, minimal, NULL, 0, &p, &err), NAS_OK);
+    assert_null(p.space_restrict);
+    assert_null(json_object_get(p.resolved, "space_restrict"));
+    nas_pipeline_free(&p);
+    assert_int_equal(load(f, minimal, overrides, 1, &p, &err), NAS_OK);
+    assert_int_equal(nas_pipeline_space(&p, 3, 10, &space, &err), NAS_OK);
+    assert_true(nas_space_size(&space) == 1 && space.channels == 3 && space.classes == 10);
+    assert_int_equal(space.stages[0].depth.value[0], 2);
+    nas_pipeline_free(&p);
+    refuses(f, "space_restrict.depth=3", NULL,
+            "space_restrict: depth: expected choices of the space, found 3, which no stage has");
+    refuses(f, "space_restrict.expand=1", genome_override,
+            "train.genome: stages[0].blocks[0].expand: expected 1, found 2");
+}
+
 static void test_wrong_overrides(void **state) {
     fixture *f = *state;
     refuses(f, "train.steps", NULL,
@@ -300,17 +323,10 @@ static void test_space_by_path_and_inline(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults),
-        TEST(test_overrides),
-        TEST(test_another_plugin),
-        TEST(test_resolved_is_stable),
-        TEST(test_wrong_keys),
-        TEST(test_wrong_plugins),
-        TEST(test_wrong_platforms),
-        TEST(test_wrong_spaces),
-        TEST(test_wrong_overrides),
-        TEST(test_wrong_files),
-        TEST(test_space_by_path_and_inline),
+        TEST(test_defaults),           TEST(test_overrides),    TEST(test_another_plugin),
+        TEST(test_resolved_is_stable), TEST(test_wrong_keys),   TEST(test_wrong_plugins),
+        TEST(test_wrong_platforms),    TEST(test_wrong_spaces), TEST(test_narrowed_space),
+        TEST(test_wrong_overrides),    TEST(test_wrong_files),  TEST(test_space_by_path_and_inline),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

@@ -8,6 +8,18 @@
 
 #include <cmocka.h>
 
+static void test_class_names_are_utf8(void **state) {
+    (void)state;
+    static const char *const names[] = {"a", "b\xc3\xa4", "k\xe4tzchen", "d", "e"};
+    fake_data data = fake_make(20, 0, 1);
+    nas_source source;
+    nas_error err = {0};
+    data.info.class_names = names;
+    assert_int_equal(nas_source_open(&fake_api, &data, &source, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "class 2 is not UTF-8: k\\xe4tzchen"));
+    assert_int_equal(data.reads[NAS_SPLIT_TRAIN], 0);
+}
+
 static void test_reads_train_and_extra_alone(void **state) {
     (void)state;
     fake_data d = fake_make(20, 7, 3);
@@ -115,6 +127,7 @@ static void test_read_errors_surface(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_class_names_are_utf8),
         cmocka_unit_test(test_reads_train_and_extra_alone),
         cmocka_unit_test(test_mean_and_deviation),
         cmocka_unit_test(test_one_grey_level_stays_finite),

@@ -25,12 +25,23 @@ static int teardown(void **state) {
     return 0;
 }
 
+static nas_split_request request_of(uint64_t labelled, uint64_t validation, uint64_t heldout,
+                                    uint64_t seed) {
+    return (nas_split_request){.labels = labels,
+                               .n_train = N,
+                               .classes = CLASSES,
+                               .labelled = (int64_t)labelled,
+                               .validation = (int64_t)validation,
+                               .heldout = (int64_t)heldout,
+                               .seed = seed};
+}
+
 static nas_split_sets split_of(uint64_t labelled, uint64_t validation, uint64_t heldout,
                                uint64_t seed) {
     nas_split_sets sets;
     nas_error err = {0};
-    if (nas_split_draw(labels, N, CLASSES, labelled, validation, heldout, seed, &sets, &err))
-        fail_msg("%s", err.message);
+    nas_split_request request = request_of(labelled, validation, heldout, seed);
+    if (nas_split_draw(&request, &sets, &err)) fail_msg("%s", err.message);
     return sets;
 }
 
@@ -122,14 +133,14 @@ static void test_bad_sizes(void **state) {
         {1001, 0, 0, "1001 labelled images, but only 1000 of 1000"},
         {900, 101, 0, "101 validation images, but only 100 of 1000"},
         {100, 100, 801, "801 heldout images, but only 800 of 1000"},
-        {UINT64_MAX, UINT64_MAX, 3, "labelled images"},
+        {INT64_MAX, INT64_MAX, 3, "labelled images"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         nas_split_sets sets;
         nas_error err = {0};
-        assert_int_equal(nas_split_draw(labels, N, CLASSES, cases[i].labelled, cases[i].validation,
-                                        cases[i].heldout, 1, &sets, &err),
-                         NAS_ERR_INPUT);
+        nas_split_request request =
+            request_of(cases[i].labelled, cases[i].validation, cases[i].heldout, 1);
+        assert_int_equal(nas_split_draw(&request, &sets, &err), NAS_ERR_INPUT);
         assert_non_null(strstr(err.message, cases[i].says));
         assert_null(sets.labelled);
     }
@@ -141,13 +152,143 @@ static void test_rare_class_is_named(void **state) {
     for (int i = 0; i < 60; i++) skewed[i] = i < 57 ? i % 2 : 2;
     nas_split_sets sets;
     nas_error err = {0};
-    assert_int_equal(nas_split_draw(skewed, 60, 3, 9, 3, 0, 1, &sets, &err), NAS_ERR_INPUT);
+    static const char *const names[] = {"cat", "dog", "face"};
+    nas_split_request request = {
+        .labels = skewed, .n_train = 60, .classes = 3, .labelled = 9, .validation = 3, .seed = 1};
+    assert_int_equal(nas_split_draw(&request, &sets, &err), NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "class 2 has 3 training images"));
     assert_non_null(strstr(err.message, "needs 4"));
+    request.class_names = names;
+    assert_int_equal(nas_split_draw(&request, &sets, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "class \"face\" has 3 training images"));
+    request.labelled = NAS_SPLIT_ALL;
+    request.classes = 4; /* of which the last has no image */
+    request.class_names = NULL;
+    assert_int_equal(nas_split_draw(&request, &sets, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "class 3 has no training image"));
 }
 
 static void path_of(char path[FIXTURE_PATH + 32]) {
     snprintf(path, FIXTURE_PATH + 32, "%s/split.json", folder);
+}
+
+/* 30, 120 and 120 images of three classes. */
+enum { FEW = 30, MANY = 120, SKEWED = FEW + 2 * MANY };
+
+static nas_split_request skewed_request(int32_t *of) {
+    for (int i = 0; i < SKEWED; i++) of[i] = i < FEW ? 0 : 1 + i % 2;
+    return (nas_split_request){.labels = of, .n_train = SKEWED, .classes = 3, .seed = 5};
+}
+
+static void count_classes(const int32_t *of, const uint64_t *list, uint64_t n, uint64_t counts[3]) {
+    for (int c = 0; c < 3; c++) counts[c] = 0;
+    for (uint64_t i = 0; i < n; i++) counts[of[list[i]]]++;
+}
+
+static void draw_good(const nas_split_request *request, nas_split_sets *sets) {
+    nas_error err = {0};
+    if (nas_split_draw(request, sets, &err)) fail_msg("%s", err.message);
+}
+
+static void test_all_labels(void **state) {
+    (void)state;
+    int32_t of[SKEWED];
+    uint64_t counts[3];
+    nas_split_request request = skewed_request(of);
+    nas_split_sets s;
+    request.labelled = NAS_SPLIT_ALL;
+    draw_good(&request, &s);
+    assert_int_equal(s.n_labelled, SKEWED);
+    nas_split_free(&s);
+    request.validation = 27; /* a tenth */
+    request.heldout = 54;
+    draw_good(&request, &s);
+    assert_int_equal(s.n_labelled, SKEWED - 27 - 54);
+    count_classes(of, s.validation, s.n_validation, counts);
+    assert_true(counts[0] == 3 && counts[1] == 12 && counts[2] == 12);
+    count_classes(of, s.heldout, s.n_heldout, counts);
+    assert_true(counts[0] == 6 && counts[1] == 24 && counts[2] == 24);
+    count_classes(of, s.labelled, s.n_labelled, counts);
+    assert_true(counts[0] == 21 && counts[1] == 84 && counts[2] == 84);
+    bool seen[N] = {false};
+    mark(s.labelled, s.n_labelled, seen);
+    mark(s.validation, s.n_validation, seen);
+    mark(s.heldout, s.n_heldout, seen);
+    nas_split_free(&s);
+    request.validation = 200;
+    request.heldout = SKEWED - 200 - 3; /* each class keeps its last label */
+    draw_good(&request, &s);
+    count_classes(of, s.labelled, s.n_labelled, counts);
+    assert_true(counts[0] == 1 && counts[1] == 1 && counts[2] == 1);
+    nas_split_free(&s);
+}
+
+static void test_shares(void **state) {
+    (void)state;
+    int32_t of[SKEWED];
+    uint64_t counts[3];
+    nas_split_request request = skewed_request(of);
+    nas_split_sets s;
+    request.balance = NAS_BALANCE_SHARES;
+    request.labelled = 150;
+    request.validation = 20;
+    draw_good(&request, &s);
+    count_classes(of, s.labelled, s.n_labelled, counts);
+    assert_in_range(counts[0], 16, 18);
+    assert_true(counts[0] + counts[1] + counts[2] == 150 && counts[1] + 1 >= counts[2]);
+    count_classes(of, s.validation, s.n_validation, counts);
+    assert_in_range(counts[0], 2, 3);
+    nas_split_free(&s);
+    request.labelled = 3;
+    request.validation = 0;
+    draw_good(&request, &s);
+    count_classes(of, s.labelled, s.n_labelled, counts);
+    assert_true(counts[0] == 1 && counts[1] == 1 && counts[2] == 1);
+    nas_split_free(&s);
+    request.labelled = SKEWED;
+    draw_good(&request, &s);
+    nas_split_free(&s);
+}
+
+/* Held-out images come from the unlabelled ones where there are enough. */
+static void test_heldout_of_the_unlabelled(void **state) {
+    (void)state;
+    int32_t of[SKEWED];
+    nas_split_request request = skewed_request(of);
+    nas_split_sets s, again;
+    nas_error err = {0};
+    uint64_t *extra;
+    char path[FIXTURE_PATH + 32];
+    request.labelled = NAS_SPLIT_ALL;
+    request.n_extra = 500;
+    request.heldout = 300;
+    draw_good(&request, &s);
+    assert_true(s.heldout_extra && s.n_labelled == SKEWED);
+    assert_int_equal(nas_split_pool_size(&s), SKEWED);
+    assert_int_equal(nas_split_extra_size(&s), 200);
+    assert_int_equal(nas_split_extra(&s, &extra, NULL), NAS_OK);
+    bool held[500] = {false};
+    for (int i = 0; i < 300; i++) held[s.heldout[i]] = true;
+    for (int i = 0; i < 200; i++) assert_true(!held[extra[i]] && (!i || extra[i - 1] < extra[i]));
+    free(extra);
+    path_of(path);
+    assert_int_equal(nas_split_save(path, &s, NULL), NAS_OK);
+    if (nas_split_load(path, SKEWED, 500, &again, &err)) fail_msg("%s", err.message);
+    assert_true(again.heldout_extra && again.n_extra == 500);
+    assert_memory_equal(again.heldout, s.heldout, 300 * sizeof *s.heldout);
+    nas_split_free(&again);
+    assert_int_equal(nas_split_load(path, SKEWED, 501, &again, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "n_extra: the split is of 500 unlabelled images"));
+    nas_split_free(&s);
+    request.labelled = 3;
+    request.heldout = 200;
+    request.n_extra = 199;
+    draw_good(&request, &s);
+    assert_false(s.heldout_extra);
+    nas_split_free(&s);
+    request.heldout_from = NAS_HELDOUT_UNLABELLED;
+    assert_int_equal(nas_split_draw(&request, &s, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "200 heldout images, but the data set has 199 unlabelled"));
 }
 
 static void test_round_trip(void **state) {
@@ -159,7 +300,7 @@ static void test_round_trip(void **state) {
         nas_split_sets a = split_of(30, 10, i == 1 ? 0 : 50, seeds[i]), b;
         nas_error err = {0};
         assert_int_equal(nas_split_save(path, &a, &err), NAS_OK);
-        if (nas_split_load(path, N, &b, &err)) fail_msg("%s", err.message);
+        if (nas_split_load(path, N, 0, &b, &err)) fail_msg("%s", err.message);
         assert_true(a.seed == b.seed && b.n_train == N);
         assert_true(b.n_labelled == 30 && b.n_validation == 10 && b.n_heldout == a.n_heldout);
         assert_memory_equal(a.labelled, b.labelled, 30 * sizeof *a.labelled);
@@ -204,7 +345,7 @@ static void test_corrupt_files(void **state) {
         nas_error err = {0};
         size_t bytes = strlen(cases[i].text);
         assert_int_equal(fixture_write(folder, "split.json", cases[i].text, bytes, false), 0);
-        assert_int_equal(nas_split_load(path, N, &sets, &err), NAS_ERR_INPUT);
+        assert_int_equal(nas_split_load(path, N, 0, &sets, &err), NAS_ERR_INPUT);
         if (!strstr(err.message, cases[i].says) || !strstr(err.message, path))
             fail_msg("case %zu: %s", i, err.message);
         assert_null(sets.labelled);
@@ -213,7 +354,7 @@ static void test_corrupt_files(void **state) {
     nas_split_sets sets;
     const char *good = SPLIT("1000", "2", "[1, 2]", "[3]", "[]");
     assert_int_equal(fixture_write(folder, "split.json", good, strlen(good), false), 0);
-    assert_int_equal(nas_split_load(path, N, &sets, NULL), NAS_OK);
+    assert_int_equal(nas_split_load(path, N, 0, &sets, NULL), NAS_OK);
     nas_split_free(&sets);
 }
 
@@ -224,7 +365,7 @@ static void test_missing_file(void **state) {
     remove(path);
     nas_split_sets sets;
     nas_error err = {0};
-    assert_int_not_equal(nas_split_load(path, N, &sets, &err), NAS_OK);
+    assert_int_not_equal(nas_split_load(path, N, 0, &sets, &err), NAS_OK);
     assert_non_null(strstr(err.message, path));
     nas_split_free(&sets);
     nas_split_free(NULL);
@@ -238,6 +379,9 @@ int main(void) {
         cmocka_unit_test(test_larger_sets_hold_smaller_ones),
         cmocka_unit_test(test_bad_sizes),
         cmocka_unit_test(test_rare_class_is_named),
+        cmocka_unit_test(test_all_labels),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_heldout_of_the_unlabelled),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_corrupt_files),
         cmocka_unit_test(test_missing_file),

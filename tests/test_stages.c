@@ -7,7 +7,10 @@
 
 #include <cmocka.h>
 
+#include "base/safetensors.h"
 #include "toy_run.h"
+
+#include <math.h>
 
 static const toys_how plain = {0};
 
@@ -193,15 +196,21 @@ static void stop(int number) {
     to_stop->stop = 1;
 }
 
-/* A run that is asked to stop in this step. */
-static int run_stopped(toys *t, const char *out, const char *step) {
+/* A run, with overrides (NULL: none), that is asked to stop in this step. */
+static int run_stopped_with(toys *t, const char *out, const char *step,
+                            const char *const *overrides) {
+    static const char *const none[] = {NULL};
     to_stop = t;
     signal(SIGUSR1, stop);
     setenv("TOY_STOP_AT", step, 1);
-    int rc = toys_run_plain(t, out, plain);
+    int rc = toys_run_with(t, out, plain, overrides ? overrides : none);
     unsetenv("TOY_STOP_AT");
     signal(SIGUSR1, SIG_DFL);
     return rc;
+}
+
+static int run_stopped(toys *t, const char *out, const char *step) {
+    return run_stopped_with(t, out, step, NULL);
 }
 
 static void test_interrupted(void **state) {
@@ -222,6 +231,79 @@ static void test_interrupted(void **state) {
     assert_int_equal(check_metrics(t, "b/metrics.jsonl"), 4);
     assert_false(toys_exist(t, "b/checkpoint"));
     check_same_run(t);
+}
+
+/* A training by parts, stopped while the trunk is frozen and after it. */
+static void test_interrupted_parts(void **state) {
+    toys *t = *state;
+    static const char *const parts[] = {"train.anchor=0.3", "train.lr_classifier=3",
+                                        "train.lr_decay_by_depth=0.7", "train.freeze_trunk_steps=4",
+                                        NULL};
+    toys_good(t, toys_run_with(t, "a", plain, parts));
+    assert_int_equal(run_stopped_with(t, "b", "2", parts), NAS_ERR_INTERRUPTED);
+    assert_int_equal(run_stopped_with(t, "b", "8", parts), NAS_ERR_INTERRUPTED);
+    toys_good(t, toys_run_with(t, "b", plain, parts));
+    check_same_run(t);
+}
+
+/* Whether the tensors of two runs that are, or are not, named with `part` are the same. */
+static bool same_tensors(const toys *t, const char *a, const char *b, const char *part, bool with) {
+    nas_tensor_file left, right;
+    char path[TOY_PATH];
+    bool same = true;
+    toys_path(t, a, path);
+    assert_int_equal(nas_tensors_load(path, &left, NULL), NAS_OK);
+    toys_path(t, b, path);
+    assert_int_equal(nas_tensors_load(path, &right, NULL), NAS_OK);
+    for (size_t i = 0; i < left.n_tensors; i++) {
+        const nas_tensor *one = &left.tensors[i], *other = nas_tensors_find(&right, one->name);
+        size_t n = 1;
+        if ((strstr(one->name, part) != NULL) != with) continue;
+        for (uint32_t d = 0; d < one->ndim; d++) n *= one->shape[d];
+        same = same && memcmp(one->data, other->data, n * sizeof *one->data) == 0;
+    }
+    nas_tensors_free(&left);
+    nas_tensors_free(&right);
+    return same;
+}
+
+/* What is frozen keeps its initial weights, as with a learning rate of 0, and the rest learns. */
+static void test_frozen(void **state) {
+    toys *t = *state;
+    const toys_how train = {.until = NAS_UNTIL_TRAIN};
+    const char *const a = "a/supernet.safetensors", *const b = "b/supernet.safetensors";
+    const char *const c = "c/supernet.safetensors";
+    toys_good(t, toys_run(t, "a", train, "train.lr=0"));
+    toys_good(t, toys_run(t, "b", train, "train.freeze_trunk_steps=12"));
+    toys_good(t, toys_run(t, "c", train, "train.freeze_batch_norm=true"));
+    assert_true(same_tensors(t, a, b, "classifier.", false));
+    assert_false(same_tensors(t, a, b, "classifier.", true));
+    assert_true(same_tensors(t, a, c, ".bn.", true));
+    assert_false(same_tensors(t, a, c, ".bn.", false));
+}
+
+/* A strong anchor holds the trunk where it began, closer than weight decay towards 0 does. */
+static void test_anchor(void **state) {
+    toys *t = *state;
+    const toys_how train = {.until = NAS_UNTIL_TRAIN};
+    static const char *const files[] = {"a/supernet.safetensors", "b/supernet.safetensors",
+                                        "c/supernet.safetensors"};
+    double stem[3][36], far = 0, near = 0;
+    toys_good(t, toys_run(t, "a", train, "train.lr=0"));
+    toys_good(t, toys_run(t, "b", train, "train.anchor=1", "train.weight_decay=1"));
+    toys_good(t, toys_run(t, "c", train, "train.weight_decay=1"));
+    for (size_t i = 0; i < 3; i++) {
+        nas_tensor_file file;
+        char path[TOY_PATH];
+        toys_path(t, files[i], path);
+        assert_int_equal(nas_tensors_load(path, &file, NULL), NAS_OK);
+        const nas_tensor *conv = nas_tensors_find(&file, "stem.conv");
+        for (size_t j = 0; j < 36; j++) stem[i][j] = (double)conv->data[j];
+        nas_tensors_free(&file);
+    }
+    for (size_t j = 0; j < 36; j++) near += fabs(stem[1][j] - stem[0][j]);
+    for (size_t j = 0; j < 36; j++) far += fabs(stem[2][j] - stem[0][j]);
+    assert_true(near > 0 && near < far / 2);
 }
 
 /* A checkpoint that is cut off is told, not used. */
@@ -304,6 +386,73 @@ static void test_other_platform(void **state) {
     const json_t *predicted = json_object_get(small, "predicted");
     assert_true(json_real_value(json_object_get(predicted, "latency_ms")) <= 0.008);
     json_decref(family);
+}
+
+/* A search in which nothing fits leaves the answer that was there, and the pipeline that made it.
+ */
+static void test_failed_what_if(void **state) {
+    toys *t = *state;
+    static const char *const files[] = {"pipeline.json", "search/small.jsonl", "search/big.jsonl",
+                                        "family.json",   "family/small.txt",   "report.html"};
+    char a[64], b[64];
+    toys_good(t, toys_run_plain(t, "a", plain));
+    toys_good(t, toys_run_plain(t, "b", plain));
+    for (int until = NAS_UNTIL_REPORT; until <= NAS_UNTIL_SEARCH; until++) {
+        const toys_how how = {.until = (nas_until)until};
+        if (until == NAS_UNTIL_TRAIN) continue;
+        assert_int_equal(toys_run(t, "b", how, "platforms.1.constraints.latency_ms=1e-6",
+                                  "platforms.0.constraints.latency_ms=1"),
+                         NAS_ERR_INFEASIBLE);
+        for (size_t i = 0; i < sizeof files / sizeof *files - 1; i++) {
+            snprintf(a, sizeof a, "a/%s", files[i]);
+            snprintf(b, sizeof b, "b/%s", files[i]);
+            toys_same(t, a, b);
+        }
+        assert_true(toys_exist(t, "b/report.html"));
+        assert_false(toys_exist(t, "b/next"));
+    }
+    /* One that succeeds replaces it, files and all. */
+    toys_good(t, toys_run(t, "b", plain, "platforms.1.constraints.latency_ms=0.008"));
+    toys_good(t, toys_run(t, "c", plain, "platforms.1.constraints.latency_ms=0.008"));
+    for (size_t i = 0; i < sizeof files / sizeof *files - 1; i++) {
+        snprintf(a, sizeof a, "c/%s", files[i]);
+        snprintf(b, sizeof b, "b/%s", files[i]);
+        toys_same(t, a, b);
+    }
+    assert_false(toys_exist(t, "b/next"));
+    /* A search alone: what it has made stale goes, since it is complete. */
+    toys_good(t, toys_run(t, "b", (toys_how){.until = NAS_UNTIL_SEARCH},
+                          "platforms.1.constraints.latency_ms=0.01"));
+    toys_same(t, "a/pipeline.json", "b/pipeline.json");
+    toys_same(t, "a/search/small.jsonl", "b/search/small.jsonl");
+    assert_false(toys_exist(t, "b/family.json"));
+}
+
+/* A split.json that a user put there is used or refused by a dry run as by a run. */
+static void test_dry_run_reads_the_split(void **state) {
+    toys *t = *state;
+    const toys_how dry = {.dry_run = true};
+    char path[TOY_PATH];
+    toys_good(t, toys_run_plain(t, "a", plain));
+    toys_path(t, "c", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    json_t *split = toys_json(t, "a/split.json");
+    toys_path(t, "c/split.json", path);
+    json_object_del(split, "drawn");
+    assert_int_equal(json_dump_file(split, path, 0), 0);
+    toys_good(t, toys_run_plain(t, "c", dry));
+    assert_int_equal(toys_run(t, "c", dry, "split.labelled=15"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "split.json: n_labelled: the pipeline asks for 15"));
+    assert_int_equal(toys_run(t, "c", plain, "split.labelled=15"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "split.json: n_labelled: the pipeline asks for 15"));
+    toys_good(t, toys_run_plain(t, "c", plain));
+    json_t *kept = toys_json(t, "c/split.json");
+    assert_true(json_equal(kept, split));
+    json_decref(kept);
+    json_decref(split);
+    /* What a finished training would refuse, its dry run does as well. */
+    assert_int_equal(toys_run(t, "a", dry, "train.lr=0.07"), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "train.lr was 0.05 there and is 0.07 now"));
 }
 
 /* What was not finished may be started anew with other settings. */
@@ -392,11 +541,16 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_interrupted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_interrupted_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_frozen, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_anchor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_until, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_pipeline, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_platform, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failed_what_if, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_dry_run_reads_the_split, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_pipeline_unfinished, setup, teardown),
         cmocka_unit_test_setup_teardown(test_split_is_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_infeasible, setup, teardown),

@@ -31,6 +31,9 @@ import section
 
 PART = 20  # subnets at a time, so that little is lost when this is stopped
 BASELINES = ["params", "macs"]
+DIVERGENCES = [{}, {"temperature": 2}, {"teacher_views": 4}, {"views": 4},
+               {"views": 4, "augment": "strong"}, {"views": 4, "augment": "strong", "teacher_views": 4}]
+MEASURES = ["log_likelihood", "top1"]
 PROXIES = ["synflow", "naswot", "grad_norm", "snip", "fisher", "jacob_cov", "zen", "zico"]
 
 
@@ -46,6 +49,8 @@ def arguments():
     p.add_argument("--alone-set", nargs="+", metavar="KEY=VALUE", help="how: changes of the run's pipeline",
                    default=["train.ssl.plugin=supervised", "train.ssl.options={}", "train.mu=0",
                             "train.batch=64", "train.steps=300", "split.labelled=5000"])
+    p.add_argument("--proxies", action=argparse.BooleanOptionalAction, default=True,
+                   help="also those that need no training (yes)")
     p.add_argument("--weights", nargs="+", default=["initial", "inherited"],
                    choices=["initial", "inherited"])
     p.add_argument("--images", type=int, help="of a score's batch; each one's default if not given")
@@ -182,7 +187,13 @@ def spearman(a, b):
 def rows(args):
     """(name, options, what the table calls it)"""
     found = [(name, {}, f"`{name}`") for name in BASELINES + ["agreement"]]
-    for name in PROXIES:
+    for options in DIVERGENCES:
+        title = ", ".join(["`divergence`", *(f"{key} {value}" for key, value in options.items())])
+        found.append(("divergence", options, title))
+    pipeline = json.loads((args.run / "pipeline.json").read_text())
+    for measure in MEASURES if pipeline["split"]["validation"] else []:
+        found.append(("validation", {"measure": measure}, f"`validation`, {measure}"))
+    for name in PROXIES if args.proxies else []:
         kinds = ["normal"] if name == "zen" else args.weights
         found += [(name, {"weights": w}, f"`{name}`, {w}") for w in kinds]
     return found

@@ -36,8 +36,8 @@ static uint32_t answer(const table *t, uint64_t i) {
 static void run_subnet(table *t, const nas_genome *genome) {
     const nas_context *context = t->context;
     nas_evaluator_select(&t->evaluator, genome);
-    nas_evaluator_logits(&t->evaluator, &context->source.train, context->split.heldout, t->images,
-                         t->logits);
+    nas_evaluator_logits(&t->evaluator, nas_context_heldout(context), context->split.heldout,
+                         t->images, t->logits);
 }
 
 /* The genome of the small space as one of the run's. */
@@ -59,7 +59,7 @@ static int judge(table *t, const nas_genome *small, nas_error *err) {
     for (uint64_t i = 0; i < t->images; i++) {
         uint32_t class = answer(t, i);
         same += class == t->reference[i];
-        right += (int32_t) class == context->source.train.labels[context->split.heldout[i]];
+        right += (int32_t) class == nas_context_heldout(context)->labels[context->split.heldout[i]];
     }
     fputc('[', t->out);
     for (uint32_t g = 0; g < t->part.n_genes; g++) fprintf(t->out, "%u,", (unsigned)small->gene[g]);

@@ -123,6 +123,28 @@ static size_t character(const unsigned char *text, size_t n) {
     return length;
 }
 
+bool nas_text_valid(const char *text) {
+    size_t n = strlen(text), step;
+    for (size_t at = 0; at < n; at += step)
+        if (!(step = character((const unsigned char *)text + at, n - at))) return false;
+    return true;
+}
+
+char *nas_text_escaped(const char *text, char *buffer, size_t size) {
+    size_t n = strlen(text), used = 0;
+    buffer[0] = 0;
+    for (size_t at = 0; at < n && used + 8 < size;) {
+        size_t step = character((const unsigned char *)text + at, n - at);
+        if (step)
+            snprintf(buffer + used, size - used, "%.*s", (int)step, text + at);
+        else
+            snprintf(buffer + used, size - used, "\\x%02x", (unsigned char)text[at]);
+        used += strlen(buffer + used);
+        at += step ? step : 1;
+    }
+    return buffer;
+}
+
 json_t *nas_text_json(const char *text) {
     static const char replacement[] = "\xEF\xBF\xBD";
     if (!text) return json_null();

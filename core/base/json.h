@@ -17,6 +17,11 @@ int nas_json_save(const char *path, const json_t *json, nas_error *err);
  * "nothing" for NULL. [any] */
 const char *nas_json_kind(const json_t *json);
 
+/* Whether a text is UTF-8, which JSON demands; and a text with \xHH for each byte of it that is
+ * not, for messages: returns buffer. [any] */
+bool nas_text_valid(const char *text);
+char *nas_text_escaped(const char *text, char *buffer, size_t size);
+
 /* Building a value. The first failure sticks: *object (or *array) is released and becomes NULL, to
  * which nothing more can be added, so that the builder tests its result once, at the end: NULL is
  * out of memory. value is taken over in any case; a NULL value is a failure. [any] */

@@ -20,6 +20,7 @@ typedef enum nas_purpose {
     NAS_RNG_TEST = 10,
     NAS_RNG_PROBE = 11,  /* images, weights and noise of scores; see nashost/probe.h */
     NAS_RNG_REPORT = 12, /* which images the report shows, and how they are augmented */
+    NAS_RNG_LOOK = 13,   /* how images are augmented that scores look at */
 } nas_purpose;
 
 typedef struct nas_rng {

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -226,6 +227,21 @@ const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name
     for (size_t i = 0; i < file->n_tensors; i++)
         if (!strcmp(file->tensors[i].name, name)) return &file->tensors[i];
     return NULL;
+}
+
+int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error *err) {
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const nas_tensor *t = &file->tensors[i];
+        uint64_t n = 1;
+        for (uint32_t d = 0; d < t->ndim; d++) n *= t->shape[d];
+        for (uint64_t k = 0; k < n; k++)
+            if (!isfinite(t->data[k]))
+                return nas_fail(err, NAS_ERR_NUMERIC,
+                                "%s: tensor \"%s\": number %llu is not finite (%g); the file is "
+                                "damaged, or of a training that diverged: train again",
+                                path, t->name, (unsigned long long)k, (double)t->data[k]);
+    }
+    return NAS_OK;
 }
 
 void nas_tensors_free(nas_tensor_file *file) {

@@ -18,6 +18,7 @@ static const struct known {
     {"out", required_argument, NAS_FLAG_OUT},
     {"threads", required_argument, NAS_FLAG_THREADS},
     {"dry-run", no_argument, NAS_FLAG_DRY_RUN},
+    {"check-images", no_argument, NAS_FLAG_CHECK_IMAGES},
     {"quiet", no_argument, NAS_FLAG_QUIET},
     {"id", required_argument, NAS_FLAG_ID},
     {"kind", required_argument, NAS_FLAG_KIND},
@@ -34,7 +35,10 @@ static const struct known {
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
+    {"space-out", required_argument, NAS_FLAG_SPACE_OUT},
+    {"weights", required_argument, NAS_FLAG_WEIGHTS},
     {"int8", no_argument, NAS_FLAG_INT8},
+    {"weight-bits", required_argument, NAS_FLAG_WEIGHT_BITS},
     {"table", required_argument, NAS_FLAG_TABLE},
     {"dataset", required_argument, NAS_FLAG_DATASET},
     {"json", no_argument, JSON},
@@ -123,12 +127,17 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
     case NAS_FLAG_DRY_RUN:
         args->dry_run = true;
         break;
+    case NAS_FLAG_CHECK_IMAGES:
+        args->check_images = true;
+        break;
     case NAS_FLAG_QUIET:
         args->quiet = true;
         break;
     case NAS_FLAG_INT8:
         args->int8 = true;
         break;
+    case NAS_FLAG_WEIGHT_BITS:
+        return read_number("weight-bits", optarg, 7, 8, &args->weight_bits, err);
     case NAS_FLAG_ID:
         args->id = optarg;
         break;
@@ -155,6 +164,12 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         break;
     case NAS_FLAG_LOGITS:
         args->logits = optarg;
+        break;
+    case NAS_FLAG_SPACE_OUT:
+        args->space_out = optarg;
+        break;
+    case NAS_FLAG_WEIGHTS:
+        args->weights = optarg;
         break;
     case JSON:
         args->json = true;

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "nn/gemm.h"
 #include "nn/kernels.h"
 #include "nn/limits.h"
 #include "run/context.h"
@@ -357,6 +358,7 @@ static int bench_gemm(bench *b, nas_error *err) {
     }
     nas_lowered_free(lowered);
     put_times(b, 0);
+    json_object_set_new(b->result, "blis", json_string(nas_gemm_kernels()));
     json_object_set_new(b->result, "products", products);
     put_limits(b);
     return NAS_OK;

@@ -47,6 +47,10 @@ typedef enum nas_flag {
     NAS_FLAG_DATASET = 1 << 21,
     NAS_FLAG_SCORE = 1 << 22,
     NAS_FLAG_INT8 = 1 << 23,
+    NAS_FLAG_SPACE_OUT = 1 << 24,
+    NAS_FLAG_WEIGHTS = 1 << 25,
+    NAS_FLAG_WEIGHT_BITS = 1 << 26,
+    NAS_FLAG_CHECK_IMAGES = 1 << 28,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -59,10 +63,10 @@ typedef struct nas_args {
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
     const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
-    const char *platform, *format, *input, *logits;
-    int threads, limit, rounds, random; /* 0: not given */
-    int networks;                       /* -1: not given */
-    bool dry_run, quiet, int8, json, help;
+    const char *platform, *format, *input, *logits, *space_out, *weights;
+    int threads, limit, rounds, random, weight_bits; /* 0: not given */
+    int networks;                                    /* -1: not given */
+    bool dry_run, check_images, quiet, int8, json, help;
 } nas_args;
 
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */
@@ -170,6 +174,7 @@ int nas_cli_compare(int argc, char **argv);
 int nas_cli_eval(int argc, char **argv);
 int nas_cli_score(int argc, char **argv);
 int nas_cli_export(int argc, char **argv);
+int nas_cli_import(int argc, char **argv);
 int nas_cli_infer(int argc, char **argv);
 int nas_cli_validate(int argc, char **argv);
 int nas_cli_schema(int argc, char **argv);

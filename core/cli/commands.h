@@ -12,6 +12,11 @@
 #include <jansson.h>
 #include <nashost/dataset.h>
 
+/* ---- import ---- */
+
+/* Prints what nas_import (stages/import.h) gave. [main] */
+int nas_import_print(const json_t *result, nas_error *err);
+
 /* ---- run, train, search, report ---- */
 
 /* Prints what nas_run (stages/run.h) gave for a request. [main] */
@@ -94,6 +99,8 @@ typedef struct nas_infer_request {
     const char *input;    /* .npy: uint8 [n][h][w][c], at the data set's size, which is then resized
                              as in training, or at the subnet's resolution, as its exports take it */
     bool int8;            /* answer as exports in 8 bits do */
+    uint32_t weight_bits; /* of these, 7 or 8; 0: 8 */
+    const char *weights;  /* a file of weights that is run without a run directory; NULL: none */
     const char *logits;   /* .npy to write: float32 [n][classes] */
 } nas_infer_request;
 
@@ -101,6 +108,10 @@ typedef struct nas_infer_request {
  * {"logits", "images", "classes", "subnet", "genome"}. Reads no test image. [main] */
 int nas_infer(const nas_run_request *request, const nas_infer_request *what, json_t **result,
               nas_error *err);
+
+/* The same for a subnet of what->weights with the batch norm statistics that the file holds, as
+ * those of imported networks do; images at the subnet's resolution. [main] */
+int nas_infer_weights(const nas_infer_request *what, int threads, json_t **result, nas_error *err);
 int nas_infer_print(const json_t *result, nas_error *err);
 
 /* ---- export ---- */

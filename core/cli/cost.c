@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "cli/weights.h"
 #include "run/candidate.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@
 
 static const char help[] =
     "usage: nashost cost PIPELINE [--hardware ID] [--genome FILE]... [options]\n"
+    "       nashost cost --weights FILE --hardware ID [--genome FILE]... [options]\n"
     "\n"
     "Prints what subnets of the pipeline's space cost on each of its platforms, or on another\n"
     "device. Nothing needs to be trained: where weights matter, random ones are used.\n"
@@ -18,6 +20,7 @@ static const char help[] =
     "                       array of these; may be given again\n"
     "  --random N           N random subnets, drawn by the pipeline's seed; with neither of the\n"
     "                       two, the largest and the smallest subnet\n"
+    "  --weights FILE       the space of a file that `nashost import` wrote, without a pipeline\n"
     "  --hardware ID        a hardware plugin instead of the pipeline's platforms\n"
     "  --options JSON       its options, such as {\"threads\": 1}\n"
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
@@ -119,7 +122,7 @@ static int open_devices(const nas_args *args, nas_session *session, const nas_pi
         if (!rc) d->list[d->n++] = (nas_device){args->hardware, &d->hardware[0]};
         return rc;
     }
-    for (size_t i = 0; i < pipeline->n_platforms && !rc; i++) {
+    for (size_t i = 0; pipeline && i < pipeline->n_platforms && !rc; i++) {
         const nas_platform *platform = &pipeline->platforms[i];
         char path[96];
         snprintf(path, sizeof path, "%s.options", platform->hardware.path);
@@ -131,42 +134,75 @@ static int open_devices(const nas_args *args, nas_session *session, const nas_pi
     return rc;
 }
 
-static int choose(const nas_args *args, const nas_pipeline *pipeline, const nas_space *space,
-                  nas_subnets *subnets, nas_error *err) {
+static int choose(const nas_args *args, uint64_t seed, const nas_space *space, nas_subnets *subnets,
+                  nas_error *err) {
     if (!args->n_genomes && !args->random) return nas_subnets_ends(space, subnets, err);
     int rc = NAS_OK;
     for (size_t i = 0; i < args->n_genomes && !rc; i++)
         rc = nas_subnets_read(space, args->genomes[i], subnets, err);
     if (rc || !args->random) return rc;
-    return nas_subnets_random(space, (uint64_t)pipeline->seed, (size_t)args->random, subnets, err);
+    return nas_subnets_random(space, seed, (size_t)args->random, subnets, err);
 }
 
-static int cost_pipeline(const nas_args *args, nas_session *session, const nas_pipeline *pipeline,
-                         nas_error *err) {
-    nas_space space;
+static int cost_subnets(const nas_args *args, const nas_session *session, uint64_t seed,
+                        const nas_space *space, const devices *d, nas_error *err) {
     nas_subnets subnets = {0};
-    devices d = {0};
     json_t *result;
-    int rc = nas_session_space(session, pipeline, &space, err);
-    if (!rc) rc = choose(args, pipeline, &space, &subnets, err);
-    if (!rc) rc = open_devices(args, session, pipeline, &d, err);
-    if (!rc) rc = nas_costs(&space, &subnets, d.list, d.n, &session->log, &result, err);
+    int rc = choose(args, seed, space, &subnets, err);
+    if (!rc) rc = nas_costs(space, &subnets, d->list, d->n, &session->log, &result, err);
     if (!rc) rc = nas_cli_result(args, result, nas_costs_print, err);
-    for (size_t i = 0; i < d.n; i++) nas_instance_destroy(&d.hardware[i]);
     nas_subnets_free(&subnets);
     return rc;
 }
 
+static void close_devices(devices *d) {
+    for (size_t i = 0; i < d->n; i++) nas_instance_destroy(&d->hardware[i]);
+}
+
+static int cost_pipeline(const nas_args *args, nas_session *session, nas_error *err) {
+    nas_pipeline pipeline = {0};
+    nas_space space;
+    devices d = {0};
+    int rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
+    if (!rc) rc = nas_session_space(session, &pipeline, &space, err);
+    if (!rc) rc = open_devices(args, session, &pipeline, &d, err);
+    if (!rc) rc = cost_subnets(args, session, (uint64_t)pipeline.seed, &space, &d, err);
+    close_devices(&d);
+    nas_pipeline_free(&pipeline);
+    return rc;
+}
+
+static int cost_weights(const nas_args *args, nas_session *session, nas_error *err) {
+    nas_weights weights;
+    devices d = {0};
+    int rc = nas_weights_open(args->weights, &weights, err);
+    if (rc) return rc;
+    rc = open_devices(args, session, NULL, &d, err);
+    if (!rc) rc = cost_subnets(args, session, 1, &weights.space, &d, err);
+    close_devices(&d);
+    nas_weights_close(&weights);
+    return rc;
+}
+
+static int check(const nas_args *args, nas_error *err) {
+    if (args->options && !args->hardware)
+        return nas_fail(err, NAS_ERR_INPUT, "cost: --options needs --hardware, whose they are");
+    if (!args->weights == !args->positional)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "cost: expected a PIPELINE or --weights; see `nashost cost --help`");
+    if (args->weights && (!args->hardware || args->n_overrides))
+        return nas_fail(
+            err, NAS_ERR_INPUT,
+            "cost: --weights needs --hardware, and takes no --set: there is no pipeline");
+    return NAS_OK;
+}
+
 static int cost(const nas_args *args, nas_error *err) {
     nas_session session = {0};
-    nas_pipeline pipeline = {0};
-    int rc = NAS_OK;
-    if (args->options && !args->hardware)
-        rc = nas_fail(err, NAS_ERR_INPUT, "cost: --options needs --hardware, whose they are");
+    int rc = check(args, err);
     if (!rc) rc = nas_session_open(args, true, &session, err);
-    if (!rc) rc = nas_session_pipeline(&session, args->positional, args, &pipeline, err);
-    if (!rc) rc = cost_pipeline(args, &session, &pipeline, err);
-    nas_pipeline_free(&pipeline);
+    if (!rc)
+        rc = args->weights ? cost_weights(args, &session, err) : cost_pipeline(args, &session, err);
     nas_session_close(&session);
     return rc;
 }
@@ -174,9 +210,9 @@ static int cost(const nas_args *args, nas_error *err) {
 int nas_cli_cost(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "cost",
-        .operands = "PIPELINE",
+        .operands = "[PIPELINE]",
         .flags = NAS_FLAG_GENOME | NAS_FLAG_RANDOM | NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS |
-                 NAS_FLAG_SET | NAS_FLAG_PLUGINS,
+                 NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_WEIGHTS,
         .help = help,
         .run = cost,
     };

@@ -63,7 +63,8 @@ static json_t *eval_json(const nas_context *context, json_t *subnets) {
     nas_json_put(&json, "seed", json_integer(pipeline->seed));
     nas_json_put(&json, "dataset", nas_text_json(pipeline->dataset.id));
     nas_json_put(&json, "space", nas_text_json(context->space.name));
-    nas_json_put(&json, "labelled", json_integer(pipeline->labelled));
+    nas_json_put(&json, "labelled", nas_count_json(context->split.n_labelled));
+    nas_json_put(&json, "skipped_images", nas_count_json(context->source.info.skipped));
     nas_json_put(&json, "subnets", subnets);
     return json;
 }

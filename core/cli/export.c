@@ -62,7 +62,9 @@ static int write_subnet(const nas_context *context, const nas_instance *plugin,
     int rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
     rc = nas_folded_make(&evaluator, &subnet->genome, &folded, err);
-    if (!rc && nas_export_int8(plugin)) rc = nas_int8_calibrate(&evaluator, &folded, err);
+    const uint32_t bits = nas_export_int8(plugin);
+    if (!rc && bits) rc = nas_int8_calibrate(&evaluator, &folded, err);
+    if (!rc) folded.lowered->network.weight_bits = bits;
     if (!rc) rc = nas_export_file(plugin, &folded.lowered->network, path, err);
     nas_folded_free(&folded);
     nas_evaluator_close(&evaluator);

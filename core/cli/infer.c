@@ -14,6 +14,7 @@
 static const char help[] =
     "usage: nashost infer DIR --input X.npy --logits Y.npy [--genome FILE | --platform NAME]\n"
     "                     [options]\n"
+    "       nashost infer --weights FILE --input X.npy --logits Y.npy [--genome FILE]\n"
     "\n"
     "Runs images through one subnet of a finished training, its batch norm calibrated: what the\n"
     "subnet's exports should answer. DIR is the run directory.\n"
@@ -21,7 +22,10 @@ static const char help[] =
     "  --input X.npy     images as a NumPy array of type uint8, [n][height][width][channels], at\n"
     "                    the data set's size or at the subnet's resolution\n"
     "  --logits Y.npy    the array to write: float32, [n][classes]\n"
+    "  --weights FILE    a file that `nashost import` wrote, run by its own statistics of batch\n"
+    "                    norm; images are at the subnet's resolution\n"
     "  --int8            answer as exports with the option \"dtype\": \"int8\" do\n"
+    "  --weight-bits N   with --int8: as those with this option do, 7 or 8; if not given, 8\n"
     "  --genome FILE     a JSON file with a genome or a {\"genome\": ...}\n"
     "  --platform NAME   the subnet that was found for this platform of the pipeline; if neither\n"
     "                    is given, the largest subnet\n"
@@ -95,6 +99,7 @@ static int run_int8(infer *in, nas_evaluator *evaluator, nas_error *err) {
     nas_folded folded;
     int rc = nas_folded_make(evaluator, &in->subnet.genome, &folded, err);
     if (!rc) rc = nas_int8_calibrate(evaluator, &folded, err);
+    if (!rc) folded.lowered->network.weight_bits = in->what->weight_bits;
     if (!rc) rc = nas_int8_logits(evaluator, &folded, &images, in->logits, err);
     nas_folded_free(&folded);
     return rc;
@@ -174,7 +179,26 @@ static int check(const nas_args *args, nas_error *err) {
     if (missing)
         return nas_fail(err, NAS_ERR_INPUT, "infer: --%s is missing; see `nashost infer --help`",
                         missing);
+    if (args->weights && (args->positional || args->platform || args->int8))
+        return nas_fail(
+            err, NAS_ERR_INPUT,
+            "infer: --weights stands for a run directory; leave out DIR, --platform and "
+            "--int8, or --weights");
+    if (!args->weights && !args->positional)
+        return nas_fail(err, NAS_ERR_INPUT, "infer: DIR is missing; see `nashost infer --help`");
+    if (args->weight_bits && !args->int8)
+        return nas_fail(err, NAS_ERR_INPUT, "infer: --weight-bits is of --int8; give both");
     return nas_args_one_genome("infer", args, err);
+}
+
+static int run_directory(const nas_args *args, const nas_infer_request *what, json_t **result,
+                         nas_error *err) {
+    nas_run_dir run = {0};
+    int rc = nas_rundir_trained(args->positional, err);
+    if (!rc) rc = nas_run_dir_open(args, &run, err);
+    if (!rc) rc = nas_infer(&run.request, what, result, err);
+    nas_run_dir_close(&run);
+    return rc;
 }
 
 static int run_infer(const nas_args *args, nas_error *err) {
@@ -183,25 +207,26 @@ static int run_infer(const nas_args *args, nas_error *err) {
         .platform = args->platform,
         .input = args->input,
         .int8 = args->int8,
+        .weights = args->weights,
+        .weight_bits = (uint32_t)args->weight_bits,
         .logits = args->logits,
     };
-    nas_run_dir run = {0};
+    int threads = args->threads ? args->threads : nas_threads_default();
     json_t *result;
     int rc = check(args, err);
-    if (!rc) rc = nas_rundir_trained(args->positional, err);
-    if (!rc) rc = nas_run_dir_open(args, &run, err);
-    if (!rc) rc = nas_infer(&run.request, &what, &result, err);
-    if (!rc) rc = nas_cli_result(args, result, nas_infer_print, err);
-    nas_run_dir_close(&run);
-    return rc;
+    if (!rc)
+        rc = args->weights ? nas_infer_weights(&what, threads, &result, err)
+                           : run_directory(args, &what, &result, err);
+    return rc ? rc : nas_cli_result(args, result, nas_infer_print, err);
 }
 
 int nas_cli_infer(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "infer",
-        .operands = "DIR",
-        .flags = NAS_FLAG_INPUT | NAS_FLAG_LOGITS | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
-                 NAS_FLAG_INT8 | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+        .operands = "[DIR]",
+        .flags = NAS_FLAG_INPUT | NAS_FLAG_LOGITS | NAS_FLAG_WEIGHTS | NAS_FLAG_GENOME |
+                 NAS_FLAG_PLATFORM | NAS_FLAG_INT8 | NAS_FLAG_WEIGHT_BITS | NAS_FLAG_THREADS |
+                 NAS_FLAG_PLUGINS,
         .help = help,
         .run = run_infer,
     };

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "cli/cli.h"
+#include "data/source.h"
 #include "host/schema.h"
 #include "host/space_file.h"
 #include "run/candidate.h"
@@ -97,6 +98,7 @@ static int fill_dataset(const first_draft *draft, json_t *pipeline, nas_dataset_
     const nas_dataset_api *api = dataset.plugin->vtable;
     *info = (nas_dataset_info){.size = sizeof *info};
     rc = api->info(dataset.self, info, err);
+    if (!rc) rc = nas_source_check(info, err);
     info->class_names = NULL;
     json_t *options = json_deep_copy(draft->options);
     if (!rc) rc = options ? shorten(draft, dataset.plugin, options, err) : no_room(draft, err);
@@ -115,14 +117,31 @@ static int put_count(const first_draft *draft, json_t *pipeline, const char *sec
     return json_object_set_new(object, key, value) ? no_room(draft, err) : NAS_OK;
 }
 
+/* Which images are held out: what a search scores subnets by, so that few of them mislead it. */
+typedef struct first_split {
+    uint64_t heldout, labelled;
+    bool of_unlabelled;
+} first_split;
+
+/* From the unlabelled images at least 1,000, or half of them, unless a tenth of the training images
+ * is far more. */
+static first_split split_of(const nas_dataset_info *info) {
+    uint64_t n = info->count[NAS_SPLIT_TRAIN], extra = info->count[NAS_SPLIT_EXTRA];
+    uint64_t train = smaller(2000, n / 10 ? n / 10 : 1), tenth = smaller(2000, extra / 10);
+    uint64_t unlabelled = extra < 1000 ? extra / 2 : tenth < 1000 ? 1000 : tenth;
+    if (unlabelled && 2 * unlabelled >= train) return (first_split){unlabelled, n, true};
+    return (first_split){train, n - train, false};
+}
+
 static int fill_split(const first_draft *draft, json_t *pipeline, const nas_dataset_info *info,
                       nas_error *err) {
-    uint64_t n = info->count[NAS_SPLIT_TRAIN], classes = info->classes;
-    uint64_t each = smaller(25, n / 4 / classes);
-    int rc = put_count(draft, pipeline, "split", "labelled", (each ? each : 1) * classes, err);
-    if (!rc) rc = put_count(draft, pipeline, "split", "heldout", smaller(2000, n / 10), err);
+    first_split split = split_of(info);
+    json_t *object = json_object_get(pipeline, "split");
+    if (json_object_set_new(object, "labelled", json_string("all"))) return no_room(draft, err);
+    int rc = put_count(draft, pipeline, "split", "heldout", split.heldout, err);
     if (!rc)
-        rc = put_count(draft, pipeline, "search", "calibration_images", smaller(1024, n / 2), err);
+        rc = put_count(draft, pipeline, "search", "calibration_images",
+                       smaller(1024, split.labelled / 2), err);
     return rc;
 }
 
@@ -195,8 +214,8 @@ static int fill_platform(const first_draft *draft, const nas_space *space, json_
 
 /* Fills a pipeline, of which a template tells all that does not depend on the data:
  *  - dataset, with the options that are given;
- *  - split: 25 labels a class, at most a quarter of the images; 2000 images held out, at most a
- * tenth;
+ *  - split: every label; held-out images of the unlabelled ones, or a tenth of the training images,
+ * at most 2000;
  *  - space: the template's, at the images' size if it does not have that; a stem of stride 2 from
  * 48 pixels on;
  *  - search.calibration_images: at most half of the images;
@@ -302,7 +321,13 @@ static int set_paths(job *j, nas_error *err) {
     if (!j->folder) return nas_fail(err, NAS_ERR_INPUT, "%s: there is no such folder", folder);
     if (!j->out_folder)
         return nas_fail(err, NAS_ERR_INPUT, "--out %s: there is no such folder", j->out);
-    const char *files[] = {j->out, j->schema};
+    const char *paths[] = {j->folder, j->out_folder, j->out}, *files[] = {j->out, j->schema};
+    char shown[300];
+    for (size_t i = 0; i < 3; i++)
+        if (!nas_text_valid(paths[i]))
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s is not UTF-8 (each other byte as \\xHH); rename it",
+                            nas_text_escaped(paths[i], shown, sizeof shown));
     for (size_t i = 0; i < 2; i++)
         if (nas_file_exists(files[i]))
             return nas_fail(err, NAS_ERR_INPUT,
@@ -345,17 +370,34 @@ static int make_pipeline(job *j, nas_error *err) {
     return rc;
 }
 
+static void tell_split(const nas_dataset_info *info, const first_split *split) {
+    unsigned long long labelled = split->labelled, heldout = split->heldout;
+    unsigned long long extra = info->count[NAS_SPLIT_EXTRA];
+    if (split->of_unlabelled)
+        printf("it trains on all %llu labels; of the %llu unlabelled images %llu are held out, to "
+               "score subnets by\n",
+               labelled, extra, heldout);
+    else
+        printf("it trains on %llu labels; %llu more images are held out, to score subnets by%s\n",
+               labelled, heldout, extra ? "" : ", as there are no unlabelled ones");
+}
+
 static int tell(const job *j) {
     const nas_dataset_info *info = &j->info;
     unsigned long long n = info->count[NAS_SPLIT_TRAIN];
     if (j->args->quiet) return NAS_EXIT_OK;
+    first_split split = split_of(info);
+    const char *source = split.of_unlabelled ? "unlabelled" : "train";
     if (j->args->json)
-        return nas_cli_print_json(json_pack("{s:s, s:s, s:s, s:s, s:I}", "pipeline", j->out,
-                                            "schema", j->schema, "dataset", j->id, "note",
-                                            j->found->note, "train_images", (json_int_t)n));
+        return nas_cli_print_json(json_pack(
+            "{s:o, s:o, s:s, s:o, s:I, s:I, s:I, s:s}", "pipeline", nas_text_json(j->out), "schema",
+            nas_text_json(j->schema), "dataset", j->id, "note", nas_text_json(j->found->note),
+            "train_images", (json_int_t)n, "labelled", (json_int_t)split.labelled, "heldout",
+            (json_int_t)split.heldout, "heldout_from", source));
     printf("%s: data set %s, %llu training images %ux%ux%u, %u classes\n", j->out, j->id, n,
            info->height, info->width, info->channels, info->classes);
     if (*j->found->note) printf("%s\n", j->found->note);
+    tell_split(info, &split);
     printf("%s explains every key to your editor; then: nashost run %s --dry-run\n", j->schema,
            j->out);
     return NAS_EXIT_OK;

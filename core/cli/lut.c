@@ -195,7 +195,7 @@ static int measure(builder *b, const nas_layer *layer, const char *key, nas_erro
 }
 
 static void show(builder *b, const char *what) {
-    if (nas_progress_due(&b->progress)) nas_progress_show(&b->progress, b->done, what);
+    if (nas_progress_due(&b->progress, b->done)) nas_progress_show(&b->progress, b->done, what);
     b->done++;
 }
 
@@ -347,7 +347,7 @@ int nas_lut_build(const nas_lut_request *request, nas_lut_result *result, nas_er
 static int report(const nas_args *args, const nas_lut_result *result) {
     if (args->json)
         return nas_cli_print_json(
-            json_pack("{s:s, s:I, s:I, s:I, s:I}", "file", args->out, "layers",
+            json_pack("{s:o, s:I, s:I, s:I, s:I}", "file", nas_text_json(args->out), "layers",
                       (json_int_t)result->layers, "kept", (json_int_t)result->kept, "measured",
                       (json_int_t)result->measured, "networks", (json_int_t)result->networks));
     if (result->layers)

@@ -10,12 +10,13 @@ static const struct command {
     const char *name;
     nas_command_fn call;
 } commands[] = {
-    {"init", nas_cli_init},     {"run", nas_cli_run},           {"train", nas_cli_train},
-    {"search", nas_cli_search}, {"report", nas_cli_report},     {"eval", nas_cli_eval},
-    {"score", nas_cli_score},   {"compare", nas_cli_compare},   {"export", nas_cli_export},
-    {"infer", nas_cli_infer},   {"validate", nas_cli_validate}, {"schema", nas_cli_schema},
-    {"cost", nas_cli_cost},     {"lut", nas_cli_lut},           {"calibrate", nas_cli_calibrate},
-    {"bench", nas_cli_bench},   {"plugins", nas_cli_plugins},   {"version", nas_cli_version},
+    {"init", nas_cli_init},           {"import", nas_cli_import}, {"run", nas_cli_run},
+    {"train", nas_cli_train},         {"search", nas_cli_search}, {"report", nas_cli_report},
+    {"eval", nas_cli_eval},           {"score", nas_cli_score},   {"compare", nas_cli_compare},
+    {"export", nas_cli_export},       {"infer", nas_cli_infer},   {"validate", nas_cli_validate},
+    {"schema", nas_cli_schema},       {"cost", nas_cli_cost},     {"lut", nas_cli_lut},
+    {"calibrate", nas_cli_calibrate}, {"bench", nas_cli_bench},   {"plugins", nas_cli_plugins},
+    {"version", nas_cli_version},
 };
 
 enum { COMMANDS = sizeof commands / sizeof *commands };
@@ -28,6 +29,7 @@ static const char help[] =
     "\n"
     "commands:\n"
     "  init [FOLDER]       a first pipeline for the data set in a folder\n"
+    "  import WEIGHTS      make a pretrained network the start of a training\n"
     "  run PIPELINE        train, search, export and report, as the pipeline says\n"
     "  train DIR           one stage alone, by what a run directory holds: train,\n"
     "  search DIR          search a subnet for each platform,\n"

@@ -15,7 +15,7 @@ static const char help[] =
     "  describe  what a plugin is, and its options\n"
     "  check     load one shared object, make every check, and create an instance\n"
     "  new       write a plugin that works, with a test, a Makefile and a pipeline, into a new\n"
-    "            folder; KIND is dataset, ssl, search, hardware, score or export\n"
+    "            folder; KIND is dataset, ssl, search, hardware, score, export or import\n"
     "\n"
     "  --plugins FILE   a further manifest of plugins; may be given again\n"
     "  --id, --kind     what check expects; if not given, what a manifest says of the file\n"

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "cli/cli.h"
 #include "host/instance.h"
 
@@ -36,9 +37,9 @@ static int try_create(const nas_args *args, const nas_session *session, const na
 static int report(const nas_args *args, const nas_plugin *plugin, const char *missing) {
     const char *kind = nas_kind_name((nas_kind)plugin->kind);
     if (args->json)
-        return nas_cli_print_json(json_pack("{s:s, s:b, s:s, s:s, s:s, s:b, s:s*}", "file",
-                                            args->positional, "ok", 1, "kind", kind, "id",
-                                            plugin->id, "version", plugin->version, "created",
+        return nas_cli_print_json(json_pack("{s:o, s:b, s:s, s:s, s:s, s:b, s:s*}", "file",
+                                            nas_text_json(args->positional), "ok", 1, "kind", kind,
+                                            "id", plugin->id, "version", plugin->version, "created",
                                             !missing, "missing_option", missing));
     printf("%s: ok: %s plugin \"%s\" %s, ABI %u.%u\n", args->positional, kind, plugin->id,
            plugin->version, plugin->abi_major, plugin->abi_minor);
@@ -50,10 +51,11 @@ static int report(const nas_args *args, const nas_plugin *plugin, const char *mi
 static int read_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
     *kind = nas_kind_from_name(args->kind);
     if (*kind || !args->kind) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT,
-                    "--kind: expected dataset, ssl, search, hardware, score or export, found "
-                    "\"%.60s\"",
-                    args->kind);
+    return nas_fail(
+        err, NAS_ERR_INPUT,
+        "--kind: expected dataset, ssl, search, hardware, score, export or import, found "
+        "\"%.60s\"",
+        args->kind);
 }
 
 static int check(const nas_args *args, nas_error *err) {

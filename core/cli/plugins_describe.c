@@ -64,7 +64,7 @@ static int add_range(json_t *json, const nas_option *o) {
 }
 
 static int add_choices(json_t *json, const nas_option *o) {
-    if (o->type != NAS_TYPE_ENUM) return 0;
+    if (o->type != NAS_TYPE_ENUM && (o->type != NAS_TYPE_INT || !o->choices)) return 0;
     json_t *choices = json_array();
     int failed = json_object_set_new(json, "choices", choices);
     for (size_t i = 0; !failed && o->choices[i]; i++)

@@ -1,5 +1,6 @@
 #include "base/embedded.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "host/descriptor.h"
 
@@ -113,8 +114,8 @@ static int write_all(const names *n, const char *out, nas_error *err) {
 static int check(const names *n, const char *out, nas_error *err) {
     if (!nas_kind_from_name(n->kind))
         return nas_fail(err, NAS_ERR_INPUT,
-                        "plugins new: KIND: expected dataset, ssl, search, hardware, score or "
-                        "export, found \"%.60s\"",
+                        "plugins new: KIND: expected dataset, ssl, search, hardware, score, "
+                        "export or import, found \"%.60s\"",
                         n->kind);
     if (!nas_id_valid(n->id))
         return nas_fail(err, NAS_ERR_INPUT,
@@ -139,8 +140,8 @@ static int check_free(const nas_registry *registry, const char *id, nas_error *e
 
 static int tell(const nas_args *args, const names *n, const char *out) {
     if (args->json)
-        return nas_cli_print_json(
-            json_pack("{s:s, s:s, s:s}", "id", n->id, "kind", n->kind, "folder", out));
+        return nas_cli_print_json(json_pack("{s:s, s:s, s:o}", "id", n->id, "kind", n->kind,
+                                            "folder", nas_text_json(out)));
     printf("%s: a %s plugin that works; `make check` builds and tests it, `make run` trains with "
            "it\n",
            out, n->kind);

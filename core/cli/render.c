@@ -63,9 +63,9 @@ static nas_cell genome_cell(const json_t *genome) {
     json_array_foreach(json_object_get(genome, "stages"), s, stage) {
         append(&cell, " %lld:", (long long)json_integer_value(json_object_get(stage, "width")));
         json_array_foreach(json_object_get(stage, "blocks"), b, block) {
-            append(&cell, "%s%lldx%lld", b ? "," : "",
+            append(&cell, "%s%lldx%.6g", b ? "," : "",
                    (long long)json_integer_value(json_object_get(block, "kernel")),
-                   (long long)json_integer_value(json_object_get(block, "expand")));
+                   json_number_value(json_object_get(block, "expand")));
         }
     }
     return cell;

@@ -18,6 +18,7 @@ static const char help[] =
     "  --until STAGE        stop after train or search; without it, the same command goes on\n"
     "                       from there\n"
     "  --dry-run            open everything, print the plan, and stop\n"
+    "  --check-images       read every image first, the test's too, and name all that are bad\n"
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n"
     "\n"
@@ -57,6 +58,7 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
     nas_run_request request = nas_session_request(session, args, &pipeline, out);
     request.until = until;
     request.dry_run = args->dry_run;
+    request.check_images = args->check_images;
     request.stop = nas_cli_catch_signals();
     rc = nas_cli_run_request(args, &request, err);
     nas_pipeline_free(&pipeline);
@@ -83,7 +85,7 @@ int nas_cli_run(int argc, char **argv) {
         .name = "run",
         .operands = "PIPELINE",
         .flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
-                 NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_QUIET,
+                 NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_CHECK_IMAGES | NAS_FLAG_QUIET,
         .help = help,
         .run = run,
     };

@@ -5,6 +5,8 @@
 #include "cli/render.h"
 #include "stages/run.h"
 
+#include <string.h>
+
 static const char *text_at(const json_t *json, const char *path) {
     const char *text = json_string_value(nas_json_at(json, path));
     return text ? text : "-";
@@ -26,8 +28,14 @@ static void print_plan_data(const json_t *plan) {
     printf("split     %lld labelled, %lld validation, %lld held out for scores, %lld unlabelled\n",
            count_at(plan, "data.labelled"), count_at(plan, "data.validation"),
            count_at(plan, "data.heldout"), count_at(plan, "data.unlabelled"));
-    printf("space     %s: %.4g subnets\n", text_at(plan, "space.name"),
-           json_number_value(nas_json_at(plan, "space.subnets")));
+    if (count_at(plan, "data.skipped"))
+        printf("          %lld images cannot be read and are left out\n",
+               count_at(plan, "data.skipped"));
+    double subnets = json_number_value(nas_json_at(plan, "space.subnets"));
+    double all = json_number_value(nas_json_at(plan, "space.of"));
+    printf("space     %s: %.4g subnets", text_at(plan, "space.name"), subnets);
+    if (subnets < all) printf(", narrowed from %.4g", all);
+    printf("\n");
 }
 
 static void print_plan_work(const json_t *plan) {
@@ -126,15 +134,17 @@ static int print_family(const json_t *family, nas_error *err) {
         {"peak memory", "predicted.peak_bytes", NAS_SHOW_BYTES},
         {"test top-1", "test_top1", NAS_SHOW_PERCENT},
         {"in int8", "int8.test_top1", NAS_SHOW_PERCENT},
+        {"in int8w7", "int8w7.test_top1", NAS_SHOW_PERCENT},
         {"genome", "genome", NAS_SHOW_GENOME},
     };
     enum { COLUMNS = sizeof all / sizeof *all };
     const json_t *platforms = json_object_get(family, "platforms");
-    bool int8 = json_object_get(json_array_get(platforms, 0), "int8") != NULL;
+    const json_t *first = json_array_get(platforms, 0);
     nas_column columns[COLUMNS];
     size_t n = 0;
     for (size_t i = 0; i < COLUMNS; i++)
-        if (int8 || i != COLUMNS - 2) columns[n++] = all[i];
+        if (strncmp(all[i].path, "int8", 4) != 0 || nas_json_at(first, all[i].path))
+            columns[n++] = all[i];
     int rc = nas_render_table(platforms, columns, n, err);
     if (rc) return rc;
     const json_t *largest = nas_json_at(family, "reference.largest.test_top1");
@@ -142,6 +152,9 @@ static int print_family(const json_t *family, nas_error *err) {
     printf("test top-1 for reference: largest subnet %s, smallest %s\n",
            nas_show_cell(largest, NAS_SHOW_PERCENT).text,
            nas_show_cell(smallest, NAS_SHOW_PERCENT).text);
+    if (count_at(family, "skipped_images"))
+        printf("%lld images cannot be read and were left out\n",
+               count_at(family, "skipped_images"));
     return NAS_OK;
 }
 

@@ -20,7 +20,9 @@ struct nas_loader {
     nas_loader_config config;
     float table[3][256]; /* normalised grey levels */
     uint64_t *pool;      /* [pool_train], the training images of the unlabelled pool */
-    uint64_t pool_train;
+    uint64_t *extra;     /* [pool_extra], and then the unlabelled ones */
+    uint64_t pool_train, pool_extra;
+    bool *known; /* [train.n], whose label the training sees */
     sampler labelled, unlabelled;
     uint8_t *image, *scratch; /* [h][w][c], the image being augmented */
     nas_batch batches[2];     /* batch number i is in batches[i % 2] */
@@ -105,14 +107,21 @@ static void make_labelled(nas_loader *l, uint64_t step, nas_batch *batch) {
     }
 }
 
+/* The label of image `at` of the unlabelled pool, if the training does not see it; else -1. */
+static int32_t hidden_label(const nas_loader *l, uint64_t at) {
+    if (at >= l->pool_train) return l->source->extra.labels[l->extra[at - l->pool_train]];
+    return l->known[l->pool[at]] ? -1 : l->source->train.labels[l->pool[at]];
+}
+
 static void make_unlabelled(nas_loader *l, uint64_t step, nas_batch *batch) {
     size_t size = image_size(l->source);
     for (uint32_t i = 0; i < batch->unlabelled; i++) {
         uint64_t at = draw(&l->unlabelled, step * batch->unlabelled + i);
-        const nas_images *images = at < l->pool_train ? &l->source->train : &l->source->extra;
-        uint64_t in = at < l->pool_train ? l->pool[at] : at - l->pool_train;
+        bool train = at < l->pool_train;
+        const nas_images *images = train ? &l->source->train : &l->source->extra;
+        uint64_t in = train ? l->pool[at] : l->extra[at - l->pool_train];
         batch->indices[i] = at;
-        batch->hidden_labels[i] = images->labels[in];
+        batch->hidden_labels[i] = hidden_label(l, at);
         for (uint32_t v = 0; v < batch->n_views; v++)
             make_image(l, l->config.view[v], step, v + 1, i, images->pixels + in * size,
                        batch->views[v] + i * size);
@@ -152,7 +161,13 @@ int nas_loader_next(nas_loader *l, const nas_batch **batch, nas_error *err) {
 }
 
 uint64_t nas_loader_pool(const nas_loader *l) {
-    return l->pool_train + l->source->extra.n;
+    return l->pool_train + l->pool_extra;
+}
+
+uint64_t nas_loader_judged(const nas_loader *l) {
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < nas_loader_pool(l); i++) n += hidden_label(l, i) >= 0;
+    return n;
 }
 
 static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
@@ -180,6 +195,10 @@ static int check(const nas_source *source, const nas_split_sets *split,
         return nas_fail(err, NAS_ERR_INPUT,
                         "the split is of %llu training images, but the data set has %llu",
                         (unsigned long long)split->n_train, (unsigned long long)source->train.n);
+    if (split->n_extra != source->extra.n)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "the split is of %llu unlabelled images, but the data set has %llu",
+                        (unsigned long long)split->n_extra, (unsigned long long)source->extra.n);
     if (!split->n_labelled || !config->batch)
         return nas_fail(err, NAS_ERR_INPUT, "training needs at least one labelled image");
     if (config->batch >= 1u << 24 || config->unlabelled >= 1u << 24)
@@ -191,11 +210,22 @@ static int check(const nas_source *source, const nas_split_sets *split,
     return NAS_OK;
 }
 
+static int note_known(nas_loader *l, nas_error *err) {
+    const nas_split_sets *split = l->split;
+    l->known = nas_alloc(split->n_train, sizeof *l->known);
+    if (!l->known) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the loader");
+    for (uint64_t i = 0; i < split->n_labelled; i++) l->known[split->labelled[i]] = true;
+    return NAS_OK;
+}
+
 static int prepare(nas_loader *l, nas_error *err) {
     const nas_source *source = l->source;
     make_table(source, l->table);
     l->pool_train = nas_split_pool_size(l->split);
+    l->pool_extra = nas_split_extra_size(l->split);
     int rc = nas_split_pool(l->split, &l->pool, err);
+    if (!rc) rc = nas_split_extra(l->split, &l->extra, err);
+    if (!rc) rc = note_known(l, err);
     if (!rc && l->config.unlabelled && !nas_loader_pool(l))
         rc = nas_fail(err, NAS_ERR_INPUT,
                       "no image is left for the unlabelled pool; ask for fewer "
@@ -280,6 +310,8 @@ void nas_loader_close(nas_loader *l) {
     free(l->labelled.order);
     free(l->unlabelled.order);
     free(l->pool);
+    free(l->extra);
+    free(l->known);
     free(l->image);
     free(l->scratch);
     free(l);

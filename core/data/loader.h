@@ -16,8 +16,8 @@ typedef struct nas_batch {
     int32_t *labels;        /* [labelled] */
     float *views[NAS_SSL_MAX_VIEWS]; /* [unlabelled][h][w][c] each */
     uint64_t *indices;               /* [unlabelled], into the unlabelled pool */
-    int32_t
-        *hidden_labels; /* [unlabelled]; only for the metric "pseudo-label accuracy"; -1: none */
+    int32_t *hidden_labels; /* [unlabelled]; only for the metric "pseudo-label accuracy"; -1: there
+                               is none, or the training sees it */
 } nas_batch;
 
 typedef struct nas_loader_config {
@@ -41,8 +41,9 @@ int nas_loader_open(const nas_source *source, const nas_split_sets *split,
 /* Waits for the next step's batch; it is valid until the next call. [main] */
 int nas_loader_next(nas_loader *loader, const nas_batch **batch, nas_error *err);
 
-/* Images in the unlabelled pool. */
+/* Images in the unlabelled pool, and how many of them have a hidden label. */
 uint64_t nas_loader_pool(const nas_loader *loader);
+uint64_t nas_loader_judged(const nas_loader *loader);
 
 /* Stops the thread; NULL is allowed. [main] */
 void nas_loader_close(nas_loader *loader);

@@ -1,5 +1,6 @@
 #include "data/source.h"
 
+#include "base/json.h"
 #include "base/memory.h"
 
 #include <math.h>
@@ -12,7 +13,21 @@ static uint64_t image_bytes(const nas_dataset_info *info) {
     return (uint64_t)info->height * info->width * info->channels;
 }
 
-static int check_info(const nas_dataset_info *info, nas_error *err) {
+/* Names go into JSON, pages and exported files, which hold UTF-8 alone. */
+static int check_names(const nas_dataset_info *info, nas_error *err) {
+    char shown[200];
+    for (uint32_t c = 0; info->class_names && c < info->classes; c++) {
+        const char *name = info->class_names[c];
+        if (name && nas_text_valid(name)) continue;
+        return nas_fail(
+            err, NAS_ERR_INPUT,
+            "the name of class %u is not UTF-8: %s (each other byte as \\xHH); rename it", c,
+            name ? nas_text_escaped(name, shown, sizeof shown) : "nothing");
+    }
+    return NAS_OK;
+}
+
+int nas_source_check(const nas_dataset_info *info, nas_error *err) {
     if (!info->height || !info->width || info->height > 4096 || info->width > 4096)
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "the data set plugin gives images of %u x %u; expected sides of 1 to 4096",
@@ -31,7 +46,7 @@ static int check_info(const nas_dataset_info *info, nas_error *err) {
             return nas_fail(err, NAS_ERR_INPUT,
                             "the data set's split \"%s\" has %llu images; at most %d are supported",
                             split_names[split], (unsigned long long)info->count[split], INT32_MAX);
-    return NAS_OK;
+    return check_names(info, err);
 }
 
 /* Training images must have a class; elsewhere -1 says that there is none. */
@@ -76,6 +91,43 @@ int nas_source_read(const nas_source *source, nas_split split, nas_images *image
     return rc;
 }
 
+static uint32_t count_untested(const nas_images *test, uint32_t classes, nas_error *err) {
+    uint32_t untested = classes;
+    bool *seen = nas_alloc(classes, sizeof *seen);
+    if (!seen) nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u classes", classes);
+    for (uint64_t i = 0; seen && i < test->n; i++) {
+        if (test->labels[i] < 0 || seen[test->labels[i]]) continue;
+        seen[test->labels[i]] = true;
+        untested--;
+    }
+    free(seen);
+    return untested;
+}
+
+int nas_source_check_images(const nas_dataset_api *api, void *self, uint32_t *untested,
+                            nas_error *err) {
+    nas_source source = {.api = api, .self = self, .info = {.size = sizeof source.info}};
+    char all[900] = "";
+    size_t used = 0;
+    int rc = api->info(self, &source.info, err);
+    if (!rc) rc = nas_source_check(&source.info, err);
+    if (rc) return rc;
+    for (int split = 0; split < NAS_SPLITS; split++) {
+        nas_images images;
+        nas_error why = {0};
+        int code = nas_source_read(&source, (nas_split)split, &images, &why);
+        if (!code && split == NAS_SPLIT_TEST)
+            *untested = count_untested(&images, source.info.classes, &why);
+        nas_images_free(&images);
+        if (!why.code) continue;
+        if (!rc) rc = why.code;
+        if (used < sizeof all)
+            used += (size_t)snprintf(all + used, sizeof all - used, "%s%s images: %.280s",
+                                     used ? "; " : "", split_names[split], why.message);
+    }
+    return rc ? nas_fail(err, rc, "%s", all) : NAS_OK;
+}
+
 void nas_images_free(nas_images *images) {
     if (!images) return;
     free(images->pixels);
@@ -110,7 +162,7 @@ size_t nas_source_area(const nas_source *source) {
 int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err) {
     *source = (nas_source){.api = api, .self = self, .info = {.size = sizeof source->info}};
     int rc = api->info(self, &source->info, err);
-    if (!rc) rc = check_info(&source->info, err);
+    if (!rc) rc = nas_source_check(&source->info, err);
     if (!rc) rc = nas_source_read(source, NAS_SPLIT_TRAIN, &source->train, err);
     if (!rc) rc = nas_source_read(source, NAS_SPLIT_EXTRA, &source->extra, err);
     if (!rc) measure(source);

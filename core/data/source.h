@@ -25,8 +25,17 @@ typedef struct nas_source {
  * in range. The test split is not touched. The plugin must outlive the source. [main] */
 int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err);
 
+/* The part of the contract that needs no image: sizes, channels, classes and their names, which are
+ * UTF-8. [any] */
+int nas_source_check(const nas_dataset_info *info, nas_error *err);
+
 /* The numbers of an image: height * width * channels. [any] */
 size_t nas_source_area(const nas_source *source);
+
+/* Reads every image of every split, the test's too, whatever fails: the error holds what each of
+ * the splits had. *untested gets how many classes have no test image. [main] */
+int nas_source_check_images(const nas_dataset_api *api, void *self, uint32_t *untested,
+                            nas_error *err);
 
 /* Reads a whole split into memory; only the final report asks for NAS_SPLIT_TEST. [main] */
 int nas_source_read(const nas_source *source, nas_split split, nas_images *images, nas_error *err);

@@ -2,6 +2,7 @@
 #ifndef NAS_HOST_CONFIG_H
 #define NAS_HOST_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NAS_MAX_PLATFORMS 32
@@ -39,12 +40,18 @@ typedef struct nas_train_config {
     double mu; /* unlabelled images for each labelled one */
     int shape; /* nas_step_shape, key "subnet_sampling" */
     int64_t subnets;
-    int teacher;          /* nas_teacher */
-    int batch_statistics; /* nas_statistics, of batch norm in training */
-    double distill;       /* weight of learning from the largest subnet on labelled images */
-    int distill_loss;     /* nas_distil_loss */
-    double lr, momentum;  /* Nesterov */
+    int teacher;                /* nas_teacher */
+    int batch_statistics;       /* nas_statistics, of batch norm in training */
+    double distill;             /* weight of learning from the largest subnet on labelled images */
+    int distill_loss;           /* nas_distil_loss */
+    double lr, momentum;        /* Nesterov */
+    double lr_classifier;       /* times lr, for the classifier */
+    double lr_decay_by_depth;   /* times lr, once for each stage from here to the classifier */
+    int64_t freeze_trunk_steps; /* in which the layers after the pooling alone learn */
+    bool freeze_batch_norm;     /* gamma and beta stay */
     double weight_decay;  /* on convolution and linear weights, not on biases and batch norm */
+    double anchor;        /* decay of these, but the classifier's, towards the initial weights; 0:
+                             weight_decay, towards 0 */
     int schedule;         /* nas_schedule */
     double cosine_cycles; /* lr * cos(pi * cycles * t / T); FixMatch: 7/16 */
     int64_t warmup;       /* steps of linear warm-up */
@@ -54,6 +61,22 @@ typedef struct nas_train_config {
     double ema;              /* decay of the averaged weights that are kept; 0: keep the raw ones */
     int64_t log_every, checkpoint_every; /* steps */
 } nas_train_config;
+
+/* What becomes of a pretrained network's last layer. */
+typedef enum nas_classifier { NAS_CLASSIFIER_NEW = 0, NAS_CLASSIFIER_KEEP = 1 } nas_classifier;
+
+/* What the weights are before the training. */
+typedef struct nas_init_config {
+    const char *weights; /* a file as `nashost import` writes it; NULL: random weights */
+    int classifier;      /* nas_classifier */
+} nas_init_config;
+
+typedef struct nas_split_section {
+    int64_t labelled; /* or NAS_SPLIT_ALL, "all" */
+    int64_t validation, heldout;
+    int balance;      /* nas_balance */
+    int heldout_from; /* nas_heldout_from */
+} nas_split_section;
 
 typedef struct nas_search_config {
     int64_t evaluations; /* subnets scored for each platform */

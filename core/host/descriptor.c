@@ -5,6 +5,7 @@
 #include <nashost/dataset.h>
 #include <nashost/export.h>
 #include <nashost/hardware.h>
+#include <nashost/import.h>
 #include <nashost/score.h>
 #include <nashost/search.h>
 #include <nashost/ssl.h>
@@ -35,6 +36,9 @@ static const struct kind {
     [NAS_KIND_SCORE] = {"score", {MEMBER(nas_score_api, start), MEMBER(nas_score_api, score)}},
     [NAS_KIND_EXPORT] = {"export",
                          {MEMBER(nas_export_api, extension), MEMBER(nas_export_api, write)}},
+    [NAS_KIND_IMPORT] = {"import",
+                         {MEMBER(nas_import_api, recognise), MEMBER(nas_import_api, describe),
+                          MEMBER(nas_import_api, locate)}},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };

@@ -121,8 +121,15 @@ char *nas_export_second(const nas_instance *plugin, const char *path) {
     return name;
 }
 
-bool nas_export_int8(const nas_instance *plugin) {
-    return nas_instance_extension(plugin, NAS_EXT_INT8) != NULL;
+uint32_t nas_export_int8(const nas_instance *plugin) {
+    const nas_int8_api *int8 = nas_instance_extension(plugin, NAS_EXT_INT8);
+    if (!int8) return 0;
+    return NAS_HAS(int8, weight_bits) && int8->weight_bits == 7 ? 7 : 8;
+}
+
+const char *nas_export_part(const nas_instance *plugin) {
+    uint32_t bits = nas_export_int8(plugin);
+    return bits == 7 ? ".int8w7" : bits ? ".int8" : "";
 }
 
 typedef struct writing {

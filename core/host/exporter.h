@@ -30,8 +30,12 @@ int nas_export_file(const nas_instance *plugin, const nas_network *network, cons
  * "net.param". The caller frees; NULL: there is none, or out of memory. [any] */
 char *nas_export_second(const nas_instance *plugin, const char *path);
 
-/* Whether an instance's options ask for 8 bits (NAS_EXT_INT8). [any] */
-bool nas_export_int8(const nas_instance *plugin);
+/* If an instance's options ask for 8 bits (NAS_EXT_INT8), the bits of its weights, 7 or 8; else 0.
+ * [any] */
+uint32_t nas_export_int8(const nas_instance *plugin);
+
+/* What stands before the extension in its files' names: "", ".int8" or ".int8w7". [any] */
+const char *nas_export_part(const nas_instance *plugin);
 
 /* What nas_services' extension offers: NAS_EXT_EXPORT, to plugins that write networks themselves.
  * [any] */

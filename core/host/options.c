@@ -74,6 +74,11 @@ int nas_check_keys(const nas_place *place, const json_t *object, const char *con
     return NAS_OK;
 }
 
+/* Whether words may stand for the number. */
+static bool has_words(const nas_option *option) {
+    return option->type == NAS_TYPE_INT && option->choices;
+}
+
 static void expected_number(const nas_option *option, char *buffer, size_t size) {
     const char *noun = option->type == NAS_TYPE_INT ? "an integer" : "a number";
     const char *unit = option->unit ? option->unit : "";
@@ -85,6 +90,9 @@ static void expected_number(const nas_option *option, char *buffer, size_t size)
     else
         snprintf(buffer, size, "%s from %.15g to %.15g%s%s", noun, option->min, option->max, space,
                  unit);
+    size_t used = strlen(buffer);
+    for (size_t i = 0; has_words(option) && option->choices[i] && used < size; i++)
+        used += (size_t)snprintf(buffer + used, size - used, " or \"%s\"", option->choices[i]);
 }
 
 char *nas_option_expected(const nas_option *option, char *buffer, size_t size) {
@@ -139,6 +147,7 @@ static bool accepts(const nas_option *option, const json_t *value) {
     case NAS_TYPE_BOOL:
         return json_is_boolean(value);
     case NAS_TYPE_INT:
+        if (has_words(option) && choice_index(option, json_string_value(value)) >= 0) return true;
         return json_is_integer(value) && in_range(option, (double)json_integer_value(value));
     case NAS_TYPE_FLOAT:
         return json_is_number(value) && in_range(option, json_number_value(value));
@@ -182,7 +191,9 @@ static bool store(const nas_option *option, const json_t *value, void *config) {
         *(bool *)field = json_is_true(value);
         break;
     case NAS_TYPE_INT:
-        *(int64_t *)field = json_integer_value(value);
+        *(int64_t *)field = json_is_string(value)
+                                ? -1 - choice_index(option, json_string_value(value))
+                                : json_integer_value(value);
         break;
     case NAS_TYPE_FLOAT:
         *(double *)field = value ? json_real_value(value) : NAN;
@@ -207,7 +218,7 @@ static int refuse(const nas_option *option, const json_t *value, const nas_place
     nas_option_expected(option, expected, sizeof expected);
     nas_found(value, found, sizeof found);
     const char *near = NULL;
-    if (option->type == NAS_TYPE_ENUM && json_is_string(value)) {
+    if (option->choices && json_is_string(value)) {
         size_t n = 0;
         while (option->choices[n]) n++;
         near = nas_nearest(json_string_value(value), option->choices, n);
@@ -247,6 +258,12 @@ static int parse_one(const nas_option *option, const json_t *object, const nas_p
     }
     json_t *kept = canonical(option, value, place->folder);
     json_decref(fallback);
+    if (!kept && option->type == NAS_TYPE_PATH && !nas_text_valid(place->folder)) {
+        char folder[300];
+        return nas_fail_at(place, option->name, err,
+                           "the pipeline's folder is not UTF-8: %s; rename it",
+                           nas_text_escaped(place->folder, folder, sizeof folder));
+    }
     if (json_object_set_new(resolved, option->name, kept) || !store(option, kept, config))
         return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
     return NAS_OK;

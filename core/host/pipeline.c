@@ -7,6 +7,7 @@
 #include "host/sections.h"
 #include "host/space_file.h"
 #include "space/genome.h"
+#include "space/restrict.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -95,13 +96,32 @@ static int read_use(const reader *r, const node *parent, nas_section_id id, nas_
 
 static int read_split(const reader *r, const node *root) {
     node at;
-    nas_split_section section;
-    int rc = parse_child(r, root, NAS_AT_SPLIT, &at, &section);
-    if (rc) return rc;
-    r->pipeline->labelled = section.labelled;
-    r->pipeline->validation = section.validation;
-    r->pipeline->heldout = section.heldout;
+    return parse_child(r, root, NAS_AT_SPLIT, &at, &r->pipeline->split);
+}
+
+/* A copy of an optional key's object in *copy, which the resolved parent keeps; NULL: none. */
+static int copy_object(const reader *r, const node *parent, const char *key, const json_t **copy) {
+    json_t *json = json_object_get(parent->json, key);
+    *copy = NULL;
+    if (!json || json_is_null(json)) return NAS_OK;
+    json_t *mine = json_deep_copy(json);
+    if (json_object_set_new(parent->resolved, key, mine)) return no_memory(r);
+    *copy = mine;
     return NAS_OK;
+}
+
+static int narrow_space(const nas_pipeline *pipeline, nas_space *space, nas_error *err) {
+    char where[1024];
+    snprintf(where, sizeof where, "%s: space_restrict", pipeline->file);
+    return nas_space_restrict(space, pipeline->space_restrict, where, err);
+}
+
+int nas_pipeline_space(const nas_pipeline *pipeline, uint32_t channels, uint32_t classes,
+                       nas_space *space, nas_error *err) {
+    char where[1024];
+    snprintf(where, sizeof where, "%s: space", pipeline->file);
+    int rc = nas_space_parse(pipeline->space, where, channels, classes, space, err);
+    return rc ? rc : narrow_space(pipeline, space, err);
 }
 
 /* The space is checked for one channel and two classes, the least that a data set can have: what
@@ -110,32 +130,32 @@ static int read_space(const reader *r, const node *root, nas_space *space) {
     char source[1024];
     json_t *json;
     nas_place place = place_of(r, root);
-    int rc = nas_space_find(json_object_get(root->json, "space"), &place, r->registry, &json,
-                            source, sizeof source, r->err);
+    const json_t *value = json_object_get(root->json, "space");
+    const char *weights = r->pipeline->init.weights;
+    int rc = value || !weights
+                 ? nas_space_find(value, &place, r->registry, &json, source, sizeof source, r->err)
+                 : nas_space_of_weights(weights, &json, source, sizeof source, r->err);
     if (rc) return rc;
     if (json_object_set_new(root->resolved, "space", json)) return no_memory(r);
     r->pipeline->space = json;
-    return nas_space_parse(json, source, 1, 2, space, r->err);
+    rc = copy_object(r, root, "space_restrict", &r->pipeline->space_restrict);
+    if (!rc) rc = nas_space_parse(json, source, 1, 2, space, r->err);
+    return rc ? rc : narrow_space(r->pipeline, space, r->err);
 }
 
 static int read_genome(const reader *r, const node *train, const nas_space *space) {
-    const json_t *json = json_object_get(train->json, "genome");
     nas_place place = place_of(r, train);
     char where[1024];
     nas_genome genome;
-    if (json_is_null(json)) json = NULL;
-    if (!json && r->pipeline->train.shape != NAS_STEP_FIXED) return NAS_OK;
+    int rc = copy_object(r, train, "genome", &r->pipeline->genome);
+    const json_t *json = r->pipeline->genome;
+    if (rc || (!json && r->pipeline->train.shape != NAS_STEP_FIXED)) return rc;
     if (!json)
         return nas_fail_at(&place, "genome", r->err,
                            "missing; subnet_sampling \"fixed\" trains the one subnet that it "
                            "describes");
     snprintf(where, sizeof where, "%s: %s.genome", place.file, place.path);
-    int rc = nas_genome_from_json(space, json, where, &genome, r->err);
-    if (rc) return rc;
-    json_t *copy = json_deep_copy(json);
-    if (json_object_set_new(train->resolved, "genome", copy)) return no_memory(r);
-    r->pipeline->genome = copy;
-    return NAS_OK;
+    return nas_genome_from_json(space, json, where, &genome, r->err);
 }
 
 static int read_train(const reader *r, const node *root, const nas_space *space) {
@@ -229,7 +249,7 @@ static int read_root(const reader *r, const json_t *json) {
     const nas_option *options = nas_sections[NAS_AT_ROOT].options;
     const char *nested[NAS_MAX_NESTED];
     nas_pipeline *pipeline = r->pipeline;
-    node root = {.json = json}, augment;
+    node root = {.json = json}, augment, init;
     nas_place place = place_of(r, &root);
     nas_root_section section;
     nas_space space;
@@ -241,6 +261,7 @@ static int read_root(const reader *r, const json_t *json) {
     pipeline->seed = section.seed;
     rc = read_use(r, &root, NAS_AT_DATASET, &pipeline->dataset);
     if (!rc) rc = read_split(r, &root);
+    if (!rc) rc = parse_child(r, &root, NAS_AT_INIT, &init, &pipeline->init);
     if (!rc) rc = read_space(r, &root, &space);
     if (!rc) rc = parse_child(r, &root, NAS_AT_AUGMENT, &augment, &pipeline->augment);
     if (!rc) rc = read_train(r, &root, &space);

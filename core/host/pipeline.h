@@ -6,6 +6,7 @@
 #include "data/augment.h"
 #include "host/config.h"
 #include "host/registry.h"
+#include "space/space.h"
 
 /* A plugin and its options: {"plugin": ID, "options": {...}} */
 typedef struct nas_use {
@@ -25,9 +26,11 @@ typedef struct nas_pipeline {
     json_t *resolved; /* with every default; what the run directory's pipeline.json holds */
     int64_t seed;
     nas_use dataset, ssl, search, score;
-    int64_t labelled, validation, heldout; /* split */
-    const json_t *space; /* the space's object, read from its file if the pipeline names one */
-    nas_augment_config augment; /* flip: only where the data set allows it as well */
+    nas_split_section split;
+    nas_init_config init; /* its path is the resolved pipeline's */
+    const json_t *space;  /* the space's object, read from its file if the pipeline names one */
+    const json_t *space_restrict; /* what is used of it; NULL: all */
+    nas_augment_config augment;   /* flip: only where the data set allows it as well */
     nas_train_config train;
     nas_search_config search_config;
     const json_t *genome; /* train.genome; NULL: none, but never with the step shape "fixed" */
@@ -42,6 +45,12 @@ typedef struct nas_pipeline {
  * *pipeline is empty. [main] */
 int nas_pipeline_load(const char *file, const char *const *overrides, size_t n_overrides,
                       nas_registry *registry, nas_pipeline *pipeline, nas_error *err);
+
+/* The space of a pipeline, narrowed by its space_restrict, for a data set of so many channels and
+ * classes. [any] */
+int nas_pipeline_space(const nas_pipeline *pipeline, uint32_t channels, uint32_t classes,
+                       nas_space *space, nas_error *err);
+
 void nas_pipeline_free(nas_pipeline *pipeline); /* NULL-safe; empty is fine */
 
 #endif

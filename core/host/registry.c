@@ -33,7 +33,7 @@ struct nas_registry {
 };
 
 static const char *const kind_names[] = {"dataset", "ssl",    "search", "hardware",
-                                         "score",   "export", NULL};
+                                         "score",   "export", "import", NULL};
 
 /* A manifest's line as the option table reads it. */
 typedef struct line {

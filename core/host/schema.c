@@ -66,18 +66,30 @@ static void put_choices(maker *m, json_t *schema, const nas_option *option) {
     put(m, schema, "enum", words);
 }
 
+/* A number, or one of the words that may stand for it. */
+static void put_words(maker *m, json_t *schema, const nas_option *option) {
+    json_t *words = json_array(), *number = json_pack("{s:s}", "type", "integer");
+    for (size_t i = 0; option->choices[i]; i++) append(m, words, json_string(option->choices[i]));
+    put_range(m, number, option);
+    put(m, schema, "anyOf", json_pack("[o, {s:o}]", number, "enum", words));
+}
+
 static json_t *option_schema(maker *m, const nas_option *option) {
     const char *type = type_of(option), *unit = option->unit;
+    bool words = option->type == NAS_TYPE_INT && option->choices;
     json_t *schema = json_object();
     put(m, schema, "description",
         json_sprintf("%s%s%s%s%s", option->help, unit ? " (" : "", unit ? unit : "",
                      unit ? ")" : "", option->type == NAS_TYPE_PATH ? " [a path]" : ""));
-    put(m, schema, "type",
-        may_be_null(option) ? json_pack("[s, s]", type, "null") : json_string(type));
+    if (words)
+        put_words(m, schema, option);
+    else
+        put(m, schema, "type",
+            may_be_null(option) ? json_pack("[s, s]", type, "null") : json_string(type));
     if (option->type == NAS_TYPE_ENUM) put_choices(m, schema, option);
     if (option->type == NAS_TYPE_STRINGS)
         put(m, schema, "items", json_pack("{s:s}", "type", "string"));
-    put_range(m, schema, option);
+    if (!words) put_range(m, schema, option);
     if (option->fallback)
         put(m, schema, "default", json_loads(option->fallback, JSON_DECODE_ANY, NULL));
     return schema;

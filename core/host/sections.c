@@ -2,6 +2,7 @@
 
 #include "data/augment.h"
 #include "space/genome.h"
+#include "space/restrict.h"
 
 #include <math.h>
 
@@ -13,9 +14,14 @@ static const nas_option root_options[] = {
     {0},
 };
 
+static const char *const all[] = {"all", NULL};
+static const char *const balances[] = {"equal", "shares", NULL};
+static const char *const heldout_sources[] = {"auto", "train", "unlabelled", NULL};
+
 static const nas_option split_options[] = {
-    NAS_INT("labelled", nas_split_section, labelled, "250", 1, MOST, "images",
-            "training images whose labels the run may read, equally many of each class"),
+    NAS_COUNT("labelled", nas_split_section, labelled, "250", 1, MOST, "images", all,
+              "training images whose labels the run may read; all: every one that is neither for "
+              "validation nor held out"),
     NAS_INT(
         "validation", nas_split_section, validation, "0", 0, MOST, "images",
         "labelled images that are kept out of training, so that settings can be compared by their "
@@ -24,6 +30,24 @@ static const nas_option split_options[] = {
         "heldout", nas_split_section, heldout, "2000", 0, MOST, "images",
         "images that are kept out of training and are used without their labels, so that a search "
         "can score subnets on them"),
+    NAS_ENUM("balance", nas_split_section, balance, "\"equal\"", balances,
+             "how labelled and validation images are spread over the classes: equal, as many of "
+             "each; shares, by each class's share of the training images, at least one label each"),
+    NAS_ENUM("heldout_from", nas_split_section, heldout_from, "\"auto\"", heldout_sources,
+             "where held-out images come from: train, the training images; unlabelled, the data "
+             "set's images without labels; auto, from these if they are enough, else from those"),
+    {0},
+};
+
+static const char *const classifiers[] = {"new", "keep", NULL};
+
+static const nas_option init_options[] = {
+    NAS_PATH("weights", nas_init_config, weights, "null",
+             "file with the weights that the training starts from, as `nashost import` or an "
+             "earlier run wrote it; null: they are random"),
+    NAS_ENUM("classifier", nas_init_config, classifier, "\"new\"", classifiers,
+             "what becomes of the file's classifier: new, a random one for the data set's classes "
+             "takes its place; keep, it stays, for the same classes"),
     {0},
 };
 
@@ -82,12 +106,28 @@ static const nas_option train_options[] = {
              "how that further loss compares a subnet's probabilities with the largest one's: "
              "cross_entropy, or alpha, AlphaNet's divergence"),
     NAS_FLOAT("lr", nas_train_config, lr, "0.03", 0, 100, NULL, "learning rate at its highest"),
+    NAS_FLOAT("lr_classifier", nas_train_config, lr_classifier, "1", 0, 1000, NULL,
+              "how many times as fast the classifier learns as the layers before it: a new one has "
+              "more to learn than a pretrained trunk"),
+    NAS_FLOAT("lr_decay_by_depth", nas_train_config, lr_decay_by_depth, "1", 0, 1, NULL,
+              "factor on the learning rate of the last stage, its square on that of the stage "
+              "before it, and so on down to the stem: early layers are the most general ones"),
+    NAS_INT("freeze_trunk_steps", nas_train_config, freeze_trunk_steps, "0", 0, 10000000, "steps",
+            "number of steps at the start in which only the layers after the pooling learn, that "
+            "is the classifier and the hidden layers before it"),
+    NAS_BOOL("freeze_batch_norm", nas_train_config, freeze_batch_norm, "false",
+             "whether batch norm's scale and shift (gamma and beta) keep their initial values; its "
+             "mean and variance are the batch's in any case"),
     NAS_FLOAT(
         "momentum", nas_train_config, momentum, "0.9", 0, 0.9999, NULL,
         "Nesterov momentum of the optimiser, stochastic gradient descent: how much of the last "
         "update is kept"),
     NAS_FLOAT("weight_decay", nas_train_config, weight_decay, "5e-4", 0, 1, NULL,
               "L2 weight decay of convolution and linear weights; biases and batch norm have none"),
+    NAS_FLOAT(
+        "anchor", nas_train_config, anchor, "0", 0, 1, NULL,
+        "L2-SP: weight decay towards the initial weights, which replaces the one towards 0 in "
+        "all layers but the classifier, and keeps what pretrained weights know; 0: none"),
     NAS_ENUM(
         "schedule", nas_train_config, schedule, "\"cosine\"", schedules,
         "how the learning rate changes over the training, besides the warm-up: cosine, it falls; "
@@ -184,10 +224,16 @@ const nas_section nas_sections[NAS_SECTIONS] = {
             "the data set: the plugin that reads the images and their labels, and its options"),
     [NAS_AT_SPLIT] = {"split", NAS_AT_ROOT, "which training images are used for what",
                       .options = split_options},
+    [NAS_AT_INIT] = {"init", NAS_AT_ROOT, "what the weights are before the training",
+                     .options = init_options},
     [NAS_AT_SPACE] = {"space", NAS_AT_ROOT,
                       "the search space, that is the family of networks: a preset's name, a file, "
-                      "or an object as in spaces/README.md",
-                      .type = "string", .form = nas_space_schema, .required = true},
+                      "or an object as in spaces/README.md; if not given, that of init.weights",
+                      .type = "string", .form = nas_space_schema},
+    [NAS_AT_SPACE_RESTRICT] = {"space_restrict", NAS_AT_ROOT,
+                               "which of the space's choices the run uses, if not all: a narrower "
+                               "space has fewer subnets that share weights",
+                               .type = "null", .form = nas_restrict_schema},
     [NAS_AT_AUGMENT] = {"augment", NAS_AT_ROOT,
                         "how training images are varied at random: weak views are flipped and "
                         "cropped, strong views go through RandAugment and cutout as well",

@@ -11,10 +11,6 @@ typedef struct nas_root_section {
     int64_t seed;
 } nas_root_section;
 
-typedef struct nas_split_section {
-    int64_t labelled, validation, heldout;
-} nas_split_section;
-
 typedef struct nas_use_section {
     const char *plugin;
 } nas_use_section;
@@ -34,7 +30,9 @@ typedef enum nas_section_id {
     NAS_AT_SCHEMA,
     NAS_AT_DATASET,
     NAS_AT_SPLIT,
+    NAS_AT_INIT,
     NAS_AT_SPACE,
+    NAS_AT_SPACE_RESTRICT,
     NAS_AT_AUGMENT,
     NAS_AT_TRAIN,
     NAS_AT_GENOME,

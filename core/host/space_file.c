@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/names.h"
+#include "base/safetensors.h"
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -95,4 +96,25 @@ int nas_space_find(const json_t *value, const nas_place *place, const nas_regist
     int rc = read_file(path, place, space, err);
     free(path);
     return rc;
+}
+
+int nas_space_of_weights(const char *path, json_t **space, char *source, size_t source_size,
+                         nas_error *err) {
+    nas_tensor_file file;
+    *space = NULL;
+    int rc = nas_tensors_load(path, &file, err);
+    if (rc) return rc;
+    snprintf(source, source_size, "%s: its space", path);
+    json_t *metadata = file.metadata ? json_loads(file.metadata, 0, NULL) : NULL;
+    const char *text = json_string_value(json_object_get(metadata, "space_json"));
+    if (text) *space = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    json_decref(metadata);
+    nas_tensors_free(&file);
+    if (json_is_object(*space)) return NAS_OK;
+    json_decref(*space);
+    *space = NULL;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: its metadata tells no space; expected a file as `nashost import` writes "
+                    "it. Import it, or give the pipeline a \"space\"",
+                    path);
 }

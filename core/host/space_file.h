@@ -12,4 +12,9 @@
 int nas_space_find(const json_t *value, const nas_place *place, const nas_registry *registry,
                    json_t **space, char *source, size_t source_size, nas_error *err);
 
+/* The space that a file of weights, as `nashost import` or a run wrote it, tells in its metadata.
+ * *space is a new object; source as above. A file that tells none is NAS_ERR_INPUT. [any] */
+int nas_space_of_weights(const char *path, json_t **space, char *source, size_t source_size,
+                         nas_error *err);
+
 #endif

@@ -62,6 +62,14 @@ int nas_class_names(const char *list, uint32_t classes, const char *where, char 
                     classes, where, found);
 }
 
+/* ---- Fingerprints ---- */
+
+uint64_t nas_hash(uint64_t hash, const void *data, size_t n) {
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < n; i++) hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
 /* ---- Labels ---- */
 
 uint32_t nas_integer_width(const char *type) {

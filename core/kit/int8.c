@@ -28,7 +28,7 @@ double nas_int8_value(nas_int8_format f, int8_t q) {
 
 /* ---- Activations ---- */
 
-static bool has_table(const nas_layer *layer) {
+bool nas_int8_has_table(const nas_layer *layer) {
     switch (layer->activation) {
     case NAS_ACT_HSWISH:
     case NAS_ACT_HSIGMOID:
@@ -65,7 +65,7 @@ static nas_int8_format result_format(const nas_network *net, int32_t index) {
 /* That of what goes into a layer's activation, without what all give the same answer. */
 static nas_int8_format sum_format(const nas_network *net, uint32_t index) {
     const nas_layer *layer = nas_network_layer(net, index);
-    if (!has_table(layer)) return result_format(net, (int32_t)index);
+    if (!nas_int8_has_table(layer)) return result_format(net, (int32_t)index);
     double low = (double)net->sums[index].min, high = (double)net->sums[index].max;
     bool hard = layer->activation == NAS_ACT_HSWISH || layer->activation == NAS_ACT_HSIGMOID;
     bool gate = layer->activation == NAS_ACT_HSIGMOID || layer->activation == NAS_ACT_SIGMOID;
@@ -77,24 +77,29 @@ static nas_int8_format sum_format(const nas_network *net, uint32_t index) {
 
 /* ---- Weights ---- */
 
-/* A filter's scale: its largest weight is 127, and its bias, in units of in * scale, below 2^29. */
-static float filter_scale(double largest, double bias, float in) {
-    double scale = largest / 127, least = fabs(bias) / ((double)in * 0x1p29);
+int32_t nas_int8_largest_weight(const nas_network *net) {
+    return NAS_HAS(net, weight_bits) && net->weight_bits == 7 ? 63 : 127;
+}
+
+/* A filter's scale: its largest weight becomes `most`, and its bias, in units of in * scale, stays
+ * below 2^29. */
+static float filter_scale(double largest, int32_t most, double bias, float in) {
+    double scale = largest / most, least = fabs(bias) / ((double)in * 0x1p29);
     if (scale < least) scale = least;
     return scale < NAS_INT8_LEAST_SCALE ? NAS_INT8_LEAST_SCALE : (float)scale;
 }
 
-static void quantise_weights(const nas_layer *layer, nas_int8_layer *to) {
+static void quantise_weights(const nas_layer *layer, int32_t most, nas_int8_layer *to) {
     size_t n = layer->out.c;
     for (size_t o = 0; o < n; o++) {
         double largest = 0;
         for (size_t i = o; i < layer->weights; i += n)
             if (fabs((double)layer->weight[i]) > largest) largest = fabs((double)layer->weight[i]);
         double bias = (double)layer->bias[o];
-        float scale = to->scale[o] = filter_scale(largest, bias, to->in[0].scale);
+        float scale = to->scale[o] = filter_scale(largest, most, bias, to->in[0].scale);
         for (size_t i = o; i < layer->weights; i += n)
             to->weight[i] =
-                (int8_t)clamp(rint((double)layer->weight[i] / (double)scale), -127, 127);
+                (int8_t)clamp(rint((double)layer->weight[i] / (double)scale), -most, most);
         to->bias[o] = (int32_t)rint(bias / ((double)to->in[0].scale * (double)scale));
     }
 }
@@ -122,6 +127,24 @@ static void set_factors(const nas_layer *layer, nas_int8_layer *to) {
 }
 
 /* ---- Layers ---- */
+
+static uint32_t count_factors(const nas_network *net, uint32_t i) {
+    const nas_layer *layer = nas_network_layer(net, i);
+    if (i + 1 == net->n_layers) return 0;
+    return layer->weights ? layer->out.c : layer->op == NAS_OP_ADD ? 2 : 1;
+}
+
+uint64_t nas_int8_constant_bytes(const nas_network *net) {
+    enum { NUMBERS = 18 };                         /* of a layer, four of them pointers */
+    uint64_t bytes = 256 * (uint64_t)net->image.c; /* what pixels become */
+    if (net->n_layers) bytes += 4 * (uint64_t)nas_network_layer(net, net->n_layers - 1)->out.c;
+    for (uint32_t i = 0; i < net->n_layers; i++) {
+        const nas_layer *layer = nas_network_layer(net, i);
+        uint64_t numbers = layer->biases + count_factors(net, i) + NUMBERS;
+        bytes += layer->weights + 4 * numbers + (nas_int8_has_table(layer) ? 256 : 0);
+    }
+    return bytes;
+}
 
 void nas_int8_free(nas_int8_layer *layer) {
     free(layer->scale);
@@ -160,14 +183,13 @@ int nas_int8_check(const char *who, const nas_network *net, nas_error *err) {
 
 int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_layer *to, nas_error *err) {
     const nas_layer *layer = nas_network_layer(net, i);
-    bool last = i + 1 == net->n_layers;
     size_t n = layer->out.c, weights = layer->weights;
     *to = (nas_int8_layer){.sum = sum_format(net, i),
                            .result = result_format(net, (int32_t)i),
-                           .has_table = has_table(layer)};
+                           .has_table = nas_int8_has_table(layer)};
     for (int k = 0; k < 2; k++)
         if (layer->input[k] != NAS_INPUT_NONE) to->in[k] = result_format(net, layer->input[k]);
-    to->factors = last ? 0 : weights ? (uint32_t)n : layer->op == NAS_OP_ADD ? 2 : 1;
+    to->factors = count_factors(net, i);
     to->factor = calloc(to->factors + 1u, sizeof *to->factor);
     if (weights) to->scale = malloc(n * sizeof *to->scale);
     if (weights) to->weight = malloc(weights * sizeof *to->weight);
@@ -176,7 +198,7 @@ int nas_int8_make(const nas_network *net, uint32_t i, nas_int8_layer *to, nas_er
         nas_int8_free(to);
         return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     }
-    if (weights) quantise_weights(layer, to);
+    if (weights) quantise_weights(layer, nas_int8_largest_weight(net), to);
     set_factors(layer, to);
     for (int q = -128; to->has_table && q < 128; q++)
         to->table[q + 128] =

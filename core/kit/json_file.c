@@ -1,5 +1,6 @@
 #include <nashost/kit/json_file.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,4 +51,8 @@ int nas_json_number(const char *file, const char *key, const json_t *found, bool
     snprintf(expected, sizeof expected, "a number %s and at most %g",
              zero ? "of at least 0" : "above 0", most);
     return nas_json_fail(file, key, found, expected, err);
+}
+
+json_t *nas_json_plain(double value) {
+    return value == floor(value) ? json_integer((json_int_t)value) : json_real(value);
 }

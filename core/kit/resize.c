@@ -25,21 +25,26 @@ typedef struct filter {
     float *weights;  /* [to][taps], each row of sum 1 */
 } filter;
 
-static bool make_filter(filter *f, uint32_t from, uint32_t to) {
-    double step = (double)from / to, reach = step > 1 ? step : 1;
+/* For a line of n places, of which `length` from `start` on are resized to `to`. */
+static bool make_filter(filter *f, uint32_t n, double start, double length, uint32_t to) {
+    double step = length / to, reach = step > 1 ? step : 1;
+    uint32_t low = (uint32_t)start, most = n - low;
+    uint32_t end = (uint32_t)ceil(start + length);
+    if (end < n) most = end - low;
     uint32_t taps = (uint32_t)(2 * reach) + 2;
-    *f = (filter){to, taps < from ? taps : from, NULL, NULL};
+    *f = (filter){to, taps < most ? taps : most, NULL, NULL};
     f->first = malloc(to * sizeof *f->first);
     f->weights = malloc((size_t)to * f->taps * sizeof *f->weights);
     if (!f->first || !f->weights) return false;
     for (uint32_t i = 0; i < to; i++) {
-        double centre = (i + 0.5) * step, sum = 0;
+        double centre = start + (i + 0.5) * step, sum = 0;
         float *w = f->weights + (size_t)i * f->taps;
-        uint32_t first = centre > reach ? (uint32_t)(centre - reach) : 0;
-        f->first[i] = first < from - f->taps ? first : from - f->taps;
+        uint32_t first = centre - low > reach ? (uint32_t)(centre - reach) : low;
+        f->first[i] = first < low + most - f->taps ? first : low + most - f->taps;
         for (uint32_t k = 0; k < f->taps; k++) {
-            double away = fabs(f->first[i] + k + 0.5 - centre) / reach;
-            w[k] = away < 1 ? (float)(1 - away) : 0;
+            double at = f->first[i] + k, away = fabs(at + 0.5 - centre) / reach;
+            double inside = fmin(at + 1, start + length) - fmax(at, start); /* of the place */
+            w[k] = away < 1 && inside > 0 ? (float)((1 - away) * fmin(inside, 1)) : 0;
             sum += w[k];
         }
         for (uint32_t k = 0; k < f->taps; k++) w[k] = (float)(w[k] / sum);
@@ -70,18 +75,28 @@ static void resize_columns(const filter *f, size_t width, const float *in, uint8
         }
 }
 
-int nas_resize_square(const uint8_t *pixels, uint32_t h, uint32_t w, uint32_t channels,
-                      uint32_t side, uint8_t *out, nas_error *err) {
-    filter f;
-    uint32_t square = h < w ? h : w;
-    size_t width = (size_t)side * channels, top = (h - square) / 2, left = (w - square) / 2;
-    float *rows = (float *)calloc(square, width * sizeof *rows);
-    bool made = make_filter(&f, square, side) && rows;
-    for (size_t y = 0; y < square && made; y++)
-        resize_row(&f, channels, pixels + ((top + y) * w + left) * channels, rows + y * width);
-    if (made) resize_columns(&f, width, rows, out);
-    free(f.first);
-    free(f.weights);
+int nas_resize_box(const uint8_t *pixels, uint32_t h, uint32_t w, uint32_t channels, double left,
+                   double top, double square, uint32_t side, uint8_t *out, nas_error *err) {
+    filter across = {0}, down = {0};
+    size_t width = (size_t)side * channels;
+    float *rows = (float *)calloc(h, width * sizeof *rows);
+    bool made = rows && make_filter(&across, w, left, square, side) &&
+                make_filter(&down, h, top, square, side);
+    uint32_t last = made ? down.first[side - 1] + down.taps : 0;
+    for (size_t y = made ? down.first[0] : 0; y < last; y++)
+        resize_row(&across, channels, pixels + y * w * channels, rows + y * width);
+    if (made) resize_columns(&down, width, rows, out);
+    free(across.first);
+    free(across.weights);
+    free(down.first);
+    free(down.weights);
     free(rows);
     return made ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+}
+
+int nas_resize_square(const uint8_t *pixels, uint32_t h, uint32_t w, uint32_t channels,
+                      uint32_t side, uint8_t *out, nas_error *err) {
+    uint32_t square = h < w ? h : w;
+    return nas_resize_box(pixels, h, w, channels, (w - square) / 2, (h - square) / 2, square, side,
+                          out, err);
 }

@@ -1,6 +1,45 @@
 #include "nn/gemm.h"
 
 #include <blis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- Which kernels ---- */
+
+int nas_gemm_family(bool avx512, bool avx2) {
+    return avx512 ? BLIS_ARCH_SKX : avx2 ? BLIS_ARCH_HASWELL : -1;
+}
+
+const char *nas_gemm_kernels(void) {
+    bli_init(); /* else a family that $BLIS_ARCH_TYPE names is not there yet */
+    return bli_arch_string(bli_arch_query_id());
+}
+
+/* Asked in another process, since BLIS keeps its first answer. */
+static bool blis_knows_processor(void) {
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) _exit(bli_arch_query_id() == BLIS_ARCH_GENERIC);
+    return child < 0 || waitpid(child, &status, 0) != child || status == 0;
+}
+
+void nas_gemm_prepare(void) {
+#ifdef __x86_64__
+    char text[16];
+    __builtin_cpu_init();
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+    int family = nas_gemm_family(avx512, avx2);
+    if (family < 0 || getenv("BLIS_ARCH_TYPE") || blis_knows_processor()) return;
+    snprintf(text, sizeof text, "%d", family);
+    setenv("BLIS_ARCH_TYPE", text, 0);
+#endif
+}
+
+/* ---- Products ---- */
 
 void nas_gemm(size_t m, size_t n, size_t k, nas_matrix a, nas_matrix b, nas_real beta, nas_real *c,
               size_t ldc) {

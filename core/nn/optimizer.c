@@ -3,9 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-static void update(const nas_sgd *sgd, nas_real decay, nas_real *restrict w, nas_real *restrict v,
-                   const nas_real *restrict g, size_t n) {
-    nas_real lr = (nas_real)sgd->lr, momentum = (nas_real)sgd->momentum;
+static void update(nas_real lr, nas_real momentum, nas_real decay, nas_real *restrict w,
+                   nas_real *restrict v, const nas_real *restrict g, size_t n) {
     for (size_t i = 0; i < n; i++) {
         nas_real slope = g[i] + decay * w[i];
         v[i] = momentum * v[i] + slope;
@@ -13,12 +12,21 @@ static void update(const nas_sgd *sgd, nas_real decay, nas_real *restrict w, nas
     }
 }
 
+/* Adds the anchor's pull to the gradient. */
+static void pull(nas_real decay, const nas_real *restrict w, const nas_real *restrict anchor,
+                 nas_real *restrict g, size_t n) {
+    for (size_t i = 0; i < n; i++) g[i] += decay * (w[i] - anchor[i]);
+}
+
 void nas_sgd_step(const nas_sgd *sgd, const nas_span *spans, size_t n_spans, nas_real *weights,
                   nas_real *velocity, nas_real *gradient) {
     for (size_t s = 0; s < n_spans; s++) {
         size_t at = spans[s].offset, n = spans[s].count;
-        nas_real decay = spans[s].decay ? (nas_real)sgd->weight_decay : 0;
-        update(sgd, decay, weights + at, velocity + at, gradient + at, n);
+        nas_real lr = (nas_real)(sgd->lr * spans[s].rate), decay = (nas_real)spans[s].decay;
+        if (spans[s].anchored) pull(decay, weights + at, sgd->anchor + at, gradient + at, n);
+        if (spans[s].rate > 0)
+            update(lr, (nas_real)sgd->momentum, spans[s].anchored ? 0 : decay, weights + at,
+                   velocity + at, gradient + at, n);
         memset(gradient + at, 0, n * sizeof *gradient);
     }
 }

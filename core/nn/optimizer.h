@@ -7,18 +7,22 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A run of weights that share whether weight decay applies. */
+/* A run of weights that learn alike. */
 typedef struct nas_span {
     size_t offset, count;
-    bool decay;
+    double rate;   /* times the optimiser's lr; 0: these weights and their velocity stay */
+    double decay;  /* weight decay */
+    bool anchored; /* it pulls towards the anchor instead of 0 */
 } nas_span;
 
 typedef struct nas_sgd {
-    double lr, momentum, weight_decay;
+    double lr, momentum;
+    const nas_real *anchor; /* weights that anchored spans are pulled to; NULL: there are none */
 } nas_sgd;
 
-/* Sutskever's momentum as in PyTorch: v = m v + (g + wd w); w -= lr (g + wd w + m v). In place on
- * weights and velocity; gradient is set to zero. The same at any thread count. [main] */
+/* Sutskever's momentum as in PyTorch: v = m v + (g + wd w); w -= lr (g + wd w + m v), with
+ * wd (w - anchor) instead of wd w in anchored spans (L2-SP: Li et al., arXiv 1802.01483). In place
+ * on weights and velocity; gradient is set to zero. The same at any thread count. [main] */
 void nas_sgd_step(const nas_sgd *sgd, const nas_span *spans, size_t n_spans, nas_real *weights,
                   nas_real *velocity, nas_real *gradient);
 

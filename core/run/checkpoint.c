@@ -45,10 +45,11 @@ int nas_checkpoint_save(const char *path, const nas_train_state *state, nas_erro
     size_t n_numbers, n = 0;
     int rc = pack_plugin(state, &numbers, &n_numbers, err);
     if (rc) return rc;
-    nas_tensor tensors[4];
+    nas_tensor tensors[5];
     tensors[n++] = flat("weights", state->weights, state->size);
     tensors[n++] = flat("velocity", state->velocity, state->size);
     if (state->average) tensors[n++] = flat("average", state->average, state->size);
+    if (state->initial) tensors[n++] = flat("initial", state->initial, state->size);
     if (n_numbers) tensors[n++] = flat("ssl_state", numbers, n_numbers);
     char metadata[128];
     snprintf(metadata, sizeof metadata, "{\"step\": \"%llu\", \"seconds\": \"%.3f\"}",
@@ -113,10 +114,13 @@ int nas_checkpoint_load(const char *path, nas_train_state *state, nas_error *err
     double step = 0;
     rc = load_number(path, metadata, "step", &step, err);
     if (!rc) rc = load_number(path, metadata, "seconds", &state->seconds, err);
+    if (!rc) rc = nas_tensors_finite(&file, path, err);
     if (!rc) rc = load_array(path, &file, "weights", state->size, state->weights, err);
     if (!rc) rc = load_array(path, &file, "velocity", state->size, state->velocity, err);
     if (!rc && state->average)
         rc = load_array(path, &file, "average", state->size, state->average, err);
+    if (!rc && state->initial)
+        rc = load_array(path, &file, "initial", state->size, state->initial, err);
     if (!rc) rc = load_plugin(path, &file, state, err);
     state->step = (uint64_t)step;
     json_decref(metadata);

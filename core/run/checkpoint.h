@@ -1,7 +1,7 @@
 /* checkpoint/state.safetensors: a training that can go on with the same bits. One file, replaced as
- * a whole: tensors "weights", "velocity" and, with averaging, "average", flat in the supernet's
- * order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number each; metadata "step",
- * "seconds". */
+ * a whole: tensors "weights", "velocity", with averaging "average", and with an anchor "initial",
+ * flat in the supernet's order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number
+ * each; metadata "step", "seconds". */
 #ifndef NAS_RUN_CHECKPOINT_H
 #define NAS_RUN_CHECKPOINT_H
 
@@ -16,6 +16,7 @@ typedef struct nas_train_state {
     size_t size;    /* of each array */
     nas_real *weights, *velocity;
     nas_real *average;       /* NULL: none kept */
+    nas_real *initial;       /* the weights before the first step; NULL: not kept */
     const nas_instance *ssl; /* whose state goes along, if it has one */
 } nas_train_state;
 

@@ -3,7 +3,9 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "host/exporter.h"
+#include "run/data_file.h"
 #include "run/rundir.h"
+#include "supernet/pretrained.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +32,7 @@ static const char *extension(const nas_instance *plugin, int which) {
 
 /* An extension that both plugins write, or NULL. Files in 8 bits have another name. */
 static const char *shared_extension(const nas_instance *one, const nas_instance *other) {
-    if (nas_export_int8(one) != nas_export_int8(other)) return NULL;
+    if (strcmp(nas_export_part(one), nas_export_part(other)) != 0) return NULL;
     for (int i = 0; i < 4; i++) {
         const char *mine = extension(one, i & 1), *theirs = extension(other, i >> 1);
         if (mine && theirs && strcmp(mine, theirs) == 0) return mine;
@@ -88,19 +90,55 @@ static int read_plan(nas_context *context, nas_error *err) {
     return NAS_OK;
 }
 
+/* A network that was pretrained reads its pixels as it did then. One channel is the mean of three:
+ * what that is off by is the same for all pixels of a channel, and batch norm takes it out. */
+static void normalise_as_space(nas_context *context) {
+    const float *mean = context->space.input.mean, *std = context->space.input.std;
+    nas_source *source = &context->source;
+    if (!(std[0] > 0)) return;
+    for (uint32_t c = 0; c < 3; c++) {
+        bool colour = source->info.channels == 3;
+        source->mean[c] = colour ? mean[c] : (mean[0] + mean[1] + mean[2]) / 3;
+        source->std[c] = colour ? std[c] : (std[0] + std[1] + std[2]) / 3;
+    }
+}
+
 static int open_space(nas_context *context, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     char where[1024];
-    snprintf(where, sizeof where, "%s: space", pipeline->file);
-    int rc = nas_space_parse(pipeline->space, where, context->source.info.channels,
-                             context->source.info.classes, &context->space, err);
+    int rc = nas_pipeline_space(pipeline, context->source.info.channels,
+                                context->source.info.classes, &context->space, err);
     if (rc) return rc;
+    normalise_as_space(context);
     context->fixed = nas_genome_largest(&context->space);
     snprintf(where, sizeof where, "%s: train.genome", pipeline->file);
     if (pipeline->genome)
         rc = nas_genome_from_json(&context->space, pipeline->genome, where, &context->fixed, err);
     if (rc) return rc;
     return nas_supernet_create(&context->space, context->seed, false, &context->supernet, err);
+}
+
+static int check_images(const nas_context *context, nas_error *err) {
+    uint32_t untested = 0;
+    int rc = nas_source_check_images(context->dataset.plugin->vtable, context->dataset.self,
+                                     &untested, err);
+    if (!rc && untested)
+        nas_log_line(context->request->log, NAS_WARNING,
+                     "%u classes have no test image: the test says nothing of them", untested);
+    return rc;
+}
+
+/* What the user would else learn at the end. */
+static void tell_source(const nas_context *context) {
+    const nas_dataset_info *info = &context->source.info;
+    const nas_log *log = context->request->log;
+    if (!info->count[NAS_SPLIT_TEST])
+        nas_log_line(log, NAS_WARNING,
+                     "the data set has no test images: how accurate the subnets are will not be "
+                     "known");
+    if (info->skipped)
+        nas_log_line(log, NAS_WARNING, "%llu images cannot be read and are left out",
+                     (ull)info->skipped);
 }
 
 int nas_context_open(const nas_run_request *request, nas_context *context, nas_error *err) {
@@ -110,9 +148,11 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
                              .augment = request->pipeline->augment};
     int rc = create_all(context, err);
     if (!rc) rc = read_plan(context, err);
+    if (!rc && request->check_images) rc = check_images(context, err);
     if (!rc)
         rc = nas_source_open(context->dataset.plugin->vtable, context->dataset.self,
                              &context->source, err);
+    if (!rc) tell_source(context);
     context->augment.flip = context->augment.flip && context->source.info.flip;
     if (!rc) rc = open_space(context, err);
     if (rc) nas_context_close(context);
@@ -156,35 +196,76 @@ void nas_context_destroy(nas_context *context) {
 static int check_split(const nas_context *context, const char *path, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     const nas_split_sets *split = &context->split;
+    uint64_t taken = split->n_validation + (split->heldout_extra ? 0 : split->n_heldout);
+    bool all = pipeline->split.labelled == NAS_SPLIT_ALL;
     const struct {
         const char *key;
         uint64_t found, expected;
     } fields[] = {{"seed", split->seed, context->seed},
-                  {"n_labelled", split->n_labelled, (uint64_t)pipeline->labelled},
-                  {"n_validation", split->n_validation, (uint64_t)pipeline->validation},
-                  {"n_heldout", split->n_heldout, (uint64_t)pipeline->heldout}};
+                  {"n_labelled", split->n_labelled,
+                   all ? split->n_train - taken : (uint64_t)pipeline->split.labelled},
+                  {"n_validation", split->n_validation, (uint64_t)pipeline->split.validation},
+                  {"n_heldout", split->n_heldout, (uint64_t)pipeline->split.heldout}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (fields[i].found != fields[i].expected)
             return nas_fail(err, NAS_ERR_INPUT,
                             "%s: %s: the pipeline asks for %llu, found %llu; remove the file to "
                             "draw a new split, or use another --out",
                             path, fields[i].key, (ull)fields[i].expected, (ull)fields[i].found);
-    return NAS_OK;
+    int from = pipeline->split.heldout_from;
+    if (from == NAS_HELDOUT_AUTO || split->heldout_extra == (from == NAS_HELDOUT_UNLABELLED))
+        return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: heldout_from: the pipeline asks for other images than \"%s\"; remove the "
+                    "file to draw a new split, or use another --out",
+                    path, split->heldout_extra ? "unlabelled" : "train");
+}
+
+static nas_split_request request_of(const nas_context *context) {
+    const nas_source *source = &context->source;
+    const nas_split_section *split = &context->pipeline->split;
+    return (nas_split_request){.labels = source->train.labels,
+                               .n_train = source->train.n,
+                               .n_extra = source->extra.n,
+                               .classes = source->info.classes,
+                               .class_names = source->info.class_names,
+                               .labelled = split->labelled,
+                               .validation = split->validation,
+                               .heldout = split->heldout,
+                               .balance = (nas_balance)split->balance,
+                               .heldout_from = (nas_heldout_from)split->heldout_from,
+                               .seed = context->seed};
+}
+
+const nas_images *nas_context_heldout(const nas_context *context) {
+    return context->split.heldout_extra ? &context->source.extra : &context->source.train;
 }
 
 int nas_context_split(nas_context *context, const char *path, nas_error *err) {
-    const nas_pipeline *pipeline = context->pipeline;
     const nas_source *source = &context->source;
     nas_split_free(&context->split);
     if (path && nas_file_exists(path)) {
-        int rc = nas_split_load(path, source->train.n, &context->split, err);
+        int rc = nas_split_load(path, source->train.n, source->extra.n, &context->split, err);
         return rc ? rc : check_split(context, path, err);
     }
-    int rc = nas_split_draw(source->train.labels, source->train.n, source->info.classes,
-                            (uint64_t)pipeline->labelled, (uint64_t)pipeline->validation,
-                            (uint64_t)pipeline->heldout, context->seed, &context->split, err);
-    if (!rc && path) rc = nas_split_save(path, &context->split, err);
+    nas_split_request request = request_of(context);
+    nas_error why = {0};
+    int rc = nas_split_draw(&request, &context->split, &why);
+    if (rc) return nas_fail(err, rc, "%s: split: %.900s", context->pipeline->file, why.message);
+    if (path) rc = nas_split_save(path, &context->split, err);
     return rc;
+}
+
+int nas_context_check_data(const nas_context *context, nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(context->request->out, "data.json", path, sizeof path, err);
+    return rc ? rc : nas_data_file_check(path, &context->source, err);
+}
+
+int nas_context_keep_data(const nas_context *context, nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    int rc = nas_rundir_path(context->request->out, "data.json", path, sizeof path, err);
+    return rc || nas_file_exists(path) ? rc : nas_data_file_save(path, &context->source, err);
 }
 
 int nas_context_load(nas_context *context, nas_error *err) {
@@ -192,8 +273,21 @@ int nas_context_load(nas_context *context, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
     int rc = nas_rundir_path(out, "split.json", path, sizeof path, err);
     if (!rc) rc = nas_context_split(context, path, err);
+    if (!rc) rc = nas_context_check_data(context, err);
     if (!rc) rc = nas_rundir_path(out, "supernet.safetensors", path, sizeof path, err);
     return rc ? rc : nas_supernet_load(context->supernet, path, err);
+}
+
+int nas_context_init_weights(nas_context *context, nas_error *err) {
+    const nas_init_config *init = &context->pipeline->init;
+    nas_tensor_file file;
+    if (!init->weights) return NAS_OK;
+    int rc = nas_tensors_load(init->weights, &file, err);
+    if (rc) return rc;
+    rc = nas_pretrained_fill(&file, init->weights, init->classifier == NAS_CLASSIFIER_NEW,
+                             context->supernet, context->request->log, err);
+    nas_tensors_free(&file);
+    return rc;
 }
 
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err) {

@@ -5,7 +5,7 @@
 #include "data/source.h"
 #include "data/split.h"
 #include "host/instance.h"
-#include "run/request.h"
+#include "run/staging.h"
 #include "supernet/supernet.h"
 
 #include <nashost/export.h>
@@ -29,6 +29,7 @@ typedef struct nas_context {
     nas_space space;
     nas_genome fixed; /* train.genome, or the largest subnet */
     nas_supernet *supernet;
+    nas_staging staging; /* zeroed until a run opens its directory */
 } nas_context;
 
 /* Creates every plugin instance that the pipeline names, so that a missing file is told before the
@@ -42,14 +43,25 @@ void nas_context_close(nas_context *context); /* NULL-safe, zeroed is fine [main
 int nas_context_create(const nas_run_request *request, nas_context **context, nas_error *err);
 void nas_context_destroy(nas_context *context); /* NULL-safe [main] */
 
+/* Gives the supernet the weights that the pipeline's init.weights names, if it does. [main] */
+int nas_context_init_weights(nas_context *context, nas_error *err);
+
 /* Fills context->split: read from the file at path if there is one, else drawn by the seed and
  * written there. A file that does not fit the pipeline's seed and sizes is an error. path NULL:
  * draw only. [main] */
 int nas_context_split(nas_context *context, const char *path, nas_error *err);
 
-/* Reads the split and the weights of a finished training from the request's run directory. [main]
- */
+/* Compares the data set with what the run directory says of it (run/data_file.h); and writes that
+ * down where it is not there yet. [main] */
+int nas_context_check_data(const nas_context *context, nas_error *err);
+int nas_context_keep_data(const nas_context *context, nas_error *err);
+
+/* Reads the split and the weights of a finished training from the request's run directory, and
+ * checks that its data set is still the same. [main] */
 int nas_context_load(nas_context *context, nas_error *err);
+
+/* The images that split.heldout indexes. [any] */
+const nas_images *nas_context_heldout(const nas_context *context);
 
 /* NAS_ERR_INTERRUPTED with `doing` in its message if the run was asked to stop. [main] */
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err);

@@ -77,21 +77,11 @@ static json_t *training_keys(const json_t *pipeline) {
 
 /* ---- Keeping a directory in step with its pipeline ---- */
 
-typedef struct rundir {
-    const char *out;
-    const json_t *before, *now;
-    const nas_log *log;
-} rundir;
-
-static int remove_file(const char *path, nas_error *err) {
-    if (unlink(path) == 0 || errno == ENOENT) return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
-}
-
 static int remove_named(const char *out, const char *name, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
     int rc = nas_rundir_path(out, name, path, sizeof path, err);
-    return rc ? rc : remove_file(path, err);
+    if (rc || unlink(path) == 0 || errno == ENOENT) return rc;
+    return nas_fail(err, NAS_ERR_IO, "%s: cannot be removed: %s", path, strerror(errno));
 }
 
 static bool holds(const char *out, const char *name) {
@@ -99,21 +89,8 @@ static bool holds(const char *out, const char *name) {
     return nas_rundir_path(out, name, path, sizeof path, NULL) == NAS_OK && nas_file_exists(path);
 }
 
-/* Refuses where trained weights would not be the pipeline's; else what is left of an unfinished run
- * is removed. */
-static int settle_training(const rundir *dir, const difference *at, nas_error *err) {
-    char before[80], now[80];
-    if (holds(dir->out, "supernet.safetensors") || holds(dir->out, "checkpoint/state.safetensors"))
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s holds the results of another pipeline: %s was %s there and is %s now; "
-                        "give another directory with --out, or remove this one",
-                        dir->out, at->path, value_text(at->before, before, sizeof before),
-                        value_text(at->now, now, sizeof now));
-    int rc = remove_named(dir->out, "split.json", err);
-    return rc ? rc : remove_named(dir->out, "metrics.jsonl", err);
-}
-
-static const json_t *platform_named(const json_t *platforms, const char *name) {
+static const json_t *platform_named(const json_t *pipeline, const char *name) {
+    const json_t *platforms = json_object_get(pipeline, "platforms");
     for (size_t i = 0; i < json_array_size(platforms); i++) {
         const json_t *platform = json_array_get(platforms, i);
         const char *other = json_string_value(json_object_get(platform, "name"));
@@ -122,47 +99,114 @@ static const json_t *platform_named(const json_t *platforms, const char *name) {
     return NULL;
 }
 
-static bool same(const rundir *dir, const char *key) {
-    const json_t *before = json_object_get(dir->before, key), *now = json_object_get(dir->now, key);
+static bool same(const json_t *before, const json_t *now) {
     return before == now || json_equal(before, now);
 }
 
-/* Removes the searches of platforms that are not what they were. */
-static int settle_searches(const rundir *dir, bool all, nas_error *err) {
-    all = all || !same(dir, "search");
-    const json_t *platforms = json_object_get(dir->before, "platforms");
-    const json_t *now = json_object_get(dir->now, "platforms");
+bool nas_rundir_stale(const nas_rundir_change *change, const json_t *resolved,
+                      const char *platform) {
+    if (change->kind == NAS_RUNDIR_NEW || change->kind == NAS_RUNDIR_SAME) return false;
+    return change->kind == NAS_RUNDIR_UNTRAINED ||
+           !same(json_object_get(change->before, "search"), json_object_get(resolved, "search")) ||
+           !same(platform_named(change->before, platform), platform_named(resolved, platform));
+}
+
+/* Removes the searches of platforms that are not what they were, or are no more. */
+static int settle_searches(const char *out, const json_t *resolved, const nas_rundir_change *change,
+                           nas_error *err) {
+    const json_t *platforms = json_object_get(change->before, "platforms");
     for (size_t i = 0; i < json_array_size(platforms); i++) {
         const json_t *platform = json_array_get(platforms, i);
         const char *name = json_string_value(json_object_get(platform, "name"));
-        if (!name || strchr(name, '/')) continue;
-        if (!all && json_equal(platform, platform_named(now, name))) continue;
-        char path[NAS_RUNDIR_PATH];
-        int rc = nas_rundir_search(dir->out, name, path, err);
-        if (!rc && nas_file_exists(path) && platform_named(now, name))
-            nas_log_line(dir->log, NAS_INFO, "the pipeline has changed: '%s' is searched again",
-                         name);
-        if (!rc) rc = remove_file(path, err);
+        if (!name || strchr(name, '/') || !nas_rundir_stale(change, resolved, name)) continue;
+        char file[64], run[64];
+        snprintf(file, sizeof file, "search/%.32s.jsonl", name);
+        int rc = remove_named(out, file, err);
         if (rc) return rc;
-        char run[64];
         snprintf(run, sizeof run, NAS_EVENTS_SEARCH, name);
-        nas_events_remove(dir->out, run);
+        nas_events_remove(out, run);
     }
     return NAS_OK;
 }
 
-static int settle(const rundir *dir, nas_error *err) {
-    if (json_equal(dir->before, dir->now)) return NAS_OK;
-    json_t *before = training_keys(dir->before), *now = training_keys(dir->now);
-    int rc = before && now ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", dir->out);
+bool nas_rundir_begun(const char *out) {
+    return holds(out, "supernet.safetensors") || holds(out, "checkpoint/state.safetensors");
+}
+
+bool nas_rundir_split_stays(const char *out, bool anew) {
+    char path[NAS_RUNDIR_PATH];
+    json_t *split = NULL;
+    if (!holds(out, "split.json")) return false;
+    if (!anew) return true;
+    int rc = nas_rundir_path(out, "split.json", path, sizeof path, NULL);
+    if (!rc) rc = nas_json_load(path, &split, NULL);
+    bool drawn = !rc && json_is_true(json_object_get(split, "drawn"));
+    json_decref(split);
+    return !drawn;
+}
+
+int nas_rundir_forget(const char *out, nas_error *err) {
+    int rc = nas_rundir_split_stays(out, true) ? NAS_OK : remove_named(out, "split.json", err);
+    if (!rc) rc = remove_named(out, "data.json", err);
+    return rc ? rc : remove_named(out, "metrics.jsonl", err);
+}
+
+/* How a pipeline.json that stands there differs. */
+static int compare(const char *out, const json_t *resolved, nas_rundir_change *change,
+                   nas_error *err) {
+    char then[80], now[80];
+    json_t *before = training_keys(change->before), *after = training_keys(resolved);
+    int rc = before && after ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", out);
     difference at;
-    bool retrain = !rc && find(before, now, "", &at);
-    if (retrain) rc = settle_training(dir, &at, err);
-    if (!rc) rc = settle_searches(dir, retrain, err);
-    if (!rc) rc = remove_named(dir->out, "family.json", err);
+    bool retrain = !rc && find(before, after, "", &at);
+    change->kind = json_equal(change->before, resolved) ? NAS_RUNDIR_SAME
+                   : retrain                            ? NAS_RUNDIR_UNTRAINED
+                                                        : NAS_RUNDIR_LATER;
+    if (retrain && nas_rundir_begun(out))
+        rc = nas_fail(err, NAS_ERR_INPUT,
+                      "%s holds the results of another pipeline: %s was %s there and is %s now; "
+                      "give another directory with --out, or remove this one",
+                      out, at.path, value_text(at.before, then, sizeof then),
+                      value_text(at.now, now, sizeof now));
     json_decref(before);
-    json_decref(now);
+    json_decref(after);
     return rc;
+}
+
+int nas_rundir_compare(const char *out, const json_t *resolved, nas_rundir_change *change,
+                       nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    *change = (nas_rundir_change){.kind = NAS_RUNDIR_NEW};
+    int rc = nas_rundir_path(out, "pipeline.json", path, sizeof path, err);
+    if (rc) return rc;
+    change->trained = holds(out, "supernet.safetensors");
+    if (nas_file_exists(path)) {
+        rc = nas_json_load(path, &change->before, err);
+        if (!rc) rc = compare(out, resolved, change, err);
+    } else if (change->trained) {
+        rc = nas_fail(err, NAS_ERR_INPUT,
+                      "%s holds a supernet.safetensors without the pipeline.json that made it; "
+                      "give another directory with --out",
+                      out);
+    }
+    if (rc) nas_rundir_change_free(change);
+    return rc;
+}
+
+void nas_rundir_change_free(nas_rundir_change *change) {
+    json_decref(change->before);
+    change->before = NULL;
+}
+
+int nas_rundir_open(const char *out, const json_t *resolved, const nas_rundir_change *change,
+                    nas_error *err) {
+    char path[NAS_RUNDIR_PATH];
+    bool differs = change->kind == NAS_RUNDIR_LATER || change->kind == NAS_RUNDIR_UNTRAINED;
+    int rc = nas_rundir_path(out, "pipeline.json", path, sizeof path, err);
+    if (!rc && change->kind == NAS_RUNDIR_UNTRAINED) rc = nas_rundir_forget(out, err);
+    if (!rc && differs) rc = settle_searches(out, resolved, change, err);
+    if (!rc && differs) rc = remove_named(out, "family.json", err);
+    return rc ? rc : nas_json_save(path, resolved, err);
 }
 
 int nas_rundir_lock(const char *out, int *lock, nas_error *err) {
@@ -174,24 +218,6 @@ int nas_rundir_lock(const char *out, int *lock, nas_error *err) {
                     "%s: another nashost is at work in this directory; wait until it has ended, or "
                     "give another one with --out",
                     out);
-}
-
-int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err) {
-    char path[NAS_RUNDIR_PATH];
-    int rc = nas_rundir_path(out, "pipeline.json", path, sizeof path, err);
-    if (!rc && nas_file_exists(path)) {
-        json_t *before = NULL;
-        rc = nas_json_load(path, &before, err);
-        if (!rc) rc = settle(&(rundir){out, before, resolved, log}, err);
-        json_decref(before);
-    } else if (!rc && holds(out, "supernet.safetensors")) {
-        rc =
-            nas_fail(err, NAS_ERR_INPUT,
-                     "%s holds a supernet.safetensors without the pipeline.json that made it; give "
-                     "another directory with --out",
-                     out);
-    }
-    return rc ? rc : nas_json_save(path, resolved, err);
 }
 
 int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err) {

@@ -2,6 +2,7 @@
  *
  *   pipeline.json         as resolved, with every default
  *   split.json            which images were labelled
+ *   data.json             what the data set was, see run/data_file.h
  *   metrics.jsonl         the course of the training, see run/metrics.h
  *   tensorboard/          the same and the searches' scores, see run/events.h
  *   checkpoint/           an interrupted training, see run/checkpoint.h
@@ -9,7 +10,8 @@
  *   search/NAME.jsonl     every candidate of a platform, see run/candidate.h
  *   family/NAME.EXT       the exported subnets
  *   family.json           the answer, see stages/report.h
- *   report.html           all of this in pictures, see stages/html.h */
+ *   report.html           all of this in pictures, see stages/html.h
+ *   next/                 what a changed pipeline has not finished yet, see run/staging.h */
 #ifndef NAS_RUN_RUNDIR_H
 #define NAS_RUN_RUNDIR_H
 
@@ -33,15 +35,47 @@ int nas_rundir_search(const char *out, const char *platform, char *path, nas_err
  * [any] */
 int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
-/* Writes pipeline.json into the directory, after comparing it with one that stands there
- * already:
- *  - Where search, platforms or export differ, what they had made is removed: the searches of
- *    platforms that changed or went (all, if search differs) and family.json. The trained weights
- *    stay.
- *  - train.log_every and train.checkpoint_every may differ.
- *  - Any other key belongs to the training. If it differs and there is a supernet or a checkpoint,
- *    the error names the key and both values, and nothing is changed. [main] */
-int nas_rundir_open(const char *out, const json_t *resolved, const nas_log *log, nas_error *err);
+/* How a pipeline differs from the one that the directory was made by. */
+typedef enum nas_rundir_kind {
+    NAS_RUNDIR_NEW,   /* there is none */
+    NAS_RUNDIR_SAME,  /* it does not */
+    NAS_RUNDIR_LATER, /* in search, platforms, export, train.log_every, train.checkpoint_every */
+    NAS_RUNDIR_UNTRAINED, /* in the training, of which there are no weights yet */
+} nas_rundir_kind;
+
+typedef struct nas_rundir_change {
+    nas_rundir_kind kind;
+    bool trained;   /* the directory has a supernet */
+    json_t *before; /* its pipeline; NULL: none */
+} nas_rundir_change;
+
+/* Compares a resolved pipeline with the directory's, and changes nothing. Where a key of the
+ * training differs and there is a supernet or a checkpoint, the error names the key and both
+ * values. The caller frees the change, but not on failure. [any] */
+int nas_rundir_compare(const char *out, const json_t *resolved, nas_rundir_change *change,
+                       nas_error *err);
+void nas_rundir_change_free(nas_rundir_change *change);
+
+/* Whether a platform of the pipeline has to be searched again. [any] */
+bool nas_rundir_stale(const nas_rundir_change *change, const json_t *resolved,
+                      const char *platform);
+
+/* Whether the directory has a supernet or a checkpoint. [any] */
+bool nas_rundir_begun(const char *out);
+
+/* Whether the directory has a split.json, and keeps it. anew: the run begins anew, by another
+ * pipeline or with other data; then one that was drawn goes, one that a user put there stays. [any]
+ */
+bool nas_rundir_split_stays(const char *out, bool anew);
+
+/* Removes what a run left that has no weights yet, so that it begins anew. [any] */
+int nas_rundir_forget(const char *out, nas_error *err);
+
+/* Writes pipeline.json into the directory, after removing what the change makes stale: searches of
+ * platforms that changed or went (all, if search differs) and family.json, and, where the training
+ * differs, what an unfinished one left. [main] */
+int nas_rundir_open(const char *out, const json_t *resolved, const nas_rundir_change *change,
+                    nas_error *err);
 
 /* Fails unless the run directory holds what the stages before request->from leave: a finished
  * training, and each platform's search. The message names the file that is missing and the command

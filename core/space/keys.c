@@ -37,33 +37,84 @@ static int read_integer(const nas_spot *at, const json_t *json, const nas_key *k
     return NAS_OK;
 }
 
-/* A list of choices, or one number. */
-static int read_choices(const nas_spot *at, const json_t *json, const nas_key *key,
-                        nas_choices *choices, nas_error *err) {
-    bool list = json_is_array(json);
-    size_t n = list ? json_array_size(json) : 1;
-    if ((!list && !json_is_integer(json)) || n < 1 || n > NAS_MAX_CHOICES)
-        return nas_spot_fail(at, json, err, "an integer or an array of 1 to %d integers",
-                             NAS_MAX_CHOICES);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *item = list ? json_array_get(json, i) : json;
-        nas_spot here = list ? nas_spot_item(at, i) : *at;
-        int rc = read_integer(&here, item, key, &choices->value[i], err);
-        if (rc) return rc;
-        if (i > 0 && choices->value[i] <= choices->value[i - 1])
-            return nas_spot_fail(&here, item, err, "more than %u (choices ascend)",
-                                 choices->value[i - 1]);
-    }
-    choices->n = (uint32_t)n;
-    return NAS_OK;
-}
-
 static int read_number(const nas_spot *at, const json_t *json, const nas_key *key, double *value,
                        nas_error *err) {
     double found = json_number_value(json);
     if (!json_is_number(json) || !(found >= key->low && found <= key->high))
         return nas_spot_fail(at, json, err, "a number from %g to %g", key->low, key->high);
     *value = found;
+    return NAS_OK;
+}
+
+static int read_choice(const nas_spot *at, const json_t *json, const nas_key *key, double *value,
+                       nas_error *err) {
+    uint32_t whole = 0;
+    if (key->form == NAS_KEY_RATIOS) return read_number(at, json, key, value, err);
+    int rc = read_integer(at, json, key, &whole, err);
+    *value = whole;
+    return rc;
+}
+
+/* A list of choices, or one number. They are told apart by a thousandth. */
+static int read_list(const nas_spot *at, const json_t *json, const nas_key *key,
+                     nas_ratios *choices, nas_error *err) {
+    const char *one = key->form == NAS_KEY_RATIOS ? "a number" : "an integer";
+    bool list = json_is_array(json);
+    size_t n = list ? json_array_size(json) : 1;
+    if ((!list && (key->form == NAS_KEY_RATIOS ? !json_is_number(json) : !json_is_integer(json))) ||
+        n < 1 || n > NAS_MAX_CHOICES)
+        return nas_spot_fail(at, json, err, "%s or an array of 1 to %d %ss", one, NAS_MAX_CHOICES,
+                             strchr(one, ' ') + 1);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = list ? json_array_get(json, i) : json;
+        nas_spot here = list ? nas_spot_item(at, i) : *at;
+        int rc = read_choice(&here, item, key, &choices->value[i], err);
+        if (rc) return rc;
+        if (i > 0 && choices->value[i] < choices->value[i - 1] + 0.001)
+            return nas_spot_fail(&here, item, err, "more than %g (choices ascend)",
+                                 choices->value[i - 1]);
+    }
+    choices->n = (uint32_t)n;
+    return NAS_OK;
+}
+
+static int read_choices(const nas_spot *at, const json_t *json, const nas_key *key,
+                        nas_choices *choices, nas_error *err) {
+    nas_ratios read = {0};
+    int rc = read_list(at, json, key, &read, err);
+    choices->n = read.n;
+    for (uint32_t i = 0; i < read.n; i++) choices->value[i] = (uint32_t)read.value[i];
+    return rc;
+}
+
+/* Choices b of a stage's blocks. */
+static int read_block(const nas_spot *at, const json_t *json, const nas_key *key, size_t b,
+                      void *field, nas_error *err) {
+    if (key->form == NAS_KEY_RATIOS)
+        return read_list(at, json, key, &((nas_block_ratios *)field)->of[b], err);
+    return read_choices(at, json, key, &((nas_block_choices *)field)->of[b], err);
+}
+
+/* Choices of all blocks, or, in a list whose items are lists, of each. */
+static int read_blocks(const nas_spot *at, const json_t *json, const nas_key *key, void *field,
+                       nas_error *err) {
+    size_t n = json_is_array(json_array_get(json, 0)) ? json_array_size(json) : 0;
+    uint32_t *listed = key->form == NAS_KEY_RATIOS ? &((nas_block_ratios *)field)->listed
+                                                   : &((nas_block_choices *)field)->listed;
+    if (n > NAS_MAX_DEPTH)
+        return nas_spot_fail(at, json, err, "lists for at most %d blocks", NAS_MAX_DEPTH);
+    for (size_t b = 0; b < NAS_MAX_DEPTH; b++) {
+        nas_spot item = nas_spot_item(at, b);
+        bool own = b < n;
+        const json_t *choices = own ? json_array_get(json, b)
+                                : n ? json_array_get(json, n - 1)
+                                    : json;
+        if (own && !json_is_array(choices))
+            return nas_spot_fail(&item, choices, err, "an array of the block's choices");
+        int rc = read_block(own ? &item : at, choices, key, b, field, err);
+        if (rc) return rc;
+    }
+    *listed = (uint32_t)n;
     return NAS_OK;
 }
 
@@ -89,6 +140,22 @@ static int read_word(const nas_spot *at, const json_t *json, const nas_key *key,
 static int read_flag(const nas_spot *at, const json_t *json, bool *flag, nas_error *err) {
     if (!json_is_boolean(json)) return nas_spot_fail(at, json, err, "true or false");
     *flag = json_is_true(json);
+    return NAS_OK;
+}
+
+/* Red, green and blue. */
+static int read_colour(const nas_spot *at, const json_t *json, const nas_key *key, float *colour,
+                       nas_error *err) {
+    if (json_array_size(json) != 3) return nas_spot_fail(at, json, err, "an array of 3 numbers");
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *item = json_array_get(json, i);
+        double value = json_number_value(item);
+        nas_spot here = nas_spot_item(at, i);
+        if (!json_is_number(item) || value < 0 || value > 1 || (key->positive && value < 1e-6))
+            return nas_spot_fail(&here, item, err, "a number %s 0 to 1",
+                                 key->positive ? "above" : "from");
+        colour[i] = (float)value;
+    }
     return NAS_OK;
 }
 
@@ -135,12 +202,17 @@ static int read_key(const nas_spot *spot, const json_t *object, const nas_key *k
         return read_integer(&at, json, key, field, err);
     case NAS_KEY_CHOICES:
         return read_choices(&at, json, key, field, err);
+    case NAS_KEY_BLOCKS:
+    case NAS_KEY_RATIOS:
+        return read_blocks(&at, json, key, field, err);
     case NAS_KEY_NUMBER:
         return read_number(&at, json, key, field, err);
     case NAS_KEY_WORD:
         return read_word(&at, json, key, field, err);
     case NAS_KEY_FLAG:
         return read_flag(&at, json, field, err);
+    case NAS_KEY_COLOUR:
+        return read_colour(&at, json, key, field, err);
     case NAS_KEY_SWITCH:
         return read_switch(&at, json, key, base, err);
     case NAS_KEY_INTS:
@@ -177,16 +249,28 @@ static json_t *array_schema(json_t *items, size_t least, size_t most) {
                      "maxItems", (json_int_t)most, "items", items);
 }
 
-/* One number, or several that differ. */
-static json_t *choices_schema(const nas_key *key) {
-    json_t *list = array_schema(integer_schema(key), 1, NAS_MAX_CHOICES);
-    json_object_set_new(list, "uniqueItems", json_true());
-    return json_pack("{s:[o, o]}", "anyOf", integer_schema(key), list);
-}
-
 static json_t *number_schema(const nas_key *key) {
     return json_pack("{s:s, s:f, s:f}", "type", "number", "minimum", key->low, "maximum",
                      key->high);
+}
+
+static json_t *choice_schema(const nas_key *key) {
+    return key->form == NAS_KEY_RATIOS ? number_schema(key) : integer_schema(key);
+}
+
+static json_t *list_schema(const nas_key *key) {
+    json_t *list = array_schema(choice_schema(key), 1, NAS_MAX_CHOICES);
+    json_object_set_new(list, "uniqueItems", json_true());
+    return list;
+}
+
+/* One number, or several that differ, or a list of such for each block. */
+static json_t *choices_schema(const nas_key *key) {
+    json_t *schema = json_pack("{s:[o, o]}", "anyOf", choice_schema(key), list_schema(key));
+    if (key->form != NAS_KEY_CHOICES)
+        json_array_append_new(json_object_get(schema, "anyOf"),
+                              array_schema(list_schema(key), 1, NAS_MAX_DEPTH));
+    return schema;
 }
 
 static json_t *words_schema(const nas_key *key) {
@@ -203,6 +287,8 @@ static json_t *key_schema(const nas_key *key) {
     case NAS_KEY_INT:
         return integer_schema(key);
     case NAS_KEY_CHOICES:
+    case NAS_KEY_BLOCKS:
+    case NAS_KEY_RATIOS:
         return choices_schema(key);
     case NAS_KEY_NUMBER:
         return number_schema(key);
@@ -210,6 +296,11 @@ static json_t *key_schema(const nas_key *key) {
         return words_schema(key);
     case NAS_KEY_FLAG:
         return json_pack("{s:s}", "type", "boolean");
+    case NAS_KEY_COLOUR:
+        return array_schema(json_pack("{s:s, s:i, s:i}", "type", "number",
+                                      key->positive ? "exclusiveMinimum" : "minimum", 0, "maximum",
+                                      1),
+                            3, 3);
     case NAS_KEY_SWITCH:
         return json_pack("{s:[{s:s}, o]}", "anyOf", "type", "boolean", nas_keys_schema(key->keys));
     case NAS_KEY_INTS:

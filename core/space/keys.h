@@ -10,8 +10,11 @@ typedef enum nas_key_form {
     NAS_KEY_INT,     /* uint32_t */
     NAS_KEY_NUMBER,  /* double */
     NAS_KEY_CHOICES, /* nas_choices: ascending integers, or one */
+    NAS_KEY_BLOCKS,  /* nas_block_choices: such choices, or a list of them for each block */
+    NAS_KEY_RATIOS,  /* nas_block_ratios: the same of numbers */
     NAS_KEY_WORD,    /* uint32_t: the number of one of some words */
     NAS_KEY_FLAG,    /* bool */
+    NAS_KEY_COLOUR,  /* float [3]: three numbers, 0 to 1 */
     NAS_KEY_SWITCH,  /* bool, or an object of further keys, which is true */
     NAS_KEY_INTS,    /* uint32_t []: integers */
     NAS_KEY_OBJECT,  /* further keys, whose fields lie in the same structure */
@@ -28,6 +31,7 @@ typedef struct nas_key {
     double low, high;           /* the same of numbers */
     const char *const *words;   /* of a word; ends with NULL */
     bool odd;                   /* integers */
+    bool positive;              /* colours: none is 0 */
     bool optional;              /* may be missing; the field then stays as it was */
     const char *with;           /* may be missing only where this key's array is missing or empty */
     const struct nas_key *keys; /* of objects */

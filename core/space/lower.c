@@ -1,5 +1,7 @@
 #include "space/lower.h"
 
+#include <nashost/kit/arena.h>
+
 #include <stdlib.h>
 
 static void add_up(const nas_space *space, nas_lowered *lowered) {
@@ -32,9 +34,12 @@ int nas_lower(const nas_space *space, const nas_genome *genome, nas_lowered **lo
                                     .image = result->layers[0].in,
                                     .genome = result->genome};
     add_up(space, result);
-    result->network.peak_elements = nas_peak_elements(&result->network);
-    *lowered = result;
-    return NAS_OK;
+    int rc = nas_peak_elements(&result->network, &result->network.peak_elements, err);
+    if (rc)
+        nas_lowered_free(result);
+    else
+        *lowered = result;
+    return rc;
 }
 
 void nas_lowered_free(nas_lowered *lowered) {
@@ -43,40 +48,10 @@ void nas_lowered_free(nas_lowered *lowered) {
     free(lowered);
 }
 
-static bool reads(const nas_layer *layer, int32_t tensor) {
-    return layer->input[0] == tensor || layer->input[1] == tensor;
-}
-
-/* Whether a layer from first on reads the tensor. */
-static bool read_from(const nas_network *network, uint32_t first, int32_t tensor) {
-    for (uint32_t i = first; i < network->n_layers; i++) {
-        if (reads(nas_network_layer(network, i), tensor)) return true;
-    }
-    return false;
-}
-
-static uint64_t tensor_elements(const nas_network *network, int32_t tensor) {
-    return nas_shape_elements(tensor < 0 ? network->image
-                                         : nas_network_layer(network, (uint32_t)tensor)->out);
-}
-
-uint64_t nas_peak_elements(const nas_network *network) {
-    uint64_t peak = 0, alive = 0;
-    if (read_from(network, 0, NAS_INPUT_IMAGE)) alive = nas_shape_elements(network->image);
-    for (uint32_t i = 0; i < network->n_layers; i++) {
-        const nas_layer *layer = nas_network_layer(network, i);
-        int32_t first = layer->input[0], second = layer->input[1];
-        bool in_place = (layer->op == NAS_OP_ADD || layer->op == NAS_OP_SCALE) && first >= 0 &&
-                        !read_from(network, i + 1, first);
-        if (!in_place) alive += nas_shape_elements(layer->out);
-        if (alive > peak) peak = alive;
-        if (!in_place && first != NAS_INPUT_NONE && !read_from(network, i + 1, first)) {
-            alive -= tensor_elements(network, first);
-        }
-        if (second != NAS_INPUT_NONE && second != first && !read_from(network, i + 1, second)) {
-            alive -= tensor_elements(network, second);
-        }
-        if (!read_from(network, i + 1, (int32_t)i)) alive -= nas_shape_elements(layer->out);
-    }
-    return peak;
+int nas_peak_elements(const nas_network *network, uint64_t *peak, nas_error *err) {
+    nas_arena plan;
+    int rc = nas_arena_make(network, &plan, err);
+    *peak = plan.elements;
+    nas_arena_free(&plan);
+    return rc;
 }

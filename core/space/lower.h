@@ -19,9 +19,9 @@ int nas_lower(const nas_space *space, const nas_genome *genome, nas_lowered **lo
               nas_error *err);
 void nas_lowered_free(nas_lowered *lowered);
 
-/* The most elements alive at once when the layers run in order: a tensor lives from the layer that
- * makes it to the last one that reads it, an addition or scaling is done in place of its first
- * input where that is its last use, and the image counts while it is read. [any] */
-uint64_t nas_peak_elements(const nas_network *network);
+/* The elements of the block of memory in which the layers can run in order, as exporters plan it
+ * (nashost/kit/arena.h): the last layer's result lies outside. NAS_ERR_MEMORY alone can fail.
+ * [any] */
+int nas_peak_elements(const nas_network *network, uint64_t *peak, nas_error *err);
 
 #endif

@@ -10,7 +10,6 @@
 #include <nashost/plugin.h>
 
 #define NAS_MAX_STAGES 10
-#define NAS_MAX_DEPTH 8 /* blocks in a stage */
 #define NAS_MAX_HIDDEN 2
 #define NAS_MIN_RESOLUTION 4
 #define NAS_MAX_RESOLUTION 1024
@@ -32,9 +31,12 @@ typedef enum nas_squeeze_of { NAS_SQUEEZE_INNER = 0, NAS_SQUEEZE_INPUT = 1 } nas
 
 /* A stage. Its first block has the stride; the later ones have stride 1. A block has a residual
  * connection if its stride is 1 and its input and output widths are equal. Its inner width is
- * expand * input width; with expand 1 there is no expanding convolution. */
+ * expand * input width, rounded; where that is the input width there is no expanding convolution.
+ */
 typedef struct nas_stage {
-    nas_choices width, depth, kernel, expand;
+    nas_choices width, depth;
+    nas_block_choices kernel;
+    nas_block_ratios expand;
     uint32_t stride;
     bool squeeze_excite;
     nas_squeeze_rule squeeze;
@@ -63,6 +65,11 @@ typedef struct nas_space {
         uint32_t hidden_activation;
         bool hidden_bias; /* whether these layers have biases */
     } head;
+    /* The network reads (image / 255 - mean) / std; std[0] is 0 where the space does not say so,
+     * and the data set's own mean and deviation are taken. */
+    struct {
+        float mean[3], std[3];
+    } input;
     uint32_t padding;           /* nas_padding */
     double batch_norm_epsilon;  /* added to batch norm's variance */
     uint32_t channels, classes; /* of the data set */
@@ -78,9 +85,15 @@ typedef struct nas_space {
 int nas_space_parse(const json_t *json, const char *where, uint32_t channels, uint32_t classes,
                     nas_space *space, nas_error *err);
 
+/* Fills n_genes, arity and gene_names from the choices; after a change of these. [any] */
+void nas_space_number_genes(nas_space *space);
+
 /* The JSON Schema (2020-12) of spaces, made from the table that nas_space_parse reads by. The
  * caller owns it; NULL: out of memory. [any] */
 json_t *nas_space_schema(void);
+
+/* A block's inner width. [any] */
+uint32_t nas_inner_width(uint32_t input, double expand);
 
 /* The reduced width of squeeze-excite in a block of such widths: rounded to the nearest multiple of
  * round_to, halves up, and once more up where that is below 0.9 of what it rounds (MobileNet's

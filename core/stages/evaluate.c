@@ -1,6 +1,8 @@
 #include "stages/evaluate.h"
 
 #include "base/memory.h"
+#include "base/rng.h"
+#include "data/augment.h"
 #include "data/loader.h"
 
 #include <stdlib.h>
@@ -12,7 +14,7 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
     const nas_dataset_info *info = &context->source.info;
     size_t area = nas_source_area(&context->source);
     *evaluator = (nas_evaluator){.context = context};
-    evaluator->pixels = nas_alloc(BATCH, area);
+    evaluator->pixels = nas_alloc(BATCH + 1, area);
     evaluator->images = nas_alloc(BATCH, area * sizeof(nas_real));
     int rc = NAS_OK;
     if (!evaluator->pixels || !evaluator->images)
@@ -49,20 +51,55 @@ void nas_evaluator_select(nas_evaluator *evaluator, const nas_genome *genome) {
     evaluator->ready = true;
 }
 
-void nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
-                          const uint64_t *indices, uint64_t n, float *logits) {
+/* How images are changed before they are run. */
+typedef struct alteration {
+    bool any; /* else they are not */
+    nas_augment how;
+    uint64_t draw;
+} alteration;
+
+static void take(nas_evaluator *evaluator, const alteration *change, const uint8_t *image,
+                 uint64_t index, uint8_t *out) {
+    const nas_context *context = evaluator->context;
+    const nas_dataset_info *info = &context->source.info;
+    size_t area = nas_source_area(&context->source);
+    nas_rng rng = nas_rng_open(context->seed, NAS_RNG_LOOK, change->draw, index);
+    if (!change->any)
+        memcpy(out, image, area);
+    else if (change->how == NAS_AUGMENT_WEAK)
+        nas_augment_weak(&context->augment, &rng, image, out, info->height, info->width,
+                         info->channels);
+    else
+        nas_augment_strong(&context->augment, &rng, image, out, evaluator->pixels + BATCH * area,
+                           info->height, info->width, info->channels, context->source.fill);
+}
+
+static void run(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,
+                uint64_t n, const alteration *change, float *logits) {
     const nas_context *context = evaluator->context;
     size_t area = nas_source_area(&context->source), classes = context->source.info.classes;
     for (uint64_t first = 0; first < n; first += BATCH) {
         uint64_t count = n - first < BATCH ? n - first : BATCH;
         for (uint64_t i = 0; i < count; i++) {
             uint64_t index = indices ? indices[first + i] : first + i;
-            memcpy(evaluator->pixels + i * area, images->pixels + index * area, area);
+            take(evaluator, change, images->pixels + index * area, index,
+                 evaluator->pixels + i * area);
         }
         nas_normalise(&context->source, evaluator->pixels, count * area, evaluator->images);
         nas_engine_infer(evaluator->engine, context->supernet->weights, &evaluator->stats,
                          evaluator->images, count, logits + first * classes);
     }
+}
+
+void nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
+                          const uint64_t *indices, uint64_t n, float *logits) {
+    run(evaluator, images, indices, n, &(alteration){0}, logits);
+}
+
+void nas_evaluator_augmented(nas_evaluator *evaluator, const nas_images *images,
+                             const uint64_t *indices, uint64_t n, nas_augment how, uint64_t draw,
+                             float *logits) {
+    run(evaluator, images, indices, n, &(alteration){true, how, draw}, logits);
 }
 
 int nas_evaluator_pool(nas_evaluator *evaluator, nas_pool **pool, nas_error *err) {

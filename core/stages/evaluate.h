@@ -12,7 +12,7 @@ typedef struct nas_evaluator {
     nas_engine *engine;
     nas_bn_stats stats; /* of the subnet that was calibrated last */
     nas_calibration calibration;
-    uint8_t *pixels;       /* room for a batch */
+    uint8_t *pixels;       /* room for a batch, and an image */
     nas_real *images;      /* room for a batch */
     nas_genome calibrated; /* the subnet that stats belong to, if ready */
     bool ready;
@@ -30,6 +30,12 @@ void nas_evaluator_select(nas_evaluator *evaluator, const nas_genome *genome);
 /* Logits [n][classes] of images indices [n] (NULL: the first n), unaugmented. [main] */
 void nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
                           const uint64_t *indices, uint64_t n, float *logits);
+
+/* The same with each image augmented, weakly or strongly, by (seed, NAS_RNG_LOOK, draw, its index).
+ * [main] */
+void nas_evaluator_augmented(nas_evaluator *evaluator, const nas_images *images,
+                             const uint64_t *indices, uint64_t n, nas_augment how, uint64_t draw,
+                             float *logits);
 
 /* The threads of the run, for what has no engine; the evaluator owns them. [main] */
 int nas_evaluator_pool(nas_evaluator *evaluator, nas_pool **pool, nas_error *err);

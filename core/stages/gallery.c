@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 12, LEAST = 2, MOST_BYTES = 1 << 20, TRIES = 1000, BINS = 10 };
+enum { MOST = 12, LEAST = 2, MOST_BYTES = 1 << 20, BINS = 10 };
 enum { STREAM_WHICH, STREAM_AUGMENT }; /* of NAS_RNG_REPORT */
 
 /* The images shown. */
@@ -23,31 +23,55 @@ typedef struct gallery {
 
 /* ---- Which images, and how they look ---- */
 
-static bool in(const uint64_t *list, uint64_t n, uint64_t index) {
-    for (uint64_t i = 0; i < n; i++)
-        if (list[i] == index) return true;
-    return false;
+/* Notes that the images of a list are none of those looked for; first: the number of its image 0.
+ */
+static void strike(bool *out, uint64_t first, const uint64_t *list, uint64_t n) {
+    for (uint64_t i = 0; i < n; i++) out[first + list[i]] = true;
 }
 
-static void draw(gallery *g) {
+/* Images that the training sees without a label: training images, then unlabelled ones. */
+static int draw(gallery *g, nas_error *err) {
     const nas_split_sets *split = &g->context->split;
-    uint64_t most = MOST_BYTES / g->area;
+    uint64_t all = split->n_train + split->n_extra, n = 0, most = MOST_BYTES / g->area;
     most = most > MOST ? MOST : most < LEAST ? LEAST : most;
-    nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_WHICH, 0);
-    for (int i = 0; i < TRIES && g->n < most; i++) {
-        uint64_t index = nas_rng_below(&rng, (uint32_t)split->n_train);
-        if (!in(g->index, g->n, index) && !in(split->labelled, split->n_labelled, index) &&
-            !in(split->validation, split->n_validation, index) &&
-            !in(split->heldout, split->n_heldout, index))
-            g->index[g->n++] = index;
+    bool *out = nas_alloc(all, sizeof *out);
+    uint64_t *order = nas_alloc(all, sizeof *order);
+    int rc =
+        out && order ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for sample images");
+    if (!rc) {
+        strike(out, 0, split->labelled, split->n_labelled);
+        strike(out, 0, split->validation, split->n_validation);
+        strike(out, split->heldout_extra ? split->n_train : 0, split->heldout, split->n_heldout);
+        for (uint64_t i = 0; i < all; i++)
+            if (!out[i]) order[n++] = i;
+        nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_WHICH, 0);
+        nas_rng_shuffle(&rng, order, n);
+        g->n = n < most ? n : most;
+        memcpy(g->index, order, g->n * sizeof *order);
     }
+    free(order);
+    free(out);
+    return rc;
+}
+
+static const uint8_t *pixels_of(const gallery *g, uint64_t i) {
+    const nas_source *source = &g->context->source;
+    uint64_t n = source->train.n, index = g->index[i];
+    return index < n ? source->train.pixels + index * g->area
+                     : source->extra.pixels + (index - n) * g->area;
+}
+
+static int32_t label_of(const gallery *g, uint64_t i) {
+    const nas_source *source = &g->context->source;
+    uint64_t n = source->train.n, index = g->index[i];
+    return index < n ? source->train.labels[index] : source->extra.labels[index - n];
 }
 
 static void augment(gallery *g) {
     const nas_source *source = &g->context->source;
     const nas_dataset_info *info = &source->info;
     for (uint64_t i = 0; i < g->n; i++) {
-        const uint8_t *image = source->train.pixels + g->index[i] * g->area;
+        const uint8_t *image = pixels_of(g, i);
         nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_AUGMENT, i);
         nas_augment_weak(&g->context->augment, &rng, image, g->weak + i * g->area, info->height,
                          info->width, info->channels);
@@ -87,9 +111,8 @@ static json_t *image_json(const gallery *g, uint64_t i) {
         nas_confidence(g->logits + i * source->info.classes, source->info.classes, &answer);
     return json_pack("{s:I, s:o, s:o, s:o, s:i, s:f}", "index", (json_int_t)g->index[i], "weak",
                      base64(g->weak + i * g->area, g->area), "strong",
-                     base64(g->strong + i * g->area, g->area), "label",
-                     class_json(source->train.labels[g->index[i]]), "answer", (int)answer,
-                     "confidence", confidence);
+                     base64(g->strong + i * g->area, g->area), "label", class_json(label_of(g, i)),
+                     "answer", (int)answer, "confidence", confidence);
 }
 
 static json_t *gallery_json(const gallery *g) {
@@ -113,12 +136,13 @@ int nas_gallery(nas_evaluator *evaluator, json_t **json, nas_error *err) {
     const nas_dataset_info *info = &evaluator->context->source.info;
     gallery g = {.context = evaluator->context};
     g.area = nas_source_area(&evaluator->context->source);
-    draw(&g);
+    *json = NULL;
+    int rc = draw(&g, err);
+    if (rc) return rc;
     g.weak = nas_alloc(MOST, g.area);
     g.strong = nas_alloc(MOST, g.area);
     g.scratch = nas_alloc(1, g.area);
     g.logits = nas_alloc(MOST, info->classes * sizeof *g.logits);
-    *json = NULL;
     if (g.weak && g.strong && g.scratch && g.logits) {
         augment(&g);
         select_largest(evaluator);
@@ -141,7 +165,7 @@ static json_t *bins_json(const nas_evaluator *evaluator, const float *logits) {
     size_t classes = context->source.info.classes;
     uint64_t images[BINS] = {0}, right[BINS] = {0}, judged = 0;
     for (uint64_t i = 0; i < split->n_heldout; i++) {
-        int32_t answer, label = context->source.train.labels[split->heldout[i]];
+        int32_t answer, label = nas_context_heldout(context)->labels[split->heldout[i]];
         double confidence = nas_confidence(logits + i * classes, classes, &answer);
         int bin = (int)fmin(BINS * confidence, BINS - 1);
         if (label < 0 || isnan(confidence)) continue;
@@ -164,8 +188,8 @@ int nas_confidence_bins(nas_evaluator *evaluator, json_t **json, nas_error *err)
     *json = NULL;
     if (logits) {
         select_largest(evaluator);
-        nas_evaluator_logits(evaluator, &context->source.train, split->heldout, split->n_heldout,
-                             logits);
+        nas_evaluator_logits(evaluator, nas_context_heldout(context), split->heldout,
+                             split->n_heldout, logits);
         *json = bins_json(evaluator, logits);
     }
     free(logits);

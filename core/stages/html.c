@@ -10,6 +10,7 @@
 #include "stages/page.h"
 
 #include <math.h>
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,12 +48,13 @@ static int training_json(const char *out, json_t **json, nas_error *err) {
 /* ---- A platform ---- */
 
 static json_t *layer_json(const nas_layer *l) {
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:[i, i, i], s:[i, i, i], s:o, s:o}", "name",
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:[i, i, i], s:[i, i, i], s:o, s:o}", "name",
                      l->name, "op", nas_op_name(l->op), "activation",
                      nas_activation_name(l->activation), "kernel", (int)l->kernel, "stride",
-                     (int)l->stride, "expand", (int)l->expand, "in", (int)l->in.h, (int)l->in.w,
-                     (int)l->in.c, "out", (int)l->out.h, (int)l->out.w, (int)l->out.c, "macs",
-                     nas_count_json(l->macs), "weights", nas_count_json(l->weights + l->biases));
+                     (int)l->stride, "expand", nas_json_plain(nas_layer_expand(l)), "in",
+                     (int)l->in.h, (int)l->in.w, (int)l->in.c, "out", (int)l->out.h, (int)l->out.w,
+                     (int)l->out.c, "macs", nas_count_json(l->macs), "weights",
+                     nas_count_json(l->weights + l->biases));
 }
 
 static int layers_json(const nas_space *space, const nas_genome *genome, json_t **json,
@@ -83,8 +85,9 @@ static int candidates_json(const nas_html *html, size_t index, json_t *platform,
     const nas_context *context = html->context;
     char path[NAS_RUNDIR_PATH];
     nas_memo memo = {.space = &context->space};
-    int failed = 0, rc = nas_rundir_search(context->request->out,
-                                           context->pipeline->platforms[index].name, path, err);
+    const char *base = nas_staging_search(&context->staging, context->request->out, index);
+    int failed = 0,
+        rc = nas_rundir_search(base, context->pipeline->platforms[index].name, path, err);
     if (!rc) rc = nas_search_file_read(path, &context->space, &memo, err);
     json_t *list = json_array();
     for (size_t i = 0; i < memo.n && !rc; i++) {
@@ -136,15 +139,14 @@ static json_t *dataset_json(const nas_html *html) {
     const nas_dataset_info *info = &context->source.info;
     json_t *names = info->class_names ? json_array() : json_null();
     for (uint32_t i = 0; info->class_names && i < info->classes; i++) {
-        json_t *name = json_string(info->class_names[i]); /* NULL: not UTF-8 */
-        json_array_append_new(names, name ? name : json_string("?"));
+        json_array_append_new(names, json_string(info->class_names[i]));
     }
-    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I}", "plugin",
+    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "plugin",
                      context->pipeline->dataset.id, "classes", (int)info->classes, "class_names",
                      names, "train", (json_int_t)context->source.train.n, "test",
                      (json_int_t)html->n_test, "labelled", (json_int_t)context->split.n_labelled,
                      "validation", (json_int_t)context->split.n_validation, "heldout",
-                     (json_int_t)context->split.n_heldout);
+                     (json_int_t)context->split.n_heldout, "skipped", (json_int_t)info->skipped);
 }
 
 static int collect(const nas_html *html, json_t *data, nas_error *err) {
@@ -157,7 +159,7 @@ static int collect(const nas_html *html, json_t *data, nas_error *err) {
         rc = platform_json(html, i, platforms, err);
     if (!rc) rc = nas_gallery(html->evaluator, &gallery, err);
     if (!rc) rc = nas_confidence_bins(html->evaluator, &bins, err);
-    int failed = json_object_set_new(data, "out", json_string(request->out));
+    int failed = json_object_set_new(data, "out", nas_text_json(request->out));
     failed |= json_object_set_new(data, "machine", nas_machine_json(request->threads));
     failed |= json_object_set_new(data, "dataset", dataset_json(html));
     failed |= json_object_set_new(data, "pipeline", pipeline ? json_string(pipeline) : NULL);
@@ -173,7 +175,9 @@ static int collect(const nas_html *html, json_t *data, nas_error *err) {
 int nas_html_write(const nas_html *html, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
     json_t *data = json_object();
-    int rc = nas_rundir_path(html->context->request->out, "report.html", path, sizeof path, err);
+    const nas_context *context = html->context;
+    const char *base = nas_staging_report(&context->staging, context->request->out);
+    int rc = nas_rundir_path(base, "report.html", path, sizeof path, err);
     if (!rc) rc = collect(html, data, err);
     if (!rc) rc = nas_page_write(path, data, err);
     json_decref(data);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "nn/optimizer.h"
+#include "stages/parts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,6 +16,13 @@ static const nas_train_config *config_of(const nas_learner *t) {
     return &t->context->pipeline->train;
 }
 
+static nas_real *copy_weights(const nas_train_state *state, bool *good) {
+    nas_real *copy = nas_alloc(state->size, sizeof *copy);
+    if (copy) memcpy(copy, state->weights, state->size * sizeof *copy);
+    *good = *good && copy;
+    return copy;
+}
+
 static int allocate(nas_learner *t, nas_error *err) {
     const nas_supernet *supernet = t->context->supernet;
     nas_train_state *state = &t->state;
@@ -24,16 +32,11 @@ static int allocate(nas_learner *t, nas_error *err) {
     state->velocity = nas_alloc(state->size, sizeof *state->velocity);
     t->gradient = nas_alloc(state->size, sizeof *t->gradient);
     t->spans = nas_alloc(supernet->n_parameters, sizeof *t->spans);
-    bool average = config_of(t)->ema > 0;
-    if (average) state->average = nas_alloc(state->size, sizeof *state->average);
-    if (!state->velocity || !t->gradient || !t->spans || (average && !state->average))
-        return nas_fail(err, NAS_ERR_MEMORY, "out of memory for training %zu weights", state->size);
-    if (average) memcpy(state->average, state->weights, state->size * sizeof *state->average);
-    for (uint32_t i = 0; i < supernet->n_parameters; i++) {
-        const nas_parameter *p = &supernet->parameters[i];
-        t->spans[i] = (nas_span){p->offset, p->count, p->decay};
-    }
-    return NAS_OK;
+    bool good = state->velocity && t->gradient && t->spans;
+    if (config_of(t)->ema > 0) state->average = copy_weights(state, &good);
+    if (config_of(t)->anchor > 0) state->initial = copy_weights(state, &good);
+    if (good) return NAS_OK;
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for training %zu weights", state->size);
 }
 
 static int resume(nas_learner *t, const char *checkpoint, nas_error *err) {
@@ -80,6 +83,7 @@ void nas_learner_close(nas_learner *t) {
     free(t->gradient);
     free(t->state.velocity);
     free(t->state.average);
+    free(t->state.initial);
     *t = (nas_learner){0};
 }
 
@@ -88,6 +92,15 @@ static int diverged(const nas_learner *t, const char *why, nas_error *err) {
                     "the training diverged at step %llu with learning rate %.3g: %.400s; lower "
                     "train.lr, or set train.clip_norm",
                     (ull)t->state.step, t->lr, why);
+}
+
+/* What does not learn has no part in the gradient's length either. */
+static void rest(nas_learner *t) {
+    for (uint32_t i = 0; i < t->context->supernet->n_parameters; i++) {
+        const nas_span *span = &t->spans[i];
+        if (span->rate <= 0)
+            memset(t->gradient + span->offset, 0, span->count * sizeof *t->gradient);
+    }
 }
 
 int nas_learner_step(nas_learner *t, nas_error *err) {
@@ -104,10 +117,12 @@ int nas_learner_step(nas_learner *t, nas_error *err) {
                       &inner);
     if (rc == NAS_ERR_NUMERIC) return diverged(t, inner.message, err);
     if (rc) return nas_fail(err, rc, "step %llu: %s", (ull)state->step, inner.message);
+    nas_parts_spans(t->context->supernet, config, state->step, t->spans);
+    rest(t);
     double norm = config->clip_norm > 0 ? nas_clip(t->gradient, state->size, config->clip_norm)
                                         : nas_norm(t->gradient, state->size);
     if (!isfinite(norm)) return diverged(t, "the gradient is not finite", err);
-    nas_sgd sgd = {t->lr, config->momentum, config->weight_decay};
+    nas_sgd sgd = {t->lr, config->momentum, state->initial};
     nas_sgd_step(&sgd, t->spans, t->context->supernet->n_parameters, state->weights,
                  state->velocity, t->gradient);
     /* A short memory at first, so that the initial weights are forgotten. */

@@ -3,7 +3,8 @@
 #include "base/json.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
-#include "stages/search.h"
+#include "stages/learner.h"
+#include "stages/scorer.h"
 #include "stages/step.h"
 
 typedef unsigned long long ull;
@@ -15,9 +16,18 @@ typedef struct plan {
     uint64_t per_step; /* of them in a step */
     uint32_t subnets;  /* of a step */
     const char *teacher;
+    double all_subnets; /* of the space before it is narrowed */
     nas_candidate largest[NAS_MAX_PLATFORMS], smallest[NAS_MAX_PLATFORMS];
     size_t train_bytes, evaluate_bytes, image_bytes;
 } plan;
+
+/* What the training would refuse before its first step. */
+static int check_loader(const nas_context *context, nas_error *err) {
+    nas_loader *loader;
+    int rc = nas_learner_loader(context, 0, &loader, err);
+    if (!rc) nas_loader_close(loader);
+    return rc;
+}
 
 static int measure_engines(plan *p, nas_error *err) {
     static const char *const names[] = {"none", "self", "largest", "ema"};
@@ -28,14 +38,26 @@ static int measure_engines(plan *p, nas_error *err) {
     if (rc) return rc;
     p->subnets = step.subnets;
     p->teacher = names[step.teacher];
-    size_t arrays = context->pipeline->train.ema > 0 ? 4 : 3; /* weights, velocity, gradient */
+    const nas_train_config *train = &context->pipeline->train;
+    size_t arrays = 3U + (train->ema > 0) + (train->anchor > 0); /* weights, velocity, gradient */
     p->train_bytes = nas_step_bytes(&step) + arrays * context->supernet->size * sizeof(nas_real);
     nas_step_close(&step);
+    rc = check_loader(context, err);
+    if (rc) return rc;
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
     p->evaluate_bytes = nas_engine_bytes(evaluator.engine);
+    rc = nas_scorer_check(&evaluator, err);
     nas_evaluator_close(&evaluator);
-    return NAS_OK;
+    return rc;
+}
+
+static int measure_space(plan *p, nas_error *err) {
+    const nas_pipeline *pipeline = p->context->pipeline;
+    nas_space whole;
+    int rc = nas_space_parse(pipeline->space, pipeline->file, 1, 2, &whole, err);
+    p->all_subnets = rc ? 0 : nas_space_size(&whole);
+    return rc;
 }
 
 static int cost(const plan *p, size_t i, const nas_genome *genome, nas_candidate *candidate,
@@ -53,11 +75,12 @@ static int measure(plan *p, nas_error *err) {
     const nas_split_sets *split = &context->split;
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
-    p->pool = source->train.n - split->n_validation - split->n_heldout + source->extra.n;
+    p->pool = nas_split_pool_size(split) + nas_split_extra_size(split);
     p->per_step = nas_step_unlabelled(context);
     p->image_bytes = (source->train.n + source->extra.n) * source->info.height *
                      source->info.width * source->info.channels;
-    int rc = measure_engines(p, err);
+    int rc = measure_space(p, err);
+    if (!rc) rc = measure_engines(p, err);
     for (size_t i = 0; i < context->pipeline->n_platforms && !rc; i++) {
         rc = cost(p, i, &largest, &p->largest[i], err);
         if (!rc) rc = cost(p, i, &smallest, &p->smallest[i], err);
@@ -82,6 +105,16 @@ static json_t *data_json(const plan *p) {
     nas_json_put(&json, "heldout", nas_count_json(split->n_heldout));
     nas_json_put(&json, "unlabelled", nas_count_json(p->pool));
     nas_json_put(&json, "test", nas_count_json(info->count[NAS_SPLIT_TEST]));
+    nas_json_put(&json, "skipped", nas_count_json(info->skipped));
+    return json;
+}
+
+static json_t *space_json(const plan *p) {
+    const nas_space *space = &p->context->space;
+    json_t *json = json_object();
+    nas_json_put(&json, "name", nas_text_json(space->name));
+    nas_json_put(&json, "subnets", json_real(nas_space_size(space)));
+    nas_json_put(&json, "of", json_real(p->all_subnets));
     return json;
 }
 
@@ -140,13 +173,11 @@ static json_t *memory_json(const plan *p) {
 
 static json_t *plan_json(const plan *p) {
     const nas_context *context = p->context;
-    json_t *json = json_object(), *space = json_object();
-    nas_json_put(&space, "name", nas_text_json(context->space.name));
-    nas_json_put(&space, "subnets", json_real(nas_space_size(&context->space)));
+    json_t *json = json_object();
     nas_json_put(&json, "out", nas_text_json(context->request->out));
     nas_json_put(&json, "threads", json_integer(context->request->threads));
     nas_json_put(&json, "data", data_json(p));
-    nas_json_put(&json, "space", space);
+    nas_json_put(&json, "space", space_json(p));
     nas_json_put(&json, "train", train_json(p));
     nas_json_put(&json, "search", search_json(context->pipeline));
     nas_json_put(&json, "platforms", platforms_json(p));

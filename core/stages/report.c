@@ -21,23 +21,27 @@ static int no_memory(nas_error *err) {
 typedef struct report {
     const nas_context *context;
     nas_evaluator *evaluator;
+    const char *base; /* the folder that its files go to */
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
-    bool int8;                     /* some format is in 8 bits */
+    bool int8[2];                  /* some format is in 8 bits, with weights of 8 and of 7 bits */
 } report;
+
+static const uint32_t weight_bits[] = {8, 7};
 
 /* ---- One subnet ---- */
 
-/* Writes family/NAME.EXT (NAME.int8.EXT) by an export plugin, and a second file where the format
- * has two. */
+/* Writes family/NAME.EXT (NAME.int8.EXT, NAME.int8w7.EXT) by an export plugin, and a second file
+ * where the format has two. */
 static int export_one(const report *r, const nas_instance *plugin, const char *name,
-                      const nas_network *network, json_t *files, nas_error *err) {
+                      nas_network *network, json_t *files, nas_error *err) {
     const nas_export_api *api = plugin->plugin->vtable;
     char file[96], path[NAS_RUNDIR_PATH];
-    const char *part = nas_export_int8(plugin) ? ".int8" : "";
-    snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, part, api->extension);
-    int rc = nas_rundir_path(r->context->request->out, file, path, sizeof path, err);
+    snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, nas_export_part(plugin),
+             api->extension);
+    int rc = nas_rundir_path(r->base, file, path, sizeof path, err);
+    network->weight_bits = nas_export_int8(plugin);
     if (!rc) rc = nas_export_file(plugin, network, path, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
@@ -49,8 +53,8 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
 
 /* What a platform's entry in family.json says of its exports. */
 typedef struct exported {
-    json_t *files;    /* an array of names */
-    double int8_top1; /* NaN: none is in 8 bits */
+    json_t *files;       /* an array of names */
+    double int8_top1[2]; /* as report's int8; NaN: no such format */
 } exported;
 
 /* Writes family/NAME.EXT by every export plugin. */
@@ -59,10 +63,13 @@ static int export_all(const report *r, const char *name, const nas_genome *genom
     const nas_context *context = r->context;
     nas_folded net;
     int rc = nas_folded_make(r->evaluator, genome, &net, err);
-    if (!rc && r->int8) rc = nas_int8_calibrate(r->evaluator, &net, err);
+    if (!rc && (r->int8[0] || r->int8[1])) rc = nas_int8_calibrate(r->evaluator, &net, err);
     for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
         rc = export_one(r, &context->exports[i], name, &net.lowered->network, to->files, err);
-    if (!rc && r->int8) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1, err);
+    for (int i = 0; i < 2 && !rc; i++) {
+        net.lowered->network.weight_bits = weight_bits[i];
+        if (r->int8[i]) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1[i], err);
+    }
     nas_folded_free(&net);
     return rc;
 }
@@ -92,7 +99,7 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
                            nas_error *err) {
     const nas_platform *platform = &r->context->pipeline->platforms[index];
     double top1 = NAN;
-    exported exports = {json_array(), NAN};
+    exported exports = {json_array(), {NAN, NAN}};
     int rc = test(r, &candidate->genome, &top1, err);
     if (!rc) rc = export_all(r, platform->name, &candidate->genome, &exports, err);
     if (rc) {
@@ -101,7 +108,8 @@ static int report_platform(report *r, size_t index, const nas_candidate *candida
     }
     json_t *json = nas_chosen_json(&r->context->space, platform, candidate);
     nas_json_put(&json, "test_top1", nas_number_json(top1));
-    if (r->int8) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1));
+    if (r->int8[0]) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1[0]));
+    if (r->int8[1]) nas_json_put(&json, "int8w7", int8_json(r, top1, exports.int8_top1[1]));
     nas_json_put(&json, "files", exports.files);
     nas_json_add(&r->platforms, json);
     return r->platforms ? NAS_OK : no_memory(err);
@@ -122,12 +130,14 @@ static int report_reference(report *r, const char *name, const nas_genome *genom
 static int prepare(report *r, nas_error *err) {
     const nas_context *context = r->context;
     const size_t n = context->pipeline->n_exports;
-    for (size_t i = 0; i < n; i++) r->int8 = r->int8 || nas_export_int8(&context->exports[i]);
+    for (size_t i = 0; i < n; i++)
+        for (int k = 0; k < 2; k++)
+            if (nas_export_int8(&context->exports[i]) == weight_bits[k]) r->int8[k] = true;
     char folder[NAS_RUNDIR_PATH];
     r->platforms = json_array();
     r->reference = json_object();
     r->confusions = json_array();
-    int rc = nas_rundir_path(context->request->out, "family", folder, sizeof folder, err);
+    int rc = nas_rundir_path(r->base, "family", folder, sizeof folder, err);
     if (!rc) rc = nas_folder_make(folder, err);
     if (!rc) rc = nas_source_read(&context->source, NAS_SPLIT_TEST, &r->test, err);
     return rc;
@@ -139,7 +149,8 @@ static json_t *family_json(const report *r) {
     nas_json_put(&json, "seed", json_integer(pipeline->seed));
     nas_json_put(&json, "dataset", nas_text_json(pipeline->dataset.id));
     nas_json_put(&json, "space", nas_text_json(r->context->space.name));
-    nas_json_put(&json, "labelled", json_integer(pipeline->labelled));
+    nas_json_put(&json, "labelled", nas_count_json(r->context->split.n_labelled));
+    nas_json_put(&json, "skipped_images", nas_count_json(r->context->source.info.skipped));
     nas_json_put(&json, "platforms", json_incref(r->platforms));
     nas_json_put(&json, "reference", json_incref(r->reference));
     return json;
@@ -147,7 +158,7 @@ static json_t *family_json(const report *r) {
 
 static int publish(const report *r, const nas_candidate *chosen, json_t **family, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
-    int rc = nas_rundir_path(r->context->request->out, "family.json", path, sizeof path, err);
+    int rc = nas_rundir_path(r->base, "family.json", path, sizeof path, err);
     *family = family_json(r);
     const nas_html html = {r->context, r->evaluator, chosen, *family, r->confusions, r->test.n};
     if (!rc) rc = *family ? nas_json_save(path, *family, err) : no_memory(err);
@@ -158,7 +169,7 @@ static int publish(const report *r, const nas_candidate *chosen, json_t **family
 static int begin(const report *r, nas_progress *progress, uint64_t done, const char *what,
                  nas_error *err) {
     char doing[96];
-    if (nas_progress_due(progress)) nas_progress_show(progress, done, what);
+    if (nas_progress_due(progress, done)) nas_progress_show(progress, done, what);
     snprintf(doing, sizeof doing, "in the report, at '%.40s'", what);
     return nas_context_stopped(r->context, doing, err);
 }
@@ -166,6 +177,7 @@ static int begin(const report *r, nas_progress *progress, uint64_t done, const c
 int nas_report(const nas_context *context, nas_evaluator *evaluator, const nas_candidate *chosen,
                json_t **family, nas_error *err) {
     report r = {.context = context, .evaluator = evaluator};
+    r.base = nas_staging_report(&context->staging, context->request->out);
     nas_genome largest = nas_genome_largest(&context->space);
     nas_genome smallest = nas_genome_smallest(&context->space);
     size_t n = context->pipeline->n_platforms;

@@ -1,7 +1,7 @@
 /* The report stage, the only one that reads the test split. Writes family/PLATFORM.EXT for every
  * export plugin, report.html (stages/html.h), and family.json:
  *
- *   {"seed", "dataset", "space", "labelled",
+ *   {"seed", "dataset", "space", "labelled", "skipped_images",
  *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},
  *                   "predicted": {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
  *                                 "known_share"},
@@ -11,9 +11,9 @@
  *    "reference": {"largest": {"genome", "macs", "params", "validation_top1", "test_top1"},
  *                  "smallest": {...}}}
  *
- * "int8" is there if a format is in 8 bits, whose files are NAME.int8.EXT; the loss is test_top1
- * less the one of 8 bits. A top1 is a share, 0 to 1; files are relative to the run directory; null:
- * not known. */
+ * "int8" is there if a format is in 8 bits, whose files are NAME.int8.EXT, and "int8w7" likewise if
+ * one has weights of 7 bits; the loss is test_top1 less the one of 8 bits. A top1 is a share, 0 to
+ * 1; files are relative to the run directory; null: not known. */
 #ifndef NAS_STAGES_REPORT_H
 #define NAS_STAGES_REPORT_H
 

@@ -7,6 +7,7 @@
 #include "stages/evaluate.h"
 #include "stages/plan.h"
 #include "stages/report.h"
+#include "stages/scorer.h"
 #include "stages/search.h"
 #include "stages/train.h"
 #include "stages/validate.h"
@@ -48,19 +49,38 @@ static json_t *trained_json(const nas_context *context, bool trained) {
     return json;
 }
 
+/* The data set must be what the run began with, if it did. *anew: there are no weights of another
+ * one, so that the run begins anew with this one. */
+static int settle_data(const nas_context *context, bool *anew, nas_error *err) {
+    int rc = nas_context_check_data(context, err);
+    *anew = rc == NAS_ERR_INPUT && !nas_rundir_begun(context->request->out);
+    return *anew ? NAS_OK : rc;
+}
+
+static int settle_split(nas_context *context, nas_error *err) {
+    const char *out = context->request->out;
+    char path[NAS_RUNDIR_PATH];
+    bool anew = false;
+    int rc = settle_data(context, &anew, err);
+    if (!rc && anew) rc = nas_rundir_forget(out, err);
+    if (!rc) rc = nas_rundir_path(out, "split.json", path, sizeof path, err);
+    if (!rc) rc = nas_context_split(context, path, err);
+    return rc ? rc : nas_context_keep_data(context, err);
+}
+
 /* The stages, in a run directory that fits. */
 static int run_stages(nas_context *context, json_t **result, nas_error *err) {
     const char *out = context->request->out;
     char path[NAS_RUNDIR_PATH];
     nas_evaluator evaluator;
     bool trained = false;
-    int rc = nas_rundir_path(out, "split.json", path, sizeof path, err);
-    if (!rc) rc = nas_context_split(context, path, err);
+    int rc = settle_split(context, err);
     if (rc) return rc;
     /* Opened first, since what it refuses should not be learnt after the training. */
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
-    rc = nas_train(context, &trained, err);
+    rc = nas_scorer_check(&evaluator, err);
+    if (!rc) rc = nas_train(context, &trained, err);
     if (!rc) rc = nas_rundir_path(out, "metrics.jsonl", path, sizeof path, err);
     if (!rc && trained) rc = nas_validate(&evaluator, path, err);
     if (!rc && context->request->until == NAS_UNTIL_TRAIN)
@@ -75,10 +95,30 @@ static int run_in_directory(nas_context *context, json_t **result, nas_error *er
     const nas_run_request *request = context->request;
     int lock = -1;
     int rc = nas_rundir_lock(request->out, &lock, err);
-    if (!rc) rc = nas_rundir_open(request->out, request->pipeline->resolved, request->log, err);
-    if (!rc) rc = run_stages(context, result, err);
+    if (!rc) rc = nas_staging_open(request, &context->staging, err);
+    if (!rc) {
+        rc = run_stages(context, result, err);
+        rc = nas_staging_close(&context->staging, request, rc, err);
+    }
     if (lock >= 0) close(lock);
     return rc;
+}
+
+/* Refuses what a run in the directory as it stands would refuse before its first step. */
+static int dry_run(nas_context *context, json_t **result, nas_error *err) {
+    const nas_run_request *request = context->request;
+    char path[NAS_RUNDIR_PATH];
+    nas_rundir_change change;
+    int rc = nas_rundir_path(request->out, "split.json", path, sizeof path, err);
+    if (!rc) rc = nas_rundir_compare(request->out, request->pipeline->resolved, &change, err);
+    if (rc) return rc;
+    bool anew = change.kind == NAS_RUNDIR_UNTRAINED, other_data = false;
+    nas_rundir_change_free(&change);
+    if (!anew) rc = settle_data(context, &other_data, err);
+    bool stays = nas_rundir_split_stays(request->out, anew || other_data);
+    if (!rc) rc = nas_context_split(context, stays ? path : NULL, err);
+    if (!rc) rc = nas_context_init_weights(context, err);
+    return rc ? rc : nas_plan(context, result, err);
 }
 
 int nas_run(const nas_run_request *request, json_t **result, nas_error *err) {
@@ -88,12 +128,9 @@ int nas_run(const nas_run_request *request, json_t **result, nas_error *err) {
     int rc = nas_rundir_ready(request, err);
     if (!rc) rc = nas_context_open(request, context, err);
     if (!rc) rc = nas_search_check(context, err);
-    if (!rc && request->dry_run) {
-        rc = nas_context_split(context, NULL, err);
-        if (!rc) rc = nas_plan(context, result, err);
-    } else if (!rc) {
-        rc = run_in_directory(context, result, err);
-    }
+    if (!rc)
+        rc = request->dry_run ? dry_run(context, result, err)
+                              : run_in_directory(context, result, err);
     nas_context_close(context);
     free(context);
     if (!rc && !*result) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for the result");

@@ -17,6 +17,9 @@ void nas_scorer_close(nas_scorer *scorer);
 /* Starts the plugin with the largest subnet, if that was not done yet. [main] */
 int nas_scorer_start(nas_scorer *scorer, nas_error *err);
 
+/* Before the training: refuses what the plugin knows that it will not be able to score. [main] */
+int nas_scorer_check(nas_evaluator *evaluator, nas_error *err);
+
 /* Fills candidate->score. The plugin is started, with the largest subnet, when the first score is
  * needed. [main] */
 int nas_scorer_score(nas_scorer *scorer, nas_candidate *candidate, nas_error *err);

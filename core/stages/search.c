@@ -27,6 +27,7 @@ typedef struct search {
     const nas_context *context;
     const nas_platform *platform;
     const nas_instance *hardware;
+    const char *base; /* the folder that the search's files are in */
     nas_search_problem problem;
     const char *gene_names[NAS_MAX_GENES];
     const char *objectives[2];
@@ -135,7 +136,7 @@ static int failed(const search *s, nas_error *err) {
 
 static void show(search *s) {
     char text[64];
-    if (!nas_progress_due(&s->progress)) return;
+    if (!nas_progress_due(&s->progress, s->scored)) return;
     snprintf(text, sizeof text, "best score %.4f", s->best);
     nas_progress_show(&s->progress, s->scored, text);
 }
@@ -288,7 +289,7 @@ static int judge_extremes(search *s, nas_error *err) {
 static int search_platform(search *s, const nas_instance *plugin, nas_error *err) {
     char run[64];
     snprintf(run, sizeof run, NAS_EVENTS_SEARCH, s->platform->name);
-    int rc = nas_events_open(s->context->request->out, run, 0, &s->events, err);
+    int rc = nas_events_open(s->base, run, 0, &s->events, err);
     if (!rc) rc = judge_extremes(s, err);
     return rc ? rc : run_plugin(s, plugin, err);
 }
@@ -336,7 +337,8 @@ static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_
     snprintf(stage, sizeof stage, "search %s", s.platform->name);
     s.progress =
         nas_progress_open(context->request->log, stage, 0, s.budget, context->request->quiet);
-    int rc = nas_rundir_search(context->request->out, s.platform->name, path, err);
+    s.base = nas_staging_search(&context->staging, context->request->out, index);
+    int rc = nas_rundir_search(s.base, s.platform->name, path, err);
     bool there = !rc && nas_file_exists(path);
     if (there) rc = reuse(&s, path, err);
     if (!rc && !there) rc = search_platform(&s, &context->search[index], err);

@@ -1,6 +1,7 @@
 #include "stages/train.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "run/events.h"
 #include "run/progress.h"
@@ -33,6 +34,10 @@ static int open_training(training *t, nas_error *err) {
     if (!rc) rc = nas_learner_open(t->context, t->checkpoint, &t->learner, err);
     if (!rc) rc = nas_jsonl_open(t->log_path, t->learner.state.step, &t->jsonl, err);
     if (!rc) rc = nas_events_open(request->out, "train", t->learner.state.step, &t->events, err);
+    if (!rc && t->context->plan.n_views && !nas_loader_judged(t->learner.loader))
+        nas_log_line(request->log, NAS_INFO,
+                     "no unlabelled image has a label that the training does not read: how many "
+                     "pseudo-labels are right is not known");
     t->logged = t->learner.state.seconds;
     t->progress = nas_progress_open(request->log, "train", t->learner.state.step,
                                     (uint64_t)t->config->steps, request->quiet);
@@ -56,7 +61,7 @@ static int log_step(training *t, nas_error *err) {
     const nas_train_state *state = &t->learner.state;
     const nas_metrics *m = &t->learner.metrics;
     double interval = state->seconds - t->logged;
-    if (nas_progress_due(&t->progress)) {
+    if (nas_progress_due(&t->progress, state->step)) {
         char text[128];
         int n = snprintf(text, sizeof text, "loss %.4f", m->loss / (double)m->subnets);
         if (m->rows)
@@ -115,9 +120,12 @@ static char *metadata(const nas_context *context) {
     char seed[24], steps[24];
     snprintf(seed, sizeof seed, "%lld", (long long)context->pipeline->seed);
     snprintf(steps, sizeof steps, "%lld", (long long)context->pipeline->train.steps);
+    char *space = json_dumps(context->pipeline->space, JSON_COMPACT);
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", "nashost supernet", "space",
                              context->space.name, "seed", seed, "steps", steps);
+    nas_json_put(&json, "space_json", space ? nas_text_json(space) : NULL);
     char *text = json ? json_dumps(json, 0) : NULL;
+    free(space);
     json_decref(json);
     return text;
 }
@@ -158,7 +166,8 @@ int nas_train(nas_context *context, bool *trained, nas_error *err) {
     if (!t) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     t->context = context;
     t->config = &context->pipeline->train;
-    rc = open_training(t, err);
+    rc = nas_context_init_weights(context, err);
+    if (!rc) rc = open_training(t, err);
     if (!rc) rc = run_steps(t, err);
     if (!rc) rc = finish(t, path, err);
     *trained = !rc;

@@ -174,6 +174,7 @@ int nas_supernet_load(nas_supernet *net, const char *path, nas_error *err) {
                           net->n_parameters, file.n_tensors);
     for (uint32_t i = 0; status == NAS_OK && i < net->n_parameters; i++)
         status = check_tensor(&file, path, &net->parameters[i], err);
+    if (status == NAS_OK) status = nas_tensors_finite(&file, path, err);
     for (uint32_t i = 0; status == NAS_OK && i < net->n_parameters; i++)
         take_tensor(&file, &net->parameters[i], net->weights);
     nas_tensors_free(&file);

@@ -1,9 +1,9 @@
-/* Images as PNG and JPEG files, one folder a class. Only names are kept in memory: a file is
+/* Images as PNG, JPEG and WebP files, one folder a class. Only names are kept in memory: a file is
  * decoded, cut to a square and resized when it is asked for. The order of images and classes is
  * that of their names' bytes, so it is the same on every machine. */
 #include <nashost/kit/dataset_files.h>
 #include <nashost/kit/image_file.h>
-#include <nashost/kit/resize.h>
+#include <nashost/kit/image_set.h>
 
 #include <errno.h>
 #include <limits.h>
@@ -19,14 +19,14 @@ typedef struct folder_config {
     double test_share;
     int64_t side, channels, max_side;
     bool flip;
+    int on_bad_image;
 } folder_config;
 
 static const nas_option options[] = {
     /* the first three in the order of nas_split */
-    NAS_PATH(
-        "train", folder_config, train, NULL,
-        "folder of the training images: it holds one folder of .png, .jpg and .jpeg files for each "
-        "class"),
+    NAS_PATH("train", folder_config, train, NULL,
+             "folder of the training images: it holds one folder of .png, .jpg, .jpeg and .webp "
+             "files for each class"),
     NAS_PATH("test", folder_config, test, "null",
              "folder of the test images, with one folder for each class; if it is left out, a "
              "share of the "
@@ -37,38 +37,18 @@ static const nas_option options[] = {
         "test_share", folder_config, test_share, "0.2", 0.001, 0.9, NULL,
         "share of the training images that become test images if \"test\" is left out; which ones "
         "depends on their names alone"),
-    NAS_INT(
-        "side", folder_config, side, NULL, 4, 1024, "pixels",
-        "height and width to which images are resized, after the largest square in their middle is "
-        "cut out"),
-    NAS_INT("channels", folder_config, channels, "3", 1, 3, NULL,
-            "number of channels: 3 (colour) or 1 (grey); files of the other kind are converted"),
-    NAS_INT("max_side", folder_config, max_side, "8192", 4, 65500, "pixels",
-            "largest width or height of a file that is read; a larger one is refused, since "
-            "decoding may "
-            "take 8 bytes a pixel"),
-    NAS_BOOL("flip", folder_config, flip, "true",
-             "whether a mirrored image keeps its class; set it to false for digits and letters"),
+    NAS_IMAGE_OPTIONS(folder_config),
     {0},
 };
 
-typedef struct item {
-    char *path;
-    int32_t label; /* -1: none */
-} item;
-
-/* The images of one split. */
-typedef struct item_list {
-    item *items;
-    size_t n;
-} item_list;
-
 typedef struct image_folder {
     const folder_config *config;
-    item_list lists[NAS_SPLITS];
+    const nas_host *host;
+    nas_image_set lists[NAS_SPLITS];
     char *classes[MAX_CLASSES];
     size_t n_classes;
-    size_t skipped; /* files that are no images by their names */
+    uint64_t unreadable; /* images that were left out */
+    size_t skipped;      /* files that are no images by their names */
     char first_skipped[PATH_MAX];
 } image_folder;
 
@@ -90,35 +70,15 @@ static int walk_folder(walk *w, const char *path, nas_entry_fn fn, nas_error *er
                     strerror(why), options[w->split].name);
 }
 
-static bool named_as_image(const char *name) {
-    const char *dot = strrchr(name, '.');
-    return dot &&
-           (!strcasecmp(dot, ".png") || !strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg"));
-}
-
 static void skip(image_folder *self, const char *path) {
     if (!self->skipped++) snprintf(self->first_skipped, sizeof self->first_skipped, "%s", path);
-}
-
-static int append(item_list *list, const char *path, int32_t label, nas_error *err) {
-    if (!(list->n & (list->n - 1))) { /* full whenever it has a power of two */
-        item *items = realloc(list->items, (list->n ? 2 * list->n : 1) * sizeof *items);
-        if (!items) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-        list->items = items;
-    }
-    list->items[list->n].label = label;
-    list->items[list->n].path = strdup(path);
-    if (!list->items[list->n].path) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    list->n++;
-    return NAS_OK;
 }
 
 /* Whether an image of train goes to test, by a hash of its path in train (FNV-1a, mixed once more):
  * adding or removing other images does not move it. */
 static bool set_apart(const image_folder *self, const char *path) {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *at = path + strlen(self->config->train); *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 0x100000001b3u;
+    const char *name = path + strlen(self->config->train);
+    uint64_t hash = nas_hash(NAS_HASH_START, name, strlen(name));
     hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdu;
     return (double)(hash >> 33) < self->config->test_share * 2147483648.0;
 }
@@ -129,7 +89,7 @@ static int list_image(void *context, const char *name, const char *path, nas_err
     image_folder *self = w->self;
     bool share = w->split == NAS_SPLIT_TRAIN && !self->config->test;
     nas_split to = share && set_apart(self, path) ? NAS_SPLIT_TEST : w->split;
-    if (named_as_image(name)) return append(&self->lists[to], path, w->label, err);
+    if (nas_named_as_image(name)) return nas_image_set_add(&self->lists[to], path, w->label, err);
     skip(self, path);
     return NAS_OK;
 }
@@ -152,6 +112,19 @@ static int find_class(image_folder *self, nas_split split, const char *name, con
     return NAS_OK;
 }
 
+/* A class all of whose images would be for the test, from `first` on, keeps the first for training.
+ */
+static int keep_one(image_folder *self, size_t first, nas_error *err) {
+    nas_image_set *test = &self->lists[NAS_SPLIT_TEST];
+    if (test->n == first) return NAS_OK;
+    nas_image_item item = test->items[first];
+    test->n--;
+    memmove(&test->items[first], &test->items[first + 1], (test->n - first) * sizeof item);
+    int rc = nas_image_set_add(&self->lists[NAS_SPLIT_TRAIN], item.path, item.label, err);
+    free(item.path);
+    return rc;
+}
+
 static int list_class(void *context, const char *name, const char *path, nas_error *err) {
     walk *w = context;
     image_folder *self = w->self;
@@ -160,14 +133,22 @@ static int list_class(void *context, const char *name, const char *path, nas_err
         skip(self, path);
         return NAS_OK;
     }
-    size_t before = self->lists[w->split].n;
+    size_t before = self->lists[w->split].n, before_test = self->lists[NAS_SPLIT_TEST].n;
     int rc = find_class(self, w->split, name, path, &w->label, err);
     if (!rc) rc = walk_folder(w, path, list_image, err);
+    if (!rc && w->split == NAS_SPLIT_TRAIN && self->lists[NAS_SPLIT_TRAIN].n == before)
+        rc = keep_one(self, before_test, err);
     if (!rc && w->split == NAS_SPLIT_TRAIN && self->lists[w->split].n == before)
         rc = nas_fail(err, NAS_ERR_INPUT,
-                      "%s: no .png, .jpg or .jpeg file for training%s; fill or remove the folder",
-                      path, self->config->test ? "" : " is left by the option \"test_share\"");
+                      "%s: no .png, .jpg, .jpeg or .webp file; fill or remove the folder", path);
     return rc;
+}
+
+/* Where the images of a split lie. */
+static const char *split_folder(const image_folder *self, nas_split split) {
+    const folder_config *config = self->config;
+    if (split == NAS_SPLIT_EXTRA) return config->unlabelled ? config->unlabelled : "";
+    return split == NAS_SPLIT_TEST && config->test ? config->test : config->train;
 }
 
 static int list_all(image_folder *self, nas_error *err) {
@@ -190,7 +171,7 @@ static int list_all(image_folder *self, nas_error *err) {
     w = (walk){self, NAS_SPLIT_EXTRA, -1};
     rc = walk_folder(&w, config->unlabelled, list_image, err);
     if (!rc && !self->lists[NAS_SPLIT_EXTRA].n)
-        rc = nas_fail(err, NAS_ERR_INPUT, "%s: no .png, .jpg or .jpeg file in it",
+        rc = nas_fail(err, NAS_ERR_INPUT, "%s: no .png, .jpg, .jpeg or .webp file in it",
                       config->unlabelled);
     return rc;
 }
@@ -219,7 +200,7 @@ typedef struct tree {
 static int keep_first(void *context, const char *name, const char *path, nas_error *err) {
     char *first = context;
     (void)err;
-    if (!*first && named_as_image(name)) snprintf(first, PATH_MAX, "%s", path);
+    if (!*first && nas_named_as_image(name)) snprintf(first, PATH_MAX, "%s", path);
     return NAS_OK;
 }
 
@@ -239,9 +220,10 @@ typedef struct parts {
 } parts;
 
 static int look_at_part(void *context, const char *name, const char *path, nas_error *err) {
-    static const char *const words[NAS_SPLITS][5] = {{"train", "training"},
-                                                     {"test", "testing", "val", "validation"},
-                                                     {"unlabelled", "unlabeled"}};
+    static const char *const words[NAS_SPLITS][6] = {
+        {"train", "training"},
+        {"test", "testing", "val", "valid", "validation"},
+        {"unlabelled", "unlabeled"}};
     parts *p = context;
     (void)err;
     for (int s = 0; s < NAS_SPLITS; s++)
@@ -309,12 +291,42 @@ NAS_RECOGNISER(folder_look)
 static void folder_destroy(void *instance) {
     image_folder *self = instance;
     if (!self) return;
-    for (int s = 0; s < NAS_SPLITS; s++) {
-        for (size_t i = 0; i < self->lists[s].n; i++) free(self->lists[s].items[i].path);
-        free(self->lists[s].items);
-    }
+    for (int s = 0; s < NAS_SPLITS; s++) nas_image_set_free(&self->lists[s]);
     for (size_t c = 0; c < self->n_classes; c++) free(self->classes[c]);
     free(self);
+}
+
+/* Classes without a test image: how well they are recognised will not be known. */
+static void warn_of_untested(const image_folder *self) {
+    const nas_image_set *test = &self->lists[NAS_SPLIT_TEST];
+    char line[400];
+    size_t untested = 0, first = 0;
+    for (size_t c = 0, i = 0; c < self->n_classes; c++) { /* labels ascend */
+        bool tested = i < test->n && test->items[i].label == (int32_t)c;
+        while (i < test->n && test->items[i].label == (int32_t)c) i++;
+        if (tested) continue;
+        if (!untested++) first = c;
+    }
+    snprintf(
+        line, sizeof line,
+        "%zu of %zu classes have no test image, first \"%.200s\": the test says nothing of them",
+        untested, self->n_classes, self->classes[first]);
+    if (untested) self->host->log(self->host, NAS_WARNING, line);
+}
+
+static nas_image_how how_of(const folder_config *config) {
+    return (nas_image_how){.side = (uint32_t)config->side,
+                           .channels = (uint32_t)config->channels,
+                           .max_side = (uint32_t)config->max_side};
+}
+
+/* Leaves out what cannot be read. */
+static int sift(image_folder *self, nas_error *err) {
+    const nas_image_how how = how_of(self->config);
+    int rc = NAS_OK;
+    for (int s = 0; s < NAS_SPLITS && !rc; s++)
+        rc = nas_image_set_sift(&self->lists[s], &how, self->host, &self->unreadable, err);
+    return rc;
 }
 
 static int folder_create(const nas_host *host, const void *config, void **instance,
@@ -323,13 +335,17 @@ static int folder_create(const nas_host *host, const void *config, void **instan
     image_folder *self = calloc(1, sizeof *self);
     if (!self) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     self->config = config;
+    self->host = host;
     int rc = list_all(self, err);
+    if (!rc && self->config->on_bad_image == NAS_BAD_IMAGE_SKIP) rc = sift(self, err);
     if (rc) {
         folder_destroy(self);
         return rc;
     }
-    snprintf(line, sizeof line, "%zu files that are no .png, .jpg or .jpeg are left out, first %s",
+    snprintf(line, sizeof line,
+             "%zu files that are no .png, .jpg, .jpeg or .webp are left out, first %s",
              self->skipped, self->first_skipped);
+    warn_of_untested(self);
     if (self->skipped) host->log(host, NAS_WARNING, line);
     *instance = self;
     return NAS_OK;
@@ -344,44 +360,40 @@ static int folder_info(void *instance, nas_dataset_info *info, nas_error *err) {
     for (int s = 0; s < NAS_SPLITS; s++) info->count[s] = self->lists[s].n;
     info->class_names = (const char *const *)self->classes;
     info->flip = self->config->flip;
+    if (NAS_HAS(info, skipped)) info->skipped = self->unreadable;
     return NAS_OK;
 }
 
 static int folder_read(void *instance, nas_split split, const uint64_t *indices, size_t n,
                        uint8_t *images, int32_t *labels, nas_error *err) {
     const image_folder *self = instance;
-    const item_list *list = &self->lists[split];
-    uint32_t side = (uint32_t)self->config->side;
-    nas_picture p = {.channels = (uint32_t)self->config->channels,
-                     .side = side,
-                     .max_side = (uint32_t)self->config->max_side};
-    int rc = NAS_OK;
-    for (size_t i = 0; i < n && !rc; i++) {
-        if (indices[i] >= list->n) {
-            rc = nas_data_beyond(indices[i], list->n, err);
-            break;
-        }
-        const item *wanted = &list->items[indices[i]];
-        rc = decode(wanted->path, &p, err);
-        if (!rc)
-            rc = nas_resize_square(p.pixels, p.h, p.w, p.channels, side,
-                                   images + i * side * side * p.channels, err);
-        if (!rc && labels) labels[i] = wanted->label;
-    }
-    free(p.pixels);
-    return rc;
+    const nas_image_how how = how_of(self->config);
+    return nas_image_set_read(&self->lists[split], &how, self->host,
+                              "repair or remove them, or set the option \"on_bad_image\" to "
+                              "\"skip\"",
+                              indices, n, images, labels, err);
 }
 
-static const nas_dataset_api api = {.size = sizeof api, .info = folder_info, .read = folder_read};
+/* Names within the split's folder, which may be moved, and the classes' names. */
+static uint64_t folder_fingerprint(void *instance, nas_split split) {
+    const image_folder *self = instance;
+    return nas_image_set_hash(&self->lists[split], strlen(split_folder(self, split)));
+}
+
+static const nas_dataset_api api = {.size = sizeof api,
+                                    .info = folder_info,
+                                    .read = folder_read,
+                                    .fingerprint = folder_fingerprint};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,
     .kind = NAS_KIND_DATASET,
     .id = "image_folder",
     .version = "1.0.0",
-    .summary = "PNG and JPEG files, one folder a class, cut to squares and resized",
+    .summary = "PNG, JPEG and WebP files, one folder a class, cut to squares and resized",
     .license = "Apache-2.0",
-    .source = "https://libpng.org, https://libjpeg-turbo.org",
+    .source =
+        "https://libpng.org, https://libjpeg-turbo.org, https://developers.google.com/speed/webp",
     .options = options,
     .config_size = sizeof(folder_config),
     .create = folder_create,

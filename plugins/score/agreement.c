@@ -49,13 +49,18 @@ static uint32_t predict(const agreement *me, uint64_t image) {
     return best;
 }
 
+static int check(void *self, const nas_subnet *largest, nas_error *err) {
+    (void)self;
+    if (largest->heldout && largest->classes) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "agreement: expected held-out images to compare on, found none: raise the "
+                    "number of held-out images");
+}
+
 static int start(void *self, const nas_subnet *largest, nas_error *err) {
     agreement *me = self;
-    if (!largest->heldout || !largest->classes) {
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "agreement: expected held-out images to compare on, found none: raise the "
-                        "number of held-out images");
-    }
+    int rc = check(self, largest, err);
+    if (rc) return rc;
     me->classes = largest->classes;
     me->images = largest->heldout;
     free(me->reference);
@@ -68,7 +73,7 @@ static int start(void *self, const nas_subnet *largest, nas_error *err) {
         return nas_fail(err, NAS_ERR_MEMORY, "agreement: out of memory for %llu held-out images",
                         (unsigned long long)me->images);
     }
-    int rc = run(me, largest, err);
+    rc = run(me, largest, err);
     for (uint64_t i = 0; i < me->images && !rc; i++) me->reference[i] = predict(me, i);
     return rc;
 }
@@ -90,7 +95,7 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return NAS_OK;
 }
 
-static const nas_score_api api = {sizeof api, start, score};
+static const nas_score_api api = {sizeof api, start, score, check};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

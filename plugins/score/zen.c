@@ -82,14 +82,20 @@ static int one_draw(const config *me, const nas_subnet *subnet, uint32_t layer, 
     return rc;
 }
 
+static int check(void *self, const nas_subnet *subnet, nas_error *err) {
+    uint32_t layer;
+    (void)self;
+    if (find_features(subnet->network, &layer)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "zen: expected a pooling over the features, found none in the subnet");
+}
+
 static int score(void *self, const nas_subnet *subnet, double *value, nas_error *err) {
     const config *me = self;
-    uint32_t layer, repeats = (uint32_t)me->repeats;
+    uint32_t layer = 0, repeats = (uint32_t)me->repeats;
     *value = 0;
-    if (!find_features(subnet->network, &layer))
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "zen: expected a pooling over the features, found none in the subnet");
-    int rc = NAS_OK;
+    int rc = check(self, subnet, err);
+    if (!rc) find_features(subnet->network, &layer);
     for (uint32_t i = 0; i < repeats && !rc; i++) rc = one_draw(me, subnet, layer, i, value, err);
     *value /= repeats;
     return rc;
@@ -106,7 +112,7 @@ static const nas_option options[] = {
 };
 
 static const nas_plugin plugin = {
-    NAS_PROXY(score),
+    NAS_PROXY_CHECKED(score, check),
     .id = "zen",
     .version = "0.1.0",
     .summary = "how much an untrained network answers to a small change of its input",

@@ -71,17 +71,25 @@ static double add_up(const moments *m, const nas_network *network, double batche
     return value;
 }
 
+static uint64_t largest_batch(const config *me, const nas_subnet *subnet) {
+    return NAS_HAS(subnet, labelled) ? subnet->labelled / (uint64_t)me->batches : 0;
+}
+
+static int check(void *self, const nas_subnet *subnet, nas_error *err) {
+    const config *me = self;
+    if (largest_batch(me, subnet)) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "zico: expected at least %lld labelled images, one for each batch; label more "
+                    "or lower the number of batches",
+                    (long long)me->batches);
+}
+
 static int score(void *self, const nas_subnet *subnet, double *value, nas_error *err) {
     const config *me = self;
     uint64_t count = (uint64_t)me->images;
-    uint64_t most = NAS_HAS(subnet, labelled) ? subnet->labelled / (uint64_t)me->batches : 0;
+    uint64_t most = largest_batch(me, subnet);
     moments m = {0};
-    if (!most)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "zico: expected at least %lld labelled images, one for each batch; label "
-                        "more or lower the number of batches",
-                        (long long)me->batches);
-    int rc = NAS_OK;
+    int rc = check(self, subnet, err);
     for (; m.batch < (uint64_t)me->batches && !rc && !m.failed; m.batch++) {
         nas_probe probe = {.size = sizeof probe,
                            .images = NAS_PROBE_LABELLED,
@@ -111,7 +119,7 @@ static const nas_option options[] = {
 };
 
 static const nas_plugin plugin = {
-    NAS_PROXY(score),
+    NAS_PROXY_CHECKED(score, check),
     .id = "zico",
     .version = "0.1.0",
     .summary = "how large and how steady gradients are from batch to batch",

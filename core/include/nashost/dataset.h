@@ -17,7 +17,8 @@ typedef struct nas_dataset_info {
     uint32_t classes;
     uint64_t count[NAS_SPLITS];     /* images in each split */
     const char *const *class_names; /* [classes], owned by the plugin until destroy; or NULL */
-    bool flip; /* a mirrored image keeps its class (clothes and animals: yes; digits: no) */
+    bool flip;        /* a mirrored image keeps its class (clothes and animals: yes; digits: no) */
+    uint64_t skipped; /* images that were left out, since they cannot be read */
 } nas_dataset_info;
 
 typedef struct nas_dataset_api {
@@ -28,6 +29,10 @@ typedef struct nas_dataset_api {
      * classes to labels [n] (-1 where there is none; labels may be NULL). [worker] */
     int (*read)(void *self, nas_split split, const uint64_t *indices, size_t n, uint8_t *images,
                 int32_t *labels, nas_error *err);
+    /* A hash of which images a split has, in their order, such as one of their files' names and
+     * labels: a run refuses to go on with another data set than it began with. NULL: the plugin
+     * tells none, and the host compares numbers, classes and labels alone. [main] */
+    uint64_t (*fingerprint)(void *self, nas_split split);
 } nas_dataset_api;
 
 /* Extension "nas.recognise/1", for `nashost init`: which folders a data set plugin can read. It

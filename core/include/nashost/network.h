@@ -39,13 +39,14 @@ typedef struct nas_layer {
     int32_t input[2];    /* indices of the layers it reads; -1: the image; unused: -2 */
     nas_shape in, out;   /* of input[0], and of the result */
     uint32_t kernel, stride;
-    uint32_t expand;            /* of its block; 0 outside blocks */
+    uint32_t expand;            /* of its block, rounded; 0 outside blocks */
     uint32_t squeeze_excite;    /* 1 if its block has squeeze-excite */
     uint64_t macs;              /* multiply-accumulates for one image */
     uint64_t weights, biases;   /* how many, after folding */
     const float *weight, *bias; /* NULL when only the shape of the network matters */
     uint32_t pad_before; /* rows of zeros above the input, and columns left of it; kernel / 2, or
                             fewer at stride 2 where padding is TensorFlow's SAME */
+    float expand_ratio;  /* expand, not rounded; 0: expand is right */
 } nas_layer;
 
 /* The values that a tensor took. */
@@ -67,8 +68,8 @@ typedef struct nas_network {
     nas_shape image; /* uint8 input [h][w][c] at the subnet's resolution */
     uint64_t macs;   /* sum over layers */
     uint64_t params; /* trainable parameters before folding: weights, biases, BN's gamma and beta */
-    uint64_t peak_elements; /* most activation elements alive at once in execution order, the
-                               additions of residuals done in place */
+    uint64_t peak_elements; /* of the block that the image and all results but the last one take as
+                               nashost/kit/arena.h plans it */
     const char *genome;     /* JSON text */
     /* The network reads (image / 255 - mean[c]) / std[c]. */
     const float *mean, *std;        /* [image.c] */
@@ -76,6 +77,7 @@ typedef struct nas_network {
     /* What to keep in 8 bits, for exporters with NAS_EXT_INT8: of each layer's op(input) + bias
      * before the activation, and of its result. [n_layers], or NULL where nobody asked. */
     const nas_range *sums, *results;
+    uint32_t weight_bits; /* of weights in 8 bits: 7 for -63 to 63; 8 or 0 for -127 to 127 */
 } nas_network;
 
 /* The numbers that a tensor of a shape holds. [any] */

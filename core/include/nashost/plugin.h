@@ -77,6 +77,7 @@ typedef enum nas_kind {
     NAS_KIND_HARDWARE = 4, /* nashost/hardware.h */
     NAS_KIND_SCORE = 5,    /* nashost/score.h    */
     NAS_KIND_EXPORT = 6,   /* nashost/export.h   */
+    NAS_KIND_IMPORT = 7,   /* nashost/import.h   */
 } nas_kind;
 
 /* The C type of an option's field in the plugin's configuration structure. */
@@ -101,7 +102,9 @@ typedef struct nas_option {
     double min, max;            /* inclusive range of a number; both 0: no range */
     const char *unit;           /* "ms", "bytes", "steps", ...; NULL: none */
     const char *help;           /* one line */
-    const char *const *choices; /* NAS_TYPE_ENUM: the allowed words, NULL-terminated */
+    const char *const *choices; /* NAS_TYPE_ENUM: the allowed words, NULL-terminated; NAS_TYPE_INT:
+                                   words that may stand for a number, the first for -1, the next
+                                   for -2 and so on; NULL: none */
 } nas_option;
 
 /* Rows of a table of options, for a field of the structure `config`: name and fallback as above,
@@ -115,6 +118,9 @@ typedef struct nas_option {
  */
 #define NAS_INT(name, config, field, fallback, min, max, unit, help)                               \
     NAS_OPTION(name, INT, config, field, int64_t, fallback, min, max, unit, help, NULL)
+/* An integer of at least 0, or one of some words, which are -1, -2, ... */
+#define NAS_COUNT(name, config, field, fallback, min, max, unit, words, help)                      \
+    NAS_OPTION(name, INT, config, field, int64_t, fallback, min, max, unit, help, words)
 #define NAS_FLOAT(name, config, field, fallback, min, max, unit, help)                             \
     NAS_OPTION(name, FLOAT, config, field, double, fallback, min, max, unit, help, NULL)
 #define NAS_BOOL(name, config, field, fallback, help)                                              \

@@ -117,15 +117,15 @@ const limitText = (constraints) =>
   COSTS.filter((c) => known(constraints[c.key])).map((c) => `${c.title} ${c.text(constraints[c.key])}`).join(", ");
 
 function showFamily() {
-  const int8 = family.platforms.some((p) => p.int8);
+  const int8 = ["int8", "int8w7"].filter((key) => family.platforms.some((p) => p[key]));
   const rows = family.platforms.map((p) => [p.name, limitText(p.constraints) || "no limit",
     unit("ms")(p.predicted.latency_ms), bytes(p.predicted.peak_bytes), counts(p.macs), counts(p.params),
-    known(p.score) ? p.score.toFixed(4) : "–", percent(p.test_top1), ...(int8 ? [percent(p.int8.test_top1)] : [])]);
+    known(p.score) ? p.score.toFixed(4) : "–", percent(p.test_top1), ...int8.map((key) => percent(p[key].test_top1))]);
   for (const [name, r] of Object.entries(family.reference))
-    rows.push([`${name} subnet`, "for reference", "–", "–", counts(r.macs), counts(r.params), "–", percent(r.test_top1), ...(int8 ? ["–"] : [])]);
+    rows.push([`${name} subnet`, "for reference", "–", "–", counts(r.macs), counts(r.params), "–", percent(r.test_top1), ...int8.map(() => "–")]);
   section("family").append(
     make("thead", {}, row(["platform", "at most", "#latency", "#peak memory", "#MACs", "#parameters", "#score", "#test top-1",
-      ...(int8 ? ["#in int8"] : [])], "th")),
+      ...int8.map((key) => `#in ${key}`)], "th")),
     make("tbody", {}, ...rows.map((r) => row(r))));
   const d = data.dataset;
   section("summary").textContent =
@@ -281,6 +281,9 @@ function showTraining() {
     ["labelled part", (l) => l.labelled_loss, "red"], ["unlabelled part", (l) => l.unlabelled_loss, "green"]]);
   showCurves(into, "Pseudo-labels", "share", [["mask rate: share that counts", (l) => l.mask_rate, "blue"],
     ["accuracy of those", (l) => l.pseudo_label_accuracy, "red"]], { min: 0, max: 1 });
+  if (lines.length && !lines.some((l) => known(l.pseudo_label_accuracy)))
+    into.append(make("p", { class: "note", text:
+      "How many pseudo-labels are right is not known: no unlabelled image has a label that the training did not read." }));
   showCurves(into, "Learning rate", "learning rate", [["learning rate", (l) => l.lr, "blue"]], { min: 0 });
   showCurves(into, "Speed", "images per second", [["student's and teacher's images/s", (l) => l.images_per_s, "blue"]], { min: 0 });
   names.forEach((name, i) => showCurves(into, `${pipeline.train.ssl.plugin}: ${name}`, name,
@@ -311,7 +314,8 @@ function showImage(g, image) {
   const pair = make("div", { class: "pair" });
   for (const kind of ["weak", "strong"]) {
     const canvas = paint(image[kind], g.height, g.width, g.channels);
-    canvas.title = `training image ${image.index}, ${kind}ly augmented`;
+    const extra = image.index - data.dataset.train;
+    canvas.title = `${extra < 0 ? "training" : "unlabelled"} image ${extra < 0 ? image.index : extra}, ${kind}ly augmented`;
     pair.append(canvas);
   }
   return make("figure", {}, pair, make("figcaption", {},
@@ -337,12 +341,17 @@ function showConfidence() {
 }
 
 function showPseudo() {
-  const g = data.gallery;
+  const g = data.gallery, judged = g.images.some((image) => known(image.label));
   if (data.confidence) showConfidence();
+  else section("pseudo").append(make("p", { class: "note", text: data.dataset.heldout ?
+    "How often the largest subnet is right at which confidence is not known: the held-out images have no labels." :
+    "No images are held out on which to show the largest subnet's confidence." }));
   section("pseudo").append(
-    make("p", { class: "note", text: "Training images without a label: weakly augmented as the teacher sees them, " +
+    make("p", { class: "note", text: !g.images.length ? "No image is left that the training saw without its label." :
+      "Images that the training saw without a label: weakly augmented as the teacher sees them, " +
       "strongly augmented as the students do. Below: what the largest subnet, with its final weights, says of the " +
-      "weak one, and its confidence. ✓ and ✗ judge by labels that the training did not see." }),
+      "weak one, and its confidence. " + (judged ? "✓ and ✗ judge by labels that the training did not see." :
+      "Whether it is right is not known: they have no labels.") }),
     make("div", { class: "images" }, ...g.images.map((image) => showImage(g, image))));
 }
 
@@ -447,7 +456,8 @@ function showFacts() {
     ["seed", String(family.seed)],
     ["command", m.command.map(quote).join(" ")],
     ["pipeline", `the one below; as pipeline.json in ${data.out}, with split.json`],
-    ["images", `${d.train} for training (${d.labelled} labelled, ${d.validation} for validation, ${d.heldout} held out), ${d.test} for the test`],
+    ["images", `${d.train} for training (${d.labelled} labelled, ${d.validation} for validation, ${d.heldout} held out), ${d.test} for the test` +
+      (d.skipped ? `; ${d.skipped} could not be read and were left out` : "")],
     ["nashost", `${m.version}, plugin ABI ${m.abi.join(".")}, ${m.compiler}`],
     ["machine", `${m.processor || "processor not known"}; ${plural(m.processors, "processor")}, ${plural(m.threads, "thread")}, ${m.instructions} kernels`],
     ["system", m.system],

@@ -45,14 +45,6 @@ static void print_code(const output *o, const char *code) {
     nas_c_template(o->file, code, o->prefix);
 }
 
-/* What weights, biases and, in 8 bits, factors and tables take. */
-static uint64_t constant_bytes(const output *o) {
-    uint64_t bytes = nas_network_stored_bytes(o->net, o->int8 ? 1 : 4);
-    for (uint32_t i = 0; o->int8 && i < o->net->n_layers; i++)
-        bytes += 4 * o->int8[i].factors + (o->int8[i].has_table ? 256 : 0);
-    return bytes + (o->int8 ? 256 * o->net->image.c : 0);
-}
-
 static void print_sizes(const output *o) {
     const nas_network *net = o->net;
     const char *p = o->prefix;
@@ -64,7 +56,8 @@ static void print_sizes(const output *o) {
     fprintf(o->file,
             "    %s_arena_%s = %llu,     /* of memory */\n"
             "    %s_constant_bytes = %llu /* of flash, besides code */\n};\n\n",
-            p, o->int8 ? "bytes" : "floats", (ull)o->plan->elements, p, (ull)constant_bytes(o));
+            p, o->int8 ? "bytes" : "floats", (ull)o->plan->elements, p,
+            (ull)nas_network_stored_bytes(net, o->int8 ? 1 : 4));
 }
 
 static void print_declarations(const output *o) {
@@ -78,6 +71,7 @@ static void print_declarations(const output *o) {
         " * Define %s_declarations before including this file for its declarations alone. */\n\n",
         net->genome, p, p);
     print_sizes(o);
+    fprintf(o->file, "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     fprintf(o->file,
             "/* image: pixels [height][width][channels], 0 to 255; logits [classes]: the largest "
             "is the\n * answer. */\n"
@@ -85,7 +79,7 @@ static void print_declarations(const output *o) {
             p);
     if (net->class_names)
         fprintf(o->file, "extern const char *const %s_class_names[%s_classes];\n", p, p);
-    fprintf(o->file, "\n#ifndef %s_declarations\n", p);
+    fprintf(o->file, "\n#ifdef __cplusplus\n}\n#endif\n\n#ifndef %s_declarations\n", p);
 }
 
 static void print_class_names(const output *o) {
@@ -361,6 +355,7 @@ static bool print(void *context, FILE *file) {
         good = print_int8(o);
     } else {
         print_weights(o);
+        print_code(o, nas_c_float_restrict);
         print_activation(o);
         print_used(o, nas_c_float_code, o->net->n_layers);
         print_run(o);
@@ -386,7 +381,7 @@ static int write_network(void *self, const nas_network *network, const char *pat
 }
 
 static const void *extension(void *self, const char *id) {
-    static const nas_int8_api int8 = {sizeof int8};
+    static const nas_int8_api int8 = {.size = sizeof int8};
     const c_config *config = self;
     return config && config->dtype && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }

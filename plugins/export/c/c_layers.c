@@ -5,6 +5,13 @@
 
 /* ---- Single precision ---- */
 
+/* C++ has no such word, but its compilers have one of their own. */
+const char nas_c_float_restrict[] = "#ifdef __cplusplus\n"
+                                    "#define @_restrict __restrict\n"
+                                    "#else\n"
+                                    "#define @_restrict restrict\n"
+                                    "#endif\n";
+
 const char nas_c_float_activation[] =
     "static void @_activate(float *x, int n, int activation) {\n"
     "    int i;\n"
@@ -49,7 +56,7 @@ static const char float_conv[] =
     "/* [h][w][c] by weight [k][k][c][oc] to [oh][ow][oc], zeros outside. */\n"
     "static void @_conv(const float *in, int h, int w, int c, const float *weight,\n"
     "                   const float *bias, int k, int stride, int pad, int activation,\n"
-    "                   float *restrict out, int oh, int ow, int oc) {\n"
+    "                   float *@_restrict out, int oh, int ow, int oc) {\n"
     "    int y, x, ky, kx, i, o;\n"
     "    for (y = 0; y < oh; y++)\n"
     "        for (x = 0; x < ow; x++, out += oc) {\n"
@@ -71,7 +78,7 @@ static const char float_depthwise[] =
     "/* The same with one filter a channel: weight [k][k][c]. */\n"
     "static void @_depthwise(const float *in, int h, int w, int c, const float *weight,\n"
     "                        const float *bias, int k, int stride, int pad, int activation,\n"
-    "                        float *restrict out, int oh, int ow) {\n"
+    "                        float *@_restrict out, int oh, int ow) {\n"
     "    int y, x, ky, kx, i;\n"
     "    for (y = 0; y < oh; y++)\n"
     "        for (x = 0; x < ow; x++, out += c) {\n"

@@ -11,6 +11,9 @@
 
 /* ---- Single precision ---- */
 
+/* Stands before all: what conv and depthwise call restrict. */
+extern const char nas_c_float_restrict[];
+
 /* Stands before the others: conv and depthwise call it, and other operations' callers do. Relu,
  * h-swish and h-sigmoid, lines for what more there is, and the end. */
 extern const char nas_c_float_activation[];

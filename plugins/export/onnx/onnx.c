@@ -14,7 +14,8 @@
 enum { OPSET = 14, IR_VERSION = 7 };
 
 typedef struct onnx_config {
-    int dtype; /* 0: float32, 1: int8 */
+    int dtype;           /* 0: float32, 1: int8 */
+    int64_t weight_bits; /* of int8 */
 } onnx_config;
 
 static const char *const dtypes[] = {"float32", "int8", NULL};
@@ -24,6 +25,8 @@ static const nas_option options[] = {
         "dtype", onnx_config, dtype, "\"float32\"", dtypes,
         "type of the numbers that weights and activations are stored in; int8 is quantised after "
         "training"),
+    NAS_INT("weight_bits", onnx_config, weight_bits, "8", 7, 8, "bits",
+            "of weights in int8; with 7 onnxruntime's sums cannot saturate on x86-64 without VNNI"),
     {0},
 };
 
@@ -366,9 +369,19 @@ static int write_network(void *self, const nas_network *network, const char *pat
 }
 
 static const void *extension(void *self, const char *id) {
-    static const nas_int8_api int8 = {sizeof int8};
+    static const nas_int8_api int8[] = {{sizeof *int8, 7}, {sizeof *int8, 8}};
     const onnx_config *config = self;
-    return config && config->dtype && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
+    if (!config || !config->dtype || strcmp(id, NAS_EXT_INT8) != 0) return NULL;
+    return &int8[config->weight_bits != 7];
+}
+
+static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
+    const onnx_config *c = config;
+    if (c->weight_bits != 8 && !c->dtype)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "option \"weight_bits\": 7 bits are of \"dtype\": \"int8\", found "
+                        "\"float32\"; give both or neither");
+    return nas_plain_create(host, config, self, err);
 }
 
 static const nas_export_api api = {.size = sizeof api, .extension = "onnx", .write = write_network};
@@ -383,7 +396,7 @@ static const nas_plugin plugin = {
     .source = "https://onnx.ai/onnx/intro/",
     .options = options,
     .config_size = sizeof(onnx_config),
-    .create = nas_plain_create,
+    .create = create,
     .destroy = nas_plain_destroy,
     .vtable = &api,
     .extension = extension,

@@ -83,7 +83,7 @@ static int write_network(void *self, const nas_network *network, const char *pat
 }
 
 static const void *extension(void *self, const char *id) {
-    static const nas_int8_api int8 = {sizeof int8};
+    static const nas_int8_api int8 = {.size = sizeof int8};
     const tflite_config *config = self;
     return config && config->dtype == INT8 && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }

@@ -76,13 +76,13 @@ static json_t *layer_json(const nas_layer *l) {
         l->pad_before == l->kernel / 2
             ? NULL
             : json_pack("[I, I]", (json_int_t)l->pad_before, (json_int_t)nas_layer_pad_after(l));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:o*}",
-                     "name", l->name, "op", nas_op_name(l->op), "activation",
-                     nas_activation_name(l->activation), "inputs", inputs, "in", shape_json(l->in),
-                     "out", shape_json(l->out), "kernel", (json_int_t)l->kernel, "stride",
-                     (json_int_t)l->stride, "expand", (json_int_t)l->expand, "squeeze_excite",
-                     (int)l->squeeze_excite, "macs", (json_int_t)l->macs, "weights",
-                     (json_int_t)l->weights, "biases", (json_int_t)l->biases, "padding", padding);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:b, s:I, s:I, s:I, s:o*}", "name", l->name,
+        "op", nas_op_name(l->op), "activation", nas_activation_name(l->activation), "inputs",
+        inputs, "in", shape_json(l->in), "out", shape_json(l->out), "kernel", (json_int_t)l->kernel,
+        "stride", (json_int_t)l->stride, "expand", nas_json_plain(nas_layer_expand(l)),
+        "squeeze_excite", (int)l->squeeze_excite, "macs", (json_int_t)l->macs, "weights",
+        (json_int_t)l->weights, "biases", (json_int_t)l->biases, "padding", padding);
 }
 
 /* NULL: out of memory. */

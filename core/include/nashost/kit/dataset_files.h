@@ -30,6 +30,13 @@ int nas_data_beyond(uint64_t index, uint64_t count, nas_error *err);
 int nas_class_names(const char *list, uint32_t classes, const char *where, char **text,
                     const char ***names, nas_error *err);
 
+/* ---- Fingerprints ---- */
+
+#define NAS_HASH_START 0xcbf29ce484222325u
+
+/* Goes on with a hash (64-bit FNV-1a) over n bytes; begin with NAS_HASH_START. */
+uint64_t nas_hash(uint64_t hash, const void *data, size_t n);
+
 /* ---- Labels ---- */
 
 /* Bytes of an integer of NumPy's type, such as "<i8" or "|u1"; 0: it is another type. */

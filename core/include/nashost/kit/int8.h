@@ -3,8 +3,8 @@
  * function here: [any].
  *
  * An element q, -128 to 127, stands for scale * (q - zero) (Jacob et al., arXiv 1712.05877).
- * Weights have a scale for each output channel, no zero, and -127 to 127. A layer sums up in 32
- * bits, exactly:
+ * Weights have a scale for each output channel, no zero, and -127 to 127, or -63 to 63 where the
+ * network's weight_bits are 7. A layer sums up in 32 bits, exactly:
  *
  * - conv, depthwise, linear: sum = bias[o] + sum of (q - zero) * weight; product = sum * factor[o]
  * - pool: product = (sum of q - zero) * factor[0]
@@ -64,6 +64,9 @@ static inline int8_t nas_int8_narrow(int64_t product, int shift, int32_t zero) {
     return (int8_t)q;
 }
 
+/* The largest weight of a network in 8 bits: 127 or 63. */
+int32_t nas_int8_largest_weight(const nas_network *net);
+
 /* The normalised image's format: all that pixels can be. */
 nas_int8_format nas_int8_image(const nas_network *net);
 
@@ -72,6 +75,14 @@ int8_t nas_int8_pixel(const nas_network *net, uint32_t c, uint8_t pixel);
 
 /* What sums are multiplied with to come into the format of to->sum. */
 double nas_int8_real_factor(const nas_layer *layer, const nas_int8_layer *to, uint32_t which);
+
+/* Whether a layer's activation is a table in 8 bits: it is no relu, and not none. */
+bool nas_int8_has_table(const nas_layer *layer);
+
+/* Bytes of all constants of a network in 8 bits as the exporter `c` stores them on a machine of 32
+ * bits: weights, biases, factors, tables, the layers' numbers, pixels' values and the logits'
+ * scales; of a network without weights or ranges too. */
+uint64_t nas_int8_constant_bytes(const nas_network *net);
 
 /* Leaves it zeroed; a zeroed one is fine. */
 void nas_int8_free(nas_int8_layer *layer);

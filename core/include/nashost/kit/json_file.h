@@ -24,4 +24,7 @@ int nas_json_keys(const char *file, const char *prefix, const json_t *object,
 int nas_json_number(const char *file, const char *key, const json_t *found, bool zero, double most,
                     double *value, nas_error *err);
 
+/* A number, as an integer where it is one; the caller owns it. NULL: out of memory. */
+json_t *nas_json_plain(double value);
+
 #endif

@@ -76,10 +76,13 @@ int nas_proxy_start(void *self, const nas_subnet *largest, nas_error *err);
 /* ---- The descriptor ---- */
 
 /* What the descriptors of such scores have in common; score as nas_score_api's. */
-#define NAS_PROXY(score)                                                                           \
+#define NAS_PROXY(score) NAS_PROXY_CHECKED(score, NULL)
+
+/* The same with nas_score_api's check. */
+#define NAS_PROXY_CHECKED(score, check)                                                            \
     .kind = NAS_KIND_SCORE, .create = nas_plain_create, .destroy = nas_plain_destroy,              \
     NAS_DESCRIPTOR, .vtable = &(const nas_score_api) {                                             \
-        sizeof(nas_score_api), nas_proxy_start, score                                              \
+        sizeof(nas_score_api), nas_proxy_start, score, check                                       \
     }
 
 #endif
