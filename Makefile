@@ -217,12 +217,14 @@ bench: ## time training and evaluating beside PyTorch of Debian; ARGS as in benc
 	@scripts/install-deps --check bench
 	+@$(MAKE_ALL) all
 	@bench/peers/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
-check-engines: ## 20 exported subnets on 1000 images by onnxruntime, ncnn and a C compiler
+check-engines: ## exported subnets by onnxruntime, ncnn, a C compiler and LiteRT, the long run
 	@scripts/install-deps build run engines
 	@scripts/python-env
 	+@$(MAKE_ALL) all
 	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
 	 tests/export_engines.sh --subnets 20 --images 1000 $(ARGS)
+	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
+	 tests/export_litert.sh --subnets 6 --images 500
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 clang: ## build with clang, run every test
@@ -273,6 +275,7 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	install -D -m 755 $(HOST) "$(BIN_DIR)/nashost"
 	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f "$(HOME_DIR)/$$f" || exit 1; done
 	for f in $(HOME_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
+	for f in $(wildcard tools/*); do install -D -m 755 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
 	install -D -m 755 scripts/pth-to-safetensors "$(HOME_DIR)/scripts/pth-to-safetensors"
 	install -d "$(SDK_DIR)"
