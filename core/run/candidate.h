@@ -24,7 +24,8 @@ typedef struct nas_limit {
     bool whole; /* bytes and counts */
 } nas_limit;
 
-#define NAS_MAX_LIMITS 6
+/* A candidate's cost [NAS_MAX_LIMITS] by nas_limit_id; NaN: not known. [any] */
+void nas_candidate_costs(const nas_candidate *candidate, double *costs);
 
 /* The constraints that a platform has, in the order of nas_constraints, into limits
  * [NAS_MAX_LIMITS]; returns how many. [any] */
