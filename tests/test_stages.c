@@ -392,6 +392,21 @@ static void test_objectives(void **state) {
                                            "of platform 'big' does not tell energy_mj"));
 }
 
+/* What rests on layers that the device's model does not know says so in the log and the table. */
+static void test_unknown_layers(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run(t, "a", plain, "platforms.0.hardware.options.known=0.75"));
+    char *log = toys_read(t, "log.txt", NULL);
+    assert_non_null(
+        strstr(log, "warning: platform 'big': 'toy-hardware' knows 75 % of the chosen"));
+    assert_null(strstr(log, "warning: platform 'small'"));
+    assert_non_null(strstr(t->output, " ms +-5 %, 75 % known  "));
+    char *lines = toys_read(t, "a/search/big.jsonl", NULL);
+    assert_non_null(strstr(lines, "\"known_share\":0.75,\"expected_error\":0.05"));
+    free(lines);
+    free(log);
+}
+
 static void test_diverged(void **state) {
     toys *t = *state;
     assert_int_equal(toys_run(t, "a", plain, "train.ssl.options.diverge_at=5"), NAS_ERR_NUMERIC);
@@ -418,6 +433,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_search_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exhausted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_layers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_objectives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json_output, setup, teardown),

@@ -60,7 +60,8 @@ int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
                                  .energy_mj = NAN,
                                  .peak_bytes = UINT64_MAX,
                                  .flash_bytes = UINT64_MAX,
-                                 .known_share = NAN};
+                                 .known_share = NAN,
+                                 .expected_error = NAN};
     nas_lowered *lowered = NULL;
     int rc = nas_lower(space, &candidate->genome, &lowered, err);
     if (rc) return rc;
@@ -103,6 +104,7 @@ json_t *nas_cost_json(const nas_cost *cost) {
     nas_json_put(&json, "peak_bytes", nas_count_json(cost->peak_bytes));
     nas_json_put(&json, "flash_bytes", nas_count_json(cost->flash_bytes));
     nas_json_put(&json, "known_share", nas_number_json(cost->known_share));
+    nas_json_put(&json, "expected_error", nas_number_json(cost->expected_error));
     return json;
 }
 
@@ -163,6 +165,8 @@ int nas_candidate_read(const nas_space *space, const json_t *json, const char *w
     if (!rc) rc = read_count(json, where, "peak_bytes", &cost->peak_bytes, err);
     if (!rc) rc = read_count(json, where, "flash_bytes", &cost->flash_bytes, err);
     if (!rc) rc = read_number(json, where, "known_share", NAN, &cost->known_share, err);
+    const json_t *expected = json_object_get(json, "expected_error"); /* not in older files */
+    cost->expected_error = json_is_number(expected) ? json_number_value(expected) : (double)NAN;
     if (!rc) rc = read_count(json, where, "macs", &candidate->macs, err);
     if (!rc) rc = read_count(json, where, "params", &candidate->params, err);
     if (!rc) nas_genome_canonical(space, &candidate->genome);

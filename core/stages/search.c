@@ -226,6 +226,16 @@ static const nas_candidate *best_of(const nas_memo *memo) {
     return best;
 }
 
+/* Says so if the hardware model does not know all layers of what was chosen. */
+static void warn_unknown(const search *s, const nas_candidate *chosen) {
+    if (chosen->cost.known_share < 1)
+        nas_log_line(
+            s->context->request->log, NAS_WARNING,
+            "platform '%s': '%s' knows %.0f %% of the chosen subnet's layers and guesses the "
+            "others: its costs may be far off; measure it, or add samples of such layers",
+            s->platform->name, s->platform->hardware.id, floor(100 * chosen->cost.known_share));
+}
+
 static int reuse(search *s, const char *path, nas_error *err) {
     int rc = nas_search_file_read(path, &s->context->space, &s->problem.known, err);
     if (!rc) rc = nas_scorer_learn(s->scorer, &s->problem.known, err);
@@ -270,6 +280,7 @@ static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_
     if (!rc && !best) rc = nas_problem_infeasible(&s.problem, err);
     if (!rc && !there) rc = nas_search_file_write(path, &context->space, &s.problem.known, err);
     if (!rc && best) *chosen = *best;
+    if (!rc && best && context->request->from < NAS_FROM_REPORT) warn_unknown(&s, best);
     if (!rc && best && !there)
         nas_log_line(context->request->log, NAS_INFO,
                      "searched '%s': %zu candidates, best score %.4f", s.platform->name, s.asked,
