@@ -132,7 +132,8 @@ static void fill(const fixture *f, nas_memo *memo, size_t n) {
                                     .energy_mj = NAN,
                                     .peak_bytes = i,
                                     .flash_bytes = UINT64_MAX,
-                                    .known_share = 1},
+                                    .known_share = 1,
+                                    .expected_error = i % 2 ? 0.25 : NAN},
                            .macs = i + 1,
                            .params = i + 2,
                            .violation = i % 3 ? 0 : INFINITY,
@@ -172,6 +173,8 @@ static void test_file(void **state) {
         assert_true(a->params == b->params && a->cost.peak_bytes == b->cost.peak_bytes);
         assert_true(b->cost.flash_bytes == UINT64_MAX && isnan(b->cost.energy_mj));
         assert_memory_equal(&a->cost.latency_ms, &b->cost.latency_ms, sizeof(double));
+        assert_true(isnan(a->cost.expected_error) ? isnan(b->cost.expected_error)
+                                                  : b->cost.expected_error == 0.25);
         assert_true(a->violation <= 0 ? b->violation <= 0 : isinf(b->violation));
         assert_true(isnan(a->score) ? isnan(b->score)
                                     : !(a->score < b->score || a->score > b->score));

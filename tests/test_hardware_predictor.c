@@ -222,10 +222,16 @@ static void test_cross_validation(void **state) {
     write_table(0, 400, stepped_time, "");
     predictor *p = open_with(&plain);
     double real = error_of(p, stepped_time);
+    nas_layer layer = make_layer(0);
+    nas_cost result;
+    nas_error err = {0};
+    if (cost_of(p, &layer, 1, &result, &err)) fail_msg("%s", err.message);
+    assert_int_equal(layer.op, NAS_OP_CONV);
     nas_plugin_entry()->destroy(p);
     const char *line = strstr(logged[0], "conv: ");
     assert_non_null(line);
     assert_int_equal(sscanf(line, "conv: %*d samples, cross-validated error %lf %%", &error), 1);
+    assert_near(result.expected_error, error / 100, 0.1); /* the log has two digits */
     /* It is measured on samples that were left out, so it tells the error on new layers. */
     if (!(error / 100 > real / 4 && error / 100 < real * 4))
         fail_msg("said %g %%, is %g %%", error, 100 * real);
@@ -233,6 +239,8 @@ static void test_cross_validation(void **state) {
     config.folds = 0;
     p = open_with(&config);
     assert_non_null(strstr(logged[0], "depthwise: 80 samples\n"));
+    if (cost_of(p, &layer, 1, &result, &err)) fail_msg("%s", err.message);
+    assert_true(isnan(result.expected_error));
     nas_plugin_entry()->destroy(p);
 }
 

@@ -96,6 +96,8 @@ static void test_defaults(void **state) {
     assert_true(p.train.mu == 2.0 && p.train.lr == 0.03 && p.train.cosine_cycles == 7.0 / 16);
     assert_true(p.augment.flip && p.augment.strong_ops == 2);
     assert_int_equal(p.search_config.evaluations, 200);
+    assert_int_equal(p.search_config.batch, 1);
+    assert_false(p.search_config.named);
     assert_int_equal(p.n_platforms, 1);
     assert_int_equal(p.n_exports, 0);
     assert_true(isnan(p.platforms[0].constraints.latency_ms));
@@ -182,6 +184,19 @@ static void test_resolved_is_stable(void **state) {
     nas_pipeline_free(&second);
 }
 
+static void test_objectives(void **state) {
+    fixture *f = *state;
+    nas_pipeline p;
+    nas_error err = {0};
+    const char *set = "search.objectives=[\"score\", \"peak_bytes\", \"latency_ms\"]";
+    assert_int_equal(load(f, minimal, &set, 1, &p, &err), NAS_OK);
+    assert_true(p.search_config.named);
+    assert_int_equal(p.search_config.n_objectives, 2);
+    assert_int_equal(p.search_config.objectives[0], NAS_LIMIT_PEAK);
+    assert_int_equal(p.search_config.objectives[1], NAS_LIMIT_LATENCY);
+    nas_pipeline_free(&p);
+}
+
 static void test_wrong_keys(void **state) {
     fixture *f = *state;
     refuses(f, "train.stpes=5", NULL, "train.stpes: unknown key; did you mean \"steps\"?");
@@ -191,6 +206,14 @@ static void test_wrong_keys(void **state) {
     refuses(f, "train=3", NULL, "train: expected an object, found 3 (an integer)");
     refuses(f, "train.ssl.options.levle=3", NULL,
             "train.ssl.options.levle: unknown key; did you mean \"level\"?");
+    refuses(f, "search.objectives=[\"macs\"]", NULL,
+            "search.objectives: expected \"score\" first, which is what subnets are evaluated for, "
+            "found \"macs\"");
+    refuses(f, "search.objectives=[\"score\", \"latency\"]", NULL,
+            "search.objectives: expected names of constraints after \"score\", found \"latency\"; "
+            "did you mean \"latency_ms\"?");
+    refuses(f, "search.objectives=[\"score\", \"macs\", \"macs\"]", NULL,
+            "search.objectives: \"macs\" stands there twice");
     refuses(f, "search.evaluations=0", NULL,
             "search.evaluations: expected an integer from 1 to 10000000 subnets, found 0 (an "
             "integer)");
@@ -323,10 +346,19 @@ static void test_space_by_path_and_inline(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(test_defaults),           TEST(test_overrides),    TEST(test_another_plugin),
-        TEST(test_resolved_is_stable), TEST(test_wrong_keys),   TEST(test_wrong_plugins),
-        TEST(test_wrong_platforms),    TEST(test_wrong_spaces), TEST(test_narrowed_space),
-        TEST(test_wrong_overrides),    TEST(test_wrong_files),  TEST(test_space_by_path_and_inline),
+        TEST(test_defaults),
+        TEST(test_overrides),
+        TEST(test_another_plugin),
+        TEST(test_resolved_is_stable),
+        TEST(test_objectives),
+        TEST(test_wrong_keys),
+        TEST(test_wrong_plugins),
+        TEST(test_wrong_platforms),
+        TEST(test_wrong_spaces),
+        TEST(test_narrowed_space),
+        TEST(test_wrong_overrides),
+        TEST(test_wrong_files),
+        TEST(test_space_by_path_and_inline),
     };
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

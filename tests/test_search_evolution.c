@@ -36,6 +36,19 @@ static void test_the_oldest_dies(void **state) {
     finish(&s);
 }
 
+/* It proposes no more at once than can be parents. */
+static void test_no_more_than_live(void **state) {
+    (void)state;
+    fake_problem fake;
+    search s;
+    uint16_t genomes[16 * MOST_GENES];
+    open_family(&fake, 1, 50);
+    prepare(&s, &fake, 1);
+    begin(&s, true);
+    assert_int_equal(ask_for(&s, 16, genomes), 5);
+    finish(&s);
+}
+
 /* Of k draws from n, with replacement, the best is one with probability 1 - (1 - 1 / n)^k. */
 static void test_sample(void **state) {
     (void)state;
@@ -203,6 +216,7 @@ int main(void) {
         SEARCH_CHECKS,
         cmocka_unit_test(test_the_oldest_dies),
         cmocka_unit_test(test_sample),
+        cmocka_unit_test(test_no_more_than_live),
         cmocka_unit_test(test_one_gene_changes),
         cmocka_unit_test(test_mutation_rate),
         cmocka_unit_test(test_crossover),

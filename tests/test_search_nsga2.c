@@ -196,7 +196,7 @@ static void test_front_beats_random(void **state) {
 }
 
 static void keep(fake_problem *fake, const uint16_t *genes, void *all) {
-    double objectives[2];
+    double objectives[3];
     size_t number;
     assert_int_equal(nas_genomes_add(all, genes, &number, NULL), NAS_OK);
     evaluate(fake, genes, objectives);
@@ -231,7 +231,7 @@ static void test_finds_the_front(void **state) {
 static void test_report(void **state) {
     (void)state;
     fake_problem fake;
-    open_family(&fake, 2, 80);
+    open_family(&fake, 2, 8 * GENERATIONS);
     search s;
     prepare(&s, &fake, 3);
     begin(&s, true);

@@ -540,6 +540,51 @@ static void test_unknown_cost(void **state) {
     assert_false(toys_exist(t, "a"));
 }
 
+/* A space in which all that fit were scored ends the search, which says so. */
+static void test_exhausted(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run(t, "a", plain, "search.evaluations=2000", "search.batch=1"));
+    char *text = toys_read(t, "a/search/small.jsonl", NULL), *log = toys_read(t, "log.txt", NULL);
+    char expected[120];
+    int scored = 0;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+        scored += !strstr(line, "\"score\":null");
+    snprintf(
+        expected, sizeof expected,
+        "platform 'small': every subnet that meets its constraints was scored: the search ends "
+        "after %d of 2000",
+        scored - 1); /* the smallest is no evaluation */
+    if (!strstr(log, expected)) fail_msg("expected '%s' in %s", expected, log);
+    free(text);
+    free(log);
+}
+
+/* Costs are objectives by name; the toy checks what it is told of them. */
+static void test_objectives(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run(t, "a", plain, "search.objectives=[\"score\", \"params\", \"macs\"]"));
+    toys_good(t, toys_run(t, "b", plain, "search.plugin=toy-old-search"));
+    assert_int_equal(toys_run(t, "c", plain, "search.objectives=[\"score\", \"energy_mj\"]"),
+                     NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "search.objectives: the hardware plugin 'toy-hardware' "
+                                           "of platform 'big' does not tell energy_mj"));
+}
+
+/* What rests on layers that the device's model does not know says so in the log and the table. */
+static void test_unknown_layers(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run(t, "a", plain, "platforms.0.hardware.options.known=0.75"));
+    char *log = toys_read(t, "log.txt", NULL);
+    assert_non_null(
+        strstr(log, "warning: platform 'big': 'toy-hardware' knows 75 % of the chosen"));
+    assert_null(strstr(log, "warning: platform 'small'"));
+    assert_non_null(strstr(t->output, " ms +-5 %, 75 % known  "));
+    char *lines = toys_read(t, "a/search/big.jsonl", NULL);
+    assert_non_null(strstr(lines, "\"known_share\":0.75,\"expected_error\":0.05"));
+    free(lines);
+    free(log);
+}
+
 static void test_diverged(void **state) {
     toys *t = *state;
     assert_int_equal(toys_run(t, "a", plain, "train.ssl.options.diverge_at=5"), NAS_ERR_NUMERIC);
@@ -565,6 +610,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_search_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exhausted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unknown_layers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_objectives, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reads, setup, teardown),
         cmocka_unit_test_setup_teardown(test_json_output, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dry_run, setup, teardown),

@@ -68,7 +68,8 @@ typedef struct nas_device {
  *
  *   {"space", "subnets": [{"name", "genome", "macs", "params",
  *                          "costs": {DEVICE: {"latency_ms", "energy_mj", "peak_bytes",
- *                                             "flash_bytes", "known_share"}, ...}}, ...]}
+ *                                             "flash_bytes", "known_share", "expected_error"},
+ * ...}}, ...]}
  *
  * where null is not known, and so are all costs of a subnet that a device cannot run; log tells
  * why. [main] */

@@ -278,7 +278,7 @@ static int print_platforms(const json_t *result, nas_error *err) {
         {"platform", "platform", NAS_SHOW_TEXT},
         {"run", "run", NAS_SHOW_TEXT},
         {"at most", "constraints", NAS_SHOW_LIMITS},
-        {"latency", "predicted.latency_ms", NAS_SHOW_MS},
+        {"latency", "predicted", NAS_SHOW_LATENCY},
         {"MACs", "macs", NAS_SHOW_COUNT},
         {"params", "params", NAS_SHOW_COUNT},
         {"peak memory", "predicted.peak_bytes", NAS_SHOW_BYTES},

@@ -41,6 +41,7 @@ static int ask(const nas_space *space, const nas_named *subnet, const nas_device
     if (rc != NAS_ERR_INFEASIBLE) return rc;
     nas_log_line(log, NAS_WARNING, "%s on %s: %s", subnet->name, device->name, err->message);
     candidate->cost.latency_ms = candidate->cost.energy_mj = candidate->cost.known_share = NAN;
+    candidate->cost.expected_error = NAN;
     candidate->cost.peak_bytes = candidate->cost.flash_bytes = UINT64_MAX;
     return NAS_OK;
 }
@@ -96,7 +97,7 @@ int nas_costs_print(const json_t *result, nas_error *err) {
     static const nas_column columns[] = {
         {"subnet", "name", NAS_SHOW_TEXT},
         {"device", "device", NAS_SHOW_TEXT},
-        {"latency", "cost.latency_ms", NAS_SHOW_MS},
+        {"latency", "cost", NAS_SHOW_LATENCY},
         {"energy", "cost.energy_mj", NAS_SHOW_MJ},
         {"peak memory", "cost.peak_bytes", NAS_SHOW_BYTES},
         {"flash", "cost.flash_bytes", NAS_SHOW_BYTES},

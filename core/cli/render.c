@@ -91,6 +91,15 @@ static nas_cell limits_cell(const json_t *limits) {
     return *cell.text ? cell : (nas_cell){"-"};
 }
 
+static nas_cell latency_cell(const json_t *cost) {
+    nas_cell cell = nas_text_value(number(json_object_get(cost, "latency_ms")), "ms");
+    double error = number(json_object_get(cost, "expected_error"));
+    double share = number(json_object_get(cost, "known_share"));
+    if (error >= 0) append(&cell, " +-%.2g %%", 100 * error);
+    if (share < 1) append(&cell, ", %.0f %% known", floor(100 * share));
+    return cell;
+}
+
 static nas_cell number_cell(double value) {
     nas_cell cell = {"-"};
     if (isfinite(value)) snprintf(cell.text, sizeof cell.text, "%.6g", value);
@@ -106,6 +115,8 @@ nas_cell nas_show_cell(const json_t *value, nas_show as) {
         return number_cell(number(value));
     case NAS_SHOW_MS:
         return nas_text_value(number(value), "ms");
+    case NAS_SHOW_LATENCY:
+        return latency_cell(value);
     case NAS_SHOW_SECONDS:
         return nas_text_value(1000 * number(value), "ms");
     case NAS_SHOW_MJ:

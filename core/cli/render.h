@@ -11,6 +11,9 @@ typedef enum nas_show {
     NAS_SHOW_TEXT,    /* a string as it is, another value as short JSON */
     NAS_SHOW_NUMBER,  /* six digits */
     NAS_SHOW_MS,      /* "1.23 ms" */
+    NAS_SHOW_LATENCY, /* "1.23 ms +-5 %, 80 % known", of predicted costs: with the expected error
+                         and the share of layers that the model knows, where there is something to
+                         say */
     NAS_SHOW_SECONDS, /* likewise, of a value in seconds */
     NAS_SHOW_MJ,      /* "1.23 mJ" */
     NAS_SHOW_COUNT,   /* "340.7 k" */

@@ -85,7 +85,7 @@ static int print_plan(const json_t *plan, nas_error *err) {
         {"platform", "name", NAS_SHOW_TEXT},
         {"at most", "constraints", NAS_SHOW_LIMITS},
         {"subnet", "subnet", NAS_SHOW_TEXT},
-        {"latency", "predicted.latency_ms", NAS_SHOW_MS},
+        {"latency", "predicted", NAS_SHOW_LATENCY},
         {"MACs", "macs", NAS_SHOW_COUNT},
         {"params", "params", NAS_SHOW_COUNT},
         {"peak memory", "predicted.peak_bytes", NAS_SHOW_BYTES},
@@ -114,7 +114,7 @@ static int print_chosen(const json_t *chosen, nas_error *err) {
     static const nas_column columns[] = {
         {"platform", "name", NAS_SHOW_TEXT},
         {"at most", "constraints", NAS_SHOW_LIMITS},
-        {"latency", "predicted.latency_ms", NAS_SHOW_MS},
+        {"latency", "predicted", NAS_SHOW_LATENCY},
         {"MACs", "macs", NAS_SHOW_COUNT},
         {"params", "params", NAS_SHOW_COUNT},
         {"peak memory", "predicted.peak_bytes", NAS_SHOW_BYTES},
@@ -129,7 +129,7 @@ static int print_family(const json_t *family, nas_error *err) {
     static const nas_column all[] = {
         {"platform", "name", NAS_SHOW_TEXT},
         {"at most", "constraints", NAS_SHOW_LIMITS},
-        {"latency", "predicted.latency_ms", NAS_SHOW_MS},
+        {"latency", "predicted", NAS_SHOW_LATENCY},
         {"MACs", "macs", NAS_SHOW_COUNT},
         {"params", "params", NAS_SHOW_COUNT},
         {"peak memory", "predicted.peak_bytes", NAS_SHOW_BYTES},

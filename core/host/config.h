@@ -3,6 +3,7 @@
 #define NAS_HOST_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define NAS_MAX_PLATFORMS 32
@@ -79,10 +80,24 @@ typedef struct nas_split_section {
     int heldout_from; /* nas_heldout_from */
 } nas_split_section;
 
+/* What constraints, and objectives beside the score, may be about; the order of nas_constraints. */
+typedef enum nas_limit_id {
+    NAS_LIMIT_LATENCY,
+    NAS_LIMIT_ENERGY,
+    NAS_LIMIT_PEAK,
+    NAS_LIMIT_FLASH,
+    NAS_LIMIT_MACS,
+    NAS_LIMIT_PARAMS,
+    NAS_MAX_LIMITS
+} nas_limit_id;
+
 typedef struct nas_search_config {
     int64_t evaluations; /* subnets scored for each platform */
     int64_t batch;       /* candidates asked for at once */
     int64_t calibration_images;
+    bool named;                     /* the pipeline says what the objectives are */
+    size_t n_objectives;            /* beside the score */
+    int objectives[NAS_MAX_LIMITS]; /* nas_limit_id */
 } nas_search_config;
 
 typedef struct nas_constraints {

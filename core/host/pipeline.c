@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/names.h"
 #include "host/instance.h"
 #include "host/overrides.h"
 #include "host/sections.h"
@@ -165,12 +166,48 @@ static int read_train(const reader *r, const node *root, const nas_space *space)
     return rc ? rc : read_use(r, &at, NAS_AT_SSL, &r->pipeline->ssl);
 }
 
+/* One more objective by its name. */
+static int read_objective(const reader *r, const node *at, size_t i, const char *name) {
+    nas_search_config *config = &r->pipeline->search_config;
+    nas_place place = place_of(r, at);
+    int id = 0;
+    if (!i && !strcmp(name, "score")) return NAS_OK;
+    if (!i)
+        return nas_fail_at(&place, "objectives", r->err,
+                           "expected \"score\" first, which is what subnets are evaluated for, "
+                           "found \"%.60s\"",
+                           name);
+    while (id < NAS_MAX_LIMITS && strcmp(name, nas_limit_names[id]) != 0) id++;
+    const char *near = nas_nearest(name, nas_limit_names, NAS_MAX_LIMITS);
+    if (id == NAS_MAX_LIMITS)
+        return nas_fail_at(&place, "objectives", r->err,
+                           "expected names of constraints after \"score\", found \"%.60s\"; did "
+                           "you mean \"%s\"?",
+                           name, near ? near : nas_limit_names[0]);
+    for (size_t k = 0; k < config->n_objectives; k++)
+        if (config->objectives[k] == id)
+            return nas_fail_at(&place, "objectives", r->err, "\"%s\" stands there twice", name);
+    config->objectives[config->n_objectives++] = id;
+    return NAS_OK;
+}
+
+static int read_objectives(const reader *r, const node *at, const char *const *names) {
+    int rc = NAS_OK;
+    r->pipeline->search_config.named = names && names[0];
+    for (size_t i = 0; names && names[i] && !rc; i++) rc = read_objective(r, at, i, names[i]);
+    return rc;
+}
+
 static int read_search(const reader *r, const node *root) {
     node at;
-    nas_search_section section;
+    nas_search_section section = {0};
+    const nas_section *known = &nas_sections[NAS_AT_SEARCH];
     int rc = parse_child(r, root, NAS_AT_SEARCH, &at, &section);
     if (rc) return rc;
     r->pipeline->search_config = section.config;
+    rc = read_objectives(r, &at, section.objectives);
+    nas_options_free(known->options, sizeof *known->options, &section);
+    if (rc) return rc;
     rc = read_plugin(r, &at, NAS_AT_SEARCH, section.plugin, &r->pipeline->search);
     return rc ? rc : read_use(r, &at, NAS_AT_SCORE, &r->pipeline->score);
 }

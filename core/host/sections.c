@@ -178,9 +178,13 @@ static const nas_option search_options[] = {
                "id of the plugin, as `nashost plugins` lists it"),
     NAS_INT("evaluations", nas_search_section, config.evaluations, "200", 1, 10000000, "subnets",
             "number of subnets that the search scores for each platform"),
-    NAS_INT("batch", nas_search_section, config.batch, "16", 1, 65536, "subnets",
+    NAS_STRINGS("objectives", nas_search_section, objectives, "null",
+                "what the search is to trade: \"score\", then names of constraints, such as "
+                "\"latency_ms\"; if it is left out, the score alone counts and the latency breaks "
+                "ties"),
+    NAS_INT("batch", nas_search_section, config.batch, "1", 1, 65536, "subnets",
             "number of subnets that the strategy is asked for at once; it learns their scores "
-            "together"),
+            "together, so more than 1 makes it choose with less knowledge"),
     NAS_INT("calibration_images", nas_search_section, config.calibration_images, "1024", 1, 1000000,
             "images",
             "number of training images that a subnet's batch norm is calibrated on before it is "
@@ -193,6 +197,9 @@ static const nas_option platform_options[] = {
                "name of the platform, which its files have as well"),
     {0},
 };
+
+const char *const nas_limit_names[NAS_MAX_LIMITS] = {"latency_ms",  "energy_mj", "peak_bytes",
+                                                     "flash_bytes", "macs",      "params"};
 
 const nas_option nas_constraints_options[] = {
     NAS_FLOAT("latency_ms", nas_constraints, latency_ms, "null", 1e-9, INFINITY, "ms",

@@ -17,12 +17,16 @@ typedef struct nas_use_section {
 
 typedef struct nas_search_section {
     const char *plugin;
+    const char *const *objectives;
     nas_search_config config;
 } nas_search_section;
 
 typedef struct nas_platform_section {
     const char *name;
 } nas_platform_section;
+
+/* The keys of nas_constraints, by nas_limit_id. */
+extern const char *const nas_limit_names[NAS_MAX_LIMITS];
 
 /* The places of a pipeline where keys stand. */
 typedef enum nas_section_id {

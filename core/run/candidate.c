@@ -1,6 +1,7 @@
 #include "run/candidate.h"
 
 #include "base/json.h"
+#include "host/sections.h"
 #include "space/lower.h"
 
 #include <math.h>
@@ -10,20 +11,29 @@ static double count(uint64_t value) {
     return value == UINT64_MAX ? (double)NAN : (double)value;
 }
 
+void nas_candidate_costs(const nas_candidate *candidate, double *costs) {
+    const nas_cost *cost = &candidate->cost;
+    costs[NAS_LIMIT_LATENCY] = cost->latency_ms;
+    costs[NAS_LIMIT_ENERGY] = cost->energy_mj;
+    costs[NAS_LIMIT_PEAK] = count(cost->peak_bytes);
+    costs[NAS_LIMIT_FLASH] = count(cost->flash_bytes);
+    costs[NAS_LIMIT_MACS] = (double)candidate->macs;
+    costs[NAS_LIMIT_PARAMS] = (double)candidate->params;
+}
+
 size_t nas_candidate_limits(const nas_constraints *constraints, const nas_candidate *candidate,
                             nas_limit *limits) {
-    const nas_cost *cost = &candidate->cost;
-    const nas_limit all[NAS_MAX_LIMITS] = {
-        {"latency_ms", constraints->latency_ms, cost->latency_ms, false},
-        {"energy_mj", constraints->energy_mj, cost->energy_mj, false},
-        {"peak_bytes", (double)constraints->peak_bytes, count(cost->peak_bytes), true},
-        {"flash_bytes", (double)constraints->flash_bytes, count(cost->flash_bytes), true},
-        {"macs", (double)constraints->macs, (double)candidate->macs, true},
-        {"params", (double)constraints->params, (double)candidate->params, true},
+    const double most[NAS_MAX_LIMITS] = {
+        constraints->latency_ms,         constraints->energy_mj,
+        (double)constraints->peak_bytes, (double)constraints->flash_bytes,
+        (double)constraints->macs,       (double)constraints->params,
     };
+    double costs[NAS_MAX_LIMITS];
     size_t n = 0;
-    for (size_t i = 0; i < NAS_MAX_LIMITS; i++)
-        if (all[i].limit > 0) limits[n++] = all[i];
+    nas_candidate_costs(candidate, costs);
+    for (int i = 0; i < NAS_MAX_LIMITS; i++)
+        if (most[i] > 0)
+            limits[n++] = (nas_limit){nas_limit_names[i], most[i], costs[i], i >= NAS_LIMIT_PEAK};
     return n;
 }
 
@@ -67,7 +77,8 @@ static int begin(const nas_space *space, const nas_genome *genome, nas_candidate
                                  .energy_mj = NAN,
                                  .peak_bytes = UINT64_MAX,
                                  .flash_bytes = UINT64_MAX,
-                                 .known_share = NAN};
+                                 .known_share = NAN,
+                                 .expected_error = NAN};
     int rc = nas_lower(space, &candidate->genome, lowered, err);
     if (rc) return rc;
     candidate->macs = (*lowered)->network.macs;
@@ -131,6 +142,7 @@ json_t *nas_cost_json(const nas_cost *cost) {
     nas_json_put(&json, "peak_bytes", nas_count_json(cost->peak_bytes));
     nas_json_put(&json, "flash_bytes", nas_count_json(cost->flash_bytes));
     nas_json_put(&json, "known_share", nas_number_json(cost->known_share));
+    nas_json_put(&json, "expected_error", nas_number_json(cost->expected_error));
     return json;
 }
 
@@ -191,6 +203,8 @@ int nas_candidate_read(const nas_space *space, const json_t *json, const char *w
     if (!rc) rc = read_count(json, where, "peak_bytes", &cost->peak_bytes, err);
     if (!rc) rc = read_count(json, where, "flash_bytes", &cost->flash_bytes, err);
     if (!rc) rc = read_number(json, where, "known_share", NAN, &cost->known_share, err);
+    const json_t *expected = json_object_get(json, "expected_error"); /* not in older files */
+    cost->expected_error = json_is_number(expected) ? json_number_value(expected) : (double)NAN;
     if (!rc) rc = read_count(json, where, "macs", &candidate->macs, err);
     if (!rc) rc = read_count(json, where, "params", &candidate->params, err);
     if (!rc) nas_genome_canonical(space, &candidate->genome);

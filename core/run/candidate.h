@@ -24,7 +24,8 @@ typedef struct nas_limit {
     bool whole; /* bytes and counts */
 } nas_limit;
 
-#define NAS_MAX_LIMITS 6
+/* A candidate's cost [NAS_MAX_LIMITS] by nas_limit_id; NaN: not known. [any] */
+void nas_candidate_costs(const nas_candidate *candidate, double *costs);
 
 /* The constraints that a platform has, in the order of nas_constraints, into limits
  * [NAS_MAX_LIMITS]; returns how many. [any] */
@@ -49,8 +50,8 @@ int nas_candidate_unknown(const nas_space *space, const nas_genome *genome,
 bool nas_candidate_better(const nas_candidate *a, const nas_candidate *b);
 
 /* {"genome": {...}, "score", "violation", "latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
- * "known_share", "macs", "params"}; null where a value is not known (a violation: infinite). The
- * caller owns the result; NULL: out of memory. */
+ * "known_share", "expected_error", "macs", "params"}; null where a value is not known (a violation:
+ * infinite). The caller owns the result; NULL: out of memory. */
 json_t *nas_candidate_json(const nas_space *space, const nas_candidate *candidate);
 
 /* The inverse. where: file and line, for messages. */
@@ -58,7 +59,7 @@ int nas_candidate_read(const nas_space *space, const json_t *json, const char *w
                        nas_candidate *candidate, nas_error *err);
 
 /* The predicted costs alone: {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
- * "known_share"}. */
+ * "known_share", "expected_error"}. */
 json_t *nas_cost_json(const nas_cost *cost);
 
 /* {"latency_ms": 2, ...}: the constraints that a platform has. The caller owns it; NULL: out of

@@ -115,7 +115,8 @@ static void fill_pipeline(nas_pipeline *pipeline) {
                                          .cosine_cycles = 7.0 / 16,
                                          .ema = 0.9,
                                          .log_every = 1};
-    pipeline->search_config = (nas_search_config){EVALUATIONS, 4, 16};
+    pipeline->search_config =
+        (nas_search_config){.evaluations = EVALUATIONS, .batch = 4, .calibration_images = 16};
     snprintf(pipeline->platforms[0].name, sizeof pipeline->platforms[0].name, "any");
     pipeline->platforms[0].constraints.latency_ms = 1e9;
     pipeline->platforms[0].constraints.energy_mj = (double)NAN;

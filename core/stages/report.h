@@ -4,7 +4,7 @@
  *   {"seed", "dataset", "space", "labelled", "skipped_images",
  *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},
  *                   "predicted": {"latency_ms", "energy_mj", "peak_bytes", "flash_bytes",
- *                                 "known_share"},
+ *                                 "known_share", "expected_error"},
  *                   "macs", "params", "test_top1",
  *                   "int8": {"test_top1", "top1_loss", "calibration_images"},
  *                   "files": ["family/NAME.EXT", ...]}, ...],

@@ -9,6 +9,7 @@
 #include "run/progress.h"
 #include "run/rundir.h"
 #include "run/search_file.h"
+#include "stages/problem.h"
 #include "stages/scorer.h"
 
 #include <math.h>
@@ -18,9 +19,9 @@
 typedef unsigned long long ull;
 
 enum {
-    MOST_ASKS = 100,      /* for each evaluation */
-    MOST_MISSES = 4,      /* the same, in a row without a new feasible subnet */
-    MOST_CACHED = 1 << 17 /* genomes that were only looked at: 60 MB */
+    MOST_ASKS = 100, /* for each evaluation */
+    MOST_MISSES = 4, /* the same, in a row without a new feasible subnet */
+    FIRST_TOLD = 1,  /* abi_minor of the first plugins that are told of what they did not ask for */
 };
 
 /* The search for one platform. */
@@ -28,113 +29,24 @@ typedef struct search {
     nas_scorer *scorer;
     const nas_context *context;
     const nas_platform *platform;
-    const nas_instance *hardware;
     const char *base; /* the folder that the search's files are in */
-    nas_search_problem problem;
-    const char *gene_names[NAS_MAX_GENES];
-    const char *objectives[2];
-    nas_memo seen;                 /* genomes whose cost is known */
-    size_t asked;                  /* of them, by the plugin or by the host */
-    uint64_t looked_at;            /* costs that were asked for */
-    double lowest[NAS_MAX_LIMITS]; /* cost of each constraint of the platform */
+    nas_problem problem;
+    size_t asked; /* of its known subnets, by the plugin or by the host */
     uint64_t scored;
-    double best;       /* score of a feasible one; NaN: none yet */
-    nas_error refusal; /* the device's first reason for not running a subnet */
-    nas_error failure; /* the first failure of the hardware plugin */
-    uint64_t budget;   /* evaluations */
+    double best;     /* score of a feasible one; NaN: none yet */
+    uint64_t budget; /* evaluations */
     nas_progress progress;
     nas_events events;       /* closed: none are written */
     nas_search_times *times; /* NULL: not asked for */
     double last;             /* end of the last evaluation, on nas_seconds' clock */
 } search;
 
-/* ---- The problem as search plugins see it ---- */
-
-static void note(search *s, const nas_candidate *candidate) {
-    nas_limit limits[NAS_MAX_LIMITS];
-    size_t n = nas_candidate_limits(&s->platform->constraints, candidate, limits);
-    for (size_t i = 0; i < n; i++)
-        s->lowest[i] = s->looked_at ? fmin(s->lowest[i], limits[i].cost) : limits[i].cost;
-    s->looked_at++;
-}
-
-/* Fills a candidate with its costs, from what is known if it is. keep: remember it at any rate.
- * A failure stays in s->failure. */
-static bool look(search *s, const nas_genome *genome, bool keep, nas_candidate *candidate) {
-    const nas_candidate *known = nas_memo_find(&s->seen, genome);
-    if (known) {
-        *candidate = *known;
-        return true;
-    }
-    nas_error err = {0};
-    double start = nas_seconds();
-    int rc =
-        nas_candidate_cost(&s->context->space, genome, &nas_guarded_hardware,
-                           nas_guarded(s->hardware), &s->platform->constraints, candidate, &err);
-    if (s->times) s->times->cost_seconds += nas_seconds() - start;
-    if (rc == NAS_ERR_INFEASIBLE) {
-        if (!s->refusal.code) s->refusal = err;
-        rc = NAS_OK;
-    }
-    if (!rc) note(s, candidate);
-    if (!rc && (keep || s->seen.n < MOST_CACHED)) rc = nas_memo_add(&s->seen, candidate, &err);
-    if (rc && !s->failure.code) s->failure = err;
-    return !rc;
-}
-
-static bool in_range(const nas_space *space, const uint16_t *genes) {
-    for (uint32_t g = 0; g < space->n_genes; g++)
-        if (genes[g] >= space->arity[g]) return false;
-    return true;
-}
-
-static nas_genome genome_of(const nas_space *space, const uint16_t *genes) {
-    nas_genome genome = {0};
-    memcpy(genome.gene, genes, space->n_genes * sizeof *genes);
-    nas_genome_canonical(space, &genome);
-    return genome;
-}
-
-static void canonical(const nas_search_problem *problem, uint16_t *genes) {
-    const search *s = problem->impl;
-    const nas_space *space = &s->context->space;
-    if (!in_range(space, genes)) return;
-    nas_genome genome = genome_of(space, genes);
-    memcpy(genes, genome.gene, space->n_genes * sizeof *genes);
-}
-
-static double violation(const nas_search_problem *problem, const uint16_t *genes) {
-    search *s = problem->impl;
-    if (!in_range(&s->context->space, genes)) return INFINITY;
-    nas_genome genome = genome_of(&s->context->space, genes);
-    nas_candidate candidate;
-    return look(s, &genome, false, &candidate) ? candidate.violation : (double)INFINITY;
-}
-
-static void describe(search *s, bool latency) {
-    const nas_space *space = &s->context->space;
-    for (uint32_t g = 0; g < space->n_genes; g++) s->gene_names[g] = space->gene_names[g];
-    s->objectives[0] = "1 - score";
-    s->objectives[1] = "latency_ms";
-    s->problem = (nas_search_problem){
-        .size = sizeof s->problem,
-        .n_genes = space->n_genes,
-        .arity = space->arity,
-        .gene_names = s->gene_names,
-        .n_objectives = latency ? 2 : 1,
-        .objective_names = s->objectives,
-        .budget = s->budget,
-        .impl = s,
-        .canonical = canonical,
-        .violation = violation,
-    };
-}
-
 /* ---- Asking and telling ---- */
 
 static int failed(const search *s, nas_error *err) {
-    return nas_fail(err, s->failure.code, "platform '%s': %.900s", s->platform->name,
-                    s->failure.message);
+    const nas_error *failure = &s->problem.failure;
+    return nas_fail(err, failure->code, "platform '%s': %.900s", s->platform->name,
+                    failure->message);
 }
 
 static void show(search *s) {
@@ -153,10 +65,10 @@ static int log_score(search *s, double score, nas_error *err) {
     return rc;
 }
 
-static int score(search *s, nas_candidate *candidate, nas_error *err) {
+static int score(search *s, nas_candidate *candidate, bool counts, nas_error *err) {
     double start = nas_seconds();
     int rc = nas_scorer_score(s->scorer, candidate, err);
-    if (!s->times || rc) return rc;
+    if (!s->times || !counts || rc) return rc;
     double now = nas_seconds();
     s->times->score_seconds += now - start;
     s->times->ms[s->times->scored++] = (now - s->last) * 1e3;
@@ -171,10 +83,10 @@ static int consider(search *s, const nas_genome *genome, bool counts, nas_candid
     snprintf(doing, sizeof doing, "in the search for '%s'", s->platform->name);
     int rc = nas_context_stopped(s->context, doing, err);
     if (rc) return rc;
-    if (!look(s, genome, true, candidate)) return failed(s, err);
+    if (!nas_problem_look(&s->problem, genome, true, candidate)) return failed(s, err);
     if (candidate->asked) return NAS_OK;
     if (candidate->violation <= 0) {
-        rc = score(s, candidate, err);
+        rc = score(s, candidate, counts, err);
         if (rc) return rc;
         s->scored += counts;
         if (!(candidate->score <= s->best)) s->best = candidate->score;
@@ -182,12 +94,12 @@ static int consider(search *s, const nas_genome *genome, bool counts, nas_candid
         if (rc) return rc;
     }
     candidate->asked = ++s->asked;
-    *nas_memo_find(&s->seen, genome) = *candidate;
+    *nas_memo_find(&s->problem.known, genome) = *candidate;
     show(s);
     return NAS_OK;
 }
 
-/* What is asked for at once. */
+/* What is asked for or told at once. */
 typedef struct asking {
     size_t room, n;
     uint16_t *genomes;  /* [room][n_genes] */
@@ -195,22 +107,24 @@ typedef struct asking {
     double *violation;  /* [room] */
 } asking;
 
-static int judge(search *s, asking *r, nas_error *err) {
-    uint32_t n_genes = s->problem.n_genes, n_objectives = s->problem.n_objectives;
+/* Judges the genomes. counts: as evaluations. */
+static int judge(search *s, bool counts, asking *r, nas_error *err) {
+    uint32_t n_genes = s->problem.seen_by_plugin.n_genes;
+    uint32_t n_objectives = s->problem.seen_by_plugin.n_objectives;
     for (size_t i = 0; i < r->n; i++) {
         const uint16_t *genes = r->genomes + i * n_genes;
-        if (!in_range(&s->context->space, genes))
+        if (!nas_problem_in_range(&s->problem, genes))
             return nas_fail(err, NAS_ERR_PLUGIN,
                             "plugin '%s' asks for a genome with a gene beyond its arity",
                             s->context->pipeline->search.id);
-        nas_genome genome = genome_of(&s->context->space, genes);
+        nas_genome genome = nas_problem_genome(&s->problem, genes);
         nas_candidate candidate;
-        int rc = consider(s, &genome, true, &candidate, err);
+        int rc = consider(s, &genome, counts, &candidate, err);
         if (rc) return rc;
         double *objectives = r->objectives + i * n_objectives;
-        bool scored = candidate.violation <= 0;
-        objectives[0] = scored ? 1 - candidate.score : (double)INFINITY;
-        if (n_objectives > 1) objectives[1] = scored ? candidate.cost.latency_ms : (double)INFINITY;
+        nas_problem_objectives(&s->problem, &candidate, objectives);
+        for (uint32_t m = 0; m < n_objectives && candidate.violation > 0; m++)
+            objectives[m] = INFINITY;
         r->violation[i] = candidate.violation;
     }
     return NAS_OK;
@@ -224,13 +138,52 @@ static int tell(const nas_instance *plugin, const asking *r, nas_error *err) {
     return nas_call_end(&call, rc, err);
 }
 
-static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_error *err) {
+/* Judges the smallest and the largest subnet, and tells a plugin that expects it. */
+static int begin(search *s, const nas_instance *plugin, asking *r, nas_error *err) {
+    const nas_space *space = &s->context->space;
     const nas_search_api *api = plugin->plugin->vtable;
-    uint64_t budget = s->problem.budget, asks = 0, misses = 0;
+    const nas_genome ends[2] = {nas_genome_smallest(space), nas_genome_largest(space)};
+    nas_candidate smallest;
+    if (!nas_problem_look(&s->problem, &ends[0], true, &smallest)) return failed(s, err);
+    nas_problem_describe(&s->problem, &smallest, s->budget);
+    r->n = nas_genome_equal(space, &ends[0], &ends[1]) ? 1 : 2;
+    for (size_t i = 0; i < r->n; i++)
+        memcpy(r->genomes + i * space->n_genes, ends[i].gene, space->n_genes * sizeof *r->genomes);
+    int rc = judge(s, false, r, err);
+    if (rc) return rc;
     nas_call call;
     nas_call_begin(&call, plugin, "start");
-    int rc = nas_call_end(&call, api->start(plugin->self, &s->problem, &call.err), err);
-    while (!rc && s->scored < budget && asks < MOST_ASKS * budget &&
+    rc = api->start(plugin->self, &s->problem.seen_by_plugin, &call.err);
+    rc = nas_call_end(&call, rc, err);
+    return rc || plugin->plugin->abi_minor < FIRST_TOLD ? rc : tell(plugin, r, err);
+}
+
+/* Says why fewer subnets than wanted were scored. */
+static void tell_end(const search *s, bool exhausted, uint64_t misses) {
+    const nas_log *log = s->context->request->log;
+    if (exhausted)
+        nas_log_line(
+            log, NAS_INFO,
+            "platform '%s': every subnet that meets its constraints was scored: the search "
+            "ends after %llu of %llu evaluations",
+            s->platform->name, (ull)s->scored, (ull)s->budget);
+    else
+        nas_log_line(log, NAS_INFO,
+                     "platform '%s': '%s' found no new subnet that meets its constraints in %llu "
+                     "proposals: the search ends after %llu of %llu evaluations",
+                     s->platform->name, s->context->pipeline->search.id, (ull)misses,
+                     (ull)s->scored, (ull)s->budget);
+}
+
+static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_error *err) {
+    const nas_search_api *api = plugin->plugin->vtable;
+    nas_call call;
+    uint64_t budget = s->budget, asks = 0, misses = 0;
+    bool exhausted = false;
+    double start = nas_seconds();
+    int rc = NAS_OK;
+    s->last = start;
+    while (!rc && !exhausted && s->scored < budget && asks < MOST_ASKS * budget &&
            misses < MOST_MISSES * budget) {
         uint64_t before = s->scored;
         size_t wanted = budget - s->scored < r->room ? (size_t)(budget - s->scored) : r->room;
@@ -244,21 +197,27 @@ static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_er
                             "plugin '%s' gives %zu genomes; expected at most %zu",
                             s->context->pipeline->search.id, r->n, wanted);
         asks += r->n;
-        rc = s->failure.code ? failed(s, err) : judge(s, r, err);
+        rc = s->problem.failure.code ? failed(s, err) : judge(s, true, r, err);
         if (!rc) rc = tell(plugin, r, err);
         misses = s->scored > before ? 0 : misses + r->n;
+        exhausted = misses && s->asked && nas_problem_exhausted(&s->problem);
     }
+    if (s->times) s->times->seconds = nas_seconds() - start;
+    if (!rc && s->scored < budget) tell_end(s, exhausted, misses);
     return rc;
 }
 
 static int run_plugin(search *s, const nas_instance *plugin, nas_error *err) {
-    asking r = {.room = (size_t)s->context->pipeline->search_config.batch};
-    r.genomes = nas_alloc(r.room, s->problem.n_genes * sizeof *r.genomes);
-    r.objectives = nas_alloc(r.room, s->problem.n_objectives * sizeof *r.objectives);
+    size_t batch = (size_t)s->context->pipeline->search_config.batch;
+    asking r = {.room = batch < 2 ? 2 : batch};
+    r.genomes = nas_alloc(r.room, s->context->space.n_genes * sizeof *r.genomes);
+    r.objectives = nas_alloc(r.room, (1 + NAS_MAX_LIMITS) * sizeof *r.objectives);
     r.violation = nas_alloc(r.room, sizeof *r.violation);
     int rc = r.genomes && r.objectives && r.violation
-                 ? ask_and_tell(s, plugin, &r, err)
+                 ? begin(s, plugin, &r, err)
                  : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu candidates", r.room);
+    r.room = batch;
+    if (!rc) rc = ask_and_tell(s, plugin, &r, err);
     free(r.genomes);
     free(r.objectives);
     free(r.violation);
@@ -267,45 +226,10 @@ static int run_plugin(search *s, const nas_instance *plugin, nas_error *err) {
 
 /* ---- One platform ---- */
 
-/* Says what stands in the way: every constraint that no candidate met, with the lowest cost. */
-static int infeasible(const search *s, nas_error *err) {
-    char why[700] = "";
-    nas_limit limits[NAS_MAX_LIMITS];
-    size_t used = 0, n = nas_candidate_limits(&s->platform->constraints, s->seen.items, limits);
-    for (size_t l = 0; l < n && used < sizeof why; l++)
-        if (!(s->lowest[l] <= limits[l].limit))
-            used +=
-                (size_t)snprintf(why + used, sizeof why - used,
-                                 "%s%s is to be at most %.9g, the lowest found is %.9g",
-                                 used ? "; " : "", limits[l].name, limits[l].limit, s->lowest[l]);
-    if (!used && s->refusal.code)
-        snprintf(why, sizeof why, "the device refuses them (%.600s)", s->refusal.message);
-    else if (!used)
-        snprintf(why, sizeof why, "each constraint is met by some, but all by none");
-    return nas_fail(
-        err, NAS_ERR_INFEASIBLE,
-        "platform '%s': none of %llu subnets that were looked at meets its constraints: "
-        "%s; loosen them, or widen the space",
-        s->platform->name, (ull)s->looked_at, why);
-}
-
-static int judge_extremes(search *s, nas_error *err) {
-    const nas_space *space = &s->context->space;
-    nas_genome extremes[2] = {nas_genome_smallest(space), nas_genome_largest(space)};
-    nas_candidate candidate;
-    int rc = NAS_OK;
-    for (int i = 0; i < 2 && !rc; i++) {
-        rc = consider(s, &extremes[i], false, &candidate, err);
-        if (!rc && i == 0) describe(s, isfinite(candidate.cost.latency_ms));
-    }
-    return rc;
-}
-
 static int search_platform(search *s, const nas_instance *plugin, nas_error *err) {
     char run[64];
     snprintf(run, sizeof run, NAS_EVENTS_SEARCH, s->platform->name);
     int rc = nas_events_open(s->base, run, 0, &s->events, err);
-    if (!rc) rc = judge_extremes(s, err);
     return rc ? rc : run_plugin(s, plugin, err);
 }
 
@@ -319,10 +243,20 @@ static const nas_candidate *best_of(const nas_memo *memo) {
     return best;
 }
 
+/* Says so if the hardware model does not know all layers of what was chosen. */
+static void warn_unknown(const search *s, const nas_candidate *chosen) {
+    if (chosen->cost.known_share < 1)
+        nas_log_line(
+            s->context->request->log, NAS_WARNING,
+            "platform '%s': '%s' knows %.0f %% of the chosen subnet's layers and guesses the "
+            "others: its costs may be far off; measure it, or add samples of such layers",
+            s->platform->name, s->platform->hardware.id, floor(100 * chosen->cost.known_share));
+}
+
 static int reuse(search *s, const char *path, nas_error *err) {
-    int rc = nas_search_file_read(path, &s->context->space, &s->seen, err);
-    if (!rc) rc = nas_scorer_learn(s->scorer, &s->seen, err);
-    if (!rc && !best_of(&s->seen))
+    int rc = nas_search_file_read(path, &s->context->space, &s->problem.known, err);
+    if (!rc) rc = nas_scorer_learn(s->scorer, &s->problem.known, err);
+    if (!rc && !best_of(&s->problem.known))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: expected a candidate that meets the constraints, found none; remove "
                         "the file to search again",
@@ -338,8 +272,7 @@ static search search_of(const nas_context *context, nas_scorer *scorer, size_t i
     return (search){.scorer = scorer,
                     .context = context,
                     .platform = &context->pipeline->platforms[index],
-                    .hardware = &context->hardware[index],
-                    .seen = {.space = &context->space},
+                    .problem = nas_problem_open(context, index),
                     .budget = budget,
                     .best = NAN};
 }
@@ -361,15 +294,16 @@ static int find_for(nas_context *context, nas_scorer *scorer, size_t index, nas_
     nas_instance_destroy(&context->search[index]);
     nas_progress_clear(&s.progress);
     nas_events_close(&s.events);
-    const nas_candidate *best = best_of(&s.seen);
-    if (!rc && !best) rc = infeasible(&s, err);
-    if (!rc && !there) rc = nas_search_file_write(path, &context->space, &s.seen, err);
+    const nas_candidate *best = best_of(&s.problem.known);
+    if (!rc && !best) rc = nas_problem_infeasible(&s.problem, err);
+    if (!rc && !there) rc = nas_search_file_write(path, &context->space, &s.problem.known, err);
     if (!rc && best) *chosen = *best;
+    if (!rc && best && context->request->from < NAS_FROM_REPORT) warn_unknown(&s, best);
     if (!rc && best && !there)
         nas_log_line(context->request->log, NAS_INFO,
                      "searched '%s': %zu candidates, best score %.4f", s.platform->name, s.asked,
                      best->score);
-    nas_memo_free(&s.seen);
+    nas_problem_free(&s.problem);
     return rc;
 }
 
@@ -397,19 +331,15 @@ int nas_search_time(nas_context *context, nas_evaluator *evaluator, size_t evalu
     nas_scorer scorer = nas_scorer_open(evaluator);
     search s = search_of(context, &scorer, 0, evaluations);
     s.progress = nas_progress_open(context->request->log, "search", 0, evaluations, true);
-    int rc = judge_extremes(&s, err); /* the first score warms up, too */
-    uint64_t before = s.looked_at;
-    double start = nas_seconds();
     *times = (nas_search_times){.ms = times->ms};
     s.times = times;
-    s.last = start;
-    if (!rc) rc = run_plugin(&s, &context->search[0], err);
-    times->seconds = nas_seconds() - start;
-    times->costs = s.looked_at - before;
-    if (!rc && !times->scored) rc = infeasible(&s, err);
+    int rc = run_plugin(&s, &context->search[0], err);
+    times->costs = s.problem.looked_at;
+    times->cost_seconds = s.problem.cost_seconds;
+    if (!rc && !times->scored) rc = nas_problem_infeasible(&s.problem, err);
     nas_instance_destroy(&context->search[0]); /* as in find_for() */
     nas_scorer_close(&scorer);
-    nas_memo_free(&s.seen);
+    nas_problem_free(&s.problem);
     return rc;
 }
 
@@ -441,6 +371,12 @@ int nas_search_check(const nas_context *context, nas_error *err) {
                              "%.9g is allowed: perhaps no subnet fits",
                              platform->name, limits[l].name, limits[l].cost, limits[l].limit);
         }
+        const char *name;
+        if (!nas_problem_tells(pipeline, &candidate, &name))
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: search.objectives: the hardware plugin '%s' of platform '%s' does "
+                            "not tell %s; leave it out, or use another plugin",
+                            pipeline->file, platform->hardware.id, platform->name, name);
         if (rc)
             nas_log_line(context->request->log, NAS_WARNING,
                          "platform '%s' refuses the smallest subnet: %s", platform->name,

@@ -15,12 +15,14 @@ int nas_search_check(const nas_context *context, nas_error *err);
 /* Fills chosen [n_platforms] with the feasible candidate of the highest score (then the lower
  * latency, then the lower hash).
  *
- * The search plugin asks until search.evaluations feasible subnets have been scored for the
- * platform, or it has nothing left to ask, or it has asked 100 times as often, or 4 times as often
- * in a row without a new feasible one. Objectives, to minimise: "1 - score", and "latency_ms" where
- * the hardware plugin tells it. Infeasible subnets are told with infinity and not scored; none is
- * scored twice, not for two platforms either. The largest and the smallest subnet are candidates
- * too, so that the answer is never worse than one of these that fits.
+ * The largest and the smallest subnet are judged first, beside the evaluations, so that the answer
+ * is never worse than one of these that fits; the search plugin is told of them. It is then asked
+ * until search.evaluations feasible subnets have been scored for the platform, or all that there
+ * are, or it has nothing left to propose, or it has proposed 100 times as many, or 4 times as many
+ * in a row without a new feasible one; the log says why a search ends early. Objectives, to
+ * minimise: "1 - score", then what the pipeline names, or "latency_ms" where the hardware plugin
+ * tells it. Infeasible subnets are told with infinity and not scored; none is scored twice, not for
+ * two platforms either.
  *
  * A platform whose file is there already is not searched again. One for which nothing fits is
  * NAS_ERR_INFEASIBLE, after the others have been searched; the message says which constraint, and

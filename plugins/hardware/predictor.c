@@ -71,6 +71,7 @@ typedef struct predictor {
     predictor_config config;
     nas_lut lut;
     regressor ops[OPS];
+    double error[OPS]; /* cross-validated, relative; NaN: not known */
     nas_lut_chain chain;
     bool told; /* of a layer outside the samples */
 } predictor;
@@ -335,7 +336,8 @@ static int fit_all(predictor *p, nas_error *err) {
         size_t n;
         sample *samples = samples_of(&p->lut, op, &n);
         bool good = samples && (!n || fit_regressor(samples, n, &p->config, &p->ops[op]));
-        if (good && n) tell_fit(p, op, n, cross_validate(samples, n, &p->config));
+        p->error[op] = good && n ? cross_validate(samples, n, &p->config) : (double)NAN;
+        if (good && n) tell_fit(p, op, n, p->error[op]);
         free(samples);
         if (!good) return nas_fail(err, NAS_ERR_MEMORY, "predictor: out of memory");
     }
@@ -385,7 +387,7 @@ static void tell_outside(predictor *p, const nas_layer *layer, double ratio, int
 static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
     predictor *p = self;
     uint32_t inside = 0;
-    double sum = 0;
+    double sum = 0, error = 0;
     for (uint32_t i = 0; i < network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(network, i);
         double ms = layer_ms(p, layer);
@@ -400,12 +402,16 @@ static int cost(void *self, const nas_network *network, nas_cost *result, nas_er
         if (ratio > 1) tell_outside(p, layer, ratio, feature);
         if (!(ratio > 1)) inside++;
         sum += ms;
+        error += ms * p->error[layer->op];
     }
     result->latency_ms = nas_lut_chain_ms(&p->chain, network, sum);
     result->energy_mj = NAN;
     result->peak_bytes = network->peak_elements * p->lut.element_bytes;
     result->flash_bytes = nas_network_stored_bytes(network, p->lut.element_bytes);
     result->known_share = network->n_layers ? (double)inside / network->n_layers : 0;
+    /* As if all layers erred alike: the errors of some make up for those of others. */
+    if (NAS_HAS(result, expected_error))
+        result->expected_error = sum > 0 ? error / sum : (double)NAN;
     return NAS_OK;
 }
 

@@ -166,6 +166,8 @@ static int ask(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error
     int rc = nas_strategy_ready(&me->base, count, err);
     if (rc) return rc;
     if (me->config.survival == SURVIVAL_RANK) settle(me);
+    /* More would die before they can be parents. */
+    if (n > population_of(me)) n = population_of(me);
     while (*count < n && !rc) {
         size_t before = *count;
         rc = nas_strategy_fill(&me->base, has_parents(me) ? make_child : nas_draw_genome, me,

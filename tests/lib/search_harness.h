@@ -56,7 +56,8 @@ static inline void open_host(fake_host *fake, uint64_t seed) {
 /* ---- Problems ---- */
 
 /* A subnet is worth the sum of what its active genes are worth, and costs the sum of what they
- * cost. Objectives: minus the worth; the cost, if there are two. Feasible: cost at most limit. */
+ * cost. Objectives, to be traded: minus the worth; the cost; the sum of the genes. Feasible: cost
+ * at most limit. */
 typedef struct fake_problem {
     nas_search_problem problem;
     uint16_t arity[MOST_GENES];
@@ -94,6 +95,17 @@ static inline double fake_violation(const nas_search_problem *problem, const uin
 static inline void evaluate(fake_problem *fake, const uint16_t *genes, double *objectives) {
     objectives[0] = -sum_of(fake, fake->worth, genes);
     if (fake->problem.n_objectives > 1) objectives[1] = sum_of(fake, fake->cost, genes);
+    if (fake->problem.n_objectives < 3) return;
+    objectives[2] = 0;
+    for (uint32_t g = 0; g < fake->problem.n_genes; g++)
+        if (is_active(fake, genes, g)) objectives[2] += genes[g];
+}
+
+static inline bool fake_costs(const nas_search_problem *problem, const uint16_t *genes,
+                              double *objectives) {
+    evaluate(problem->impl, genes, objectives);
+    objectives[0] = NAN;
+    return true;
 }
 
 static inline uint32_t add_gene(fake_problem *fake, uint16_t arity, const char *name) {
@@ -105,7 +117,7 @@ static inline uint32_t add_gene(fake_problem *fake, uint16_t arity, const char *
 }
 
 static inline void close_problem(fake_problem *fake, uint32_t n_objectives, uint64_t budget) {
-    static const char *const objectives[] = {"worth", "cost"};
+    static const char *const objectives[] = {"worth", "cost", "sum"};
     fake->limit = INFINITY;
     fake->problem.objective_names = objectives;
     fake->problem.size = sizeof fake->problem;
@@ -116,6 +128,8 @@ static inline void close_problem(fake_problem *fake, uint32_t n_objectives, uint
     fake->problem.impl = fake;
     fake->problem.canonical = fake_canonical;
     fake->problem.violation = fake_violation;
+    fake->problem.costs = fake_costs;
+    fake->problem.n_traded = n_objectives;
 }
 
 /* One random subnet of the family in thirty costs at most this. */
@@ -188,7 +202,7 @@ static inline void enumerate(fake_problem *fake,
 }
 
 static inline void lower(fake_problem *fake, const uint16_t *genes, void *least) {
-    double objectives[2];
+    double objectives[3];
     evaluate(fake, genes, objectives);
     if (sum_of(fake, fake->cost, genes) <= fake->limit)
         *(double *)least = fmin(*(double *)least, objectives[0]);
@@ -327,7 +341,7 @@ static inline double best_of_random(fake_problem *fake, uint64_t seed, uint64_t 
     open_host(&host, seed);
     nas_strategy s = {.id = "test", .host = &host.host, .tries = 1000};
     nas_error err;
-    double best = INFINITY, objectives[2];
+    double best = INFINITY, objectives[3];
     uint16_t genes[MOST_GENES];
     assert_int_equal(nas_strategy_start(&s, &fake->problem, fake->problem.n_objectives, &err), 0);
     for (uint64_t i = 0; i < budget; i++) {

@@ -92,6 +92,9 @@ static inline void toys_open(toys *t) {
         if (i) text[used++] = ',';
         used += (size_t)samples_line(text + used, sizeof text - used, id, kinds[i], variant);
     }
+    text[used++] = ',';
+    used += (size_t)samples_line(text + used, sizeof text - used, "toy-old-search", "search",
+                                 "toy_old_search");
     snprintf(text + used, sizeof text - used, "]}\n");
     assert_int_equal(samples_write(t->folder, "plugins.json", text), 0);
     assert_int_equal(samples_write(t->folder, "p.json", TOY_PIPELINE), 0);

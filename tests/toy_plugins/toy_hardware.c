@@ -6,11 +6,15 @@
 
 typedef struct toy_config {
     int64_t most_macs;
+    double known;
 } toy_config;
 
 static const nas_option options[] = {
     NAS_INT("most_macs", toy_config, most_macs, "0", 0, 1e15, NULL,
             "of a network that runs at all; 0: any number"),
+    NAS_FLOAT(
+        "known", toy_config, known, "1", 0, 1, NULL,
+        "share of layers that it says it knows; where it is not 1 it expects an error of 5 %"),
     {0},
 };
 
@@ -18,7 +22,8 @@ static int cost(void *self, const nas_network *network, nas_cost *out, nas_error
     const toy_config *me = self;
     out->latency_ms = 1e-6 * (double)network->macs;
     out->peak_bytes = 4 * network->peak_elements;
-    out->known_share = 1;
+    out->known_share = me->known;
+    if (me->known < 1) out->expected_error = 0.05;
     if (me->most_macs && network->macs > (uint64_t)me->most_macs)
         return nas_fail(err, NAS_ERR_INFEASIBLE, "toy-hardware runs nothing that big");
     return NAS_OK;

@@ -14,6 +14,9 @@ typedef struct nas_cost {
     uint64_t peak_bytes;  /* activation memory */
     uint64_t flash_bytes; /* weights and biases as stored on the device */
     double known_share;   /* share of layers that the model knows, 0..1 */
+    /* Since ABI 1.1; ask NAS_HAS. */
+    double expected_error; /* of latency_ms, relative, such as 0.05, where the model knows all
+                              layers: by cross-validation or the like */
 } nas_cost;
 
 typedef struct nas_hardware_api {

@@ -25,7 +25,7 @@
 
 #define NAS_MAGIC 0x4853414eu /* "NASH" in memory on a little-endian machine */
 #define NAS_ABI_MAJOR 1
-#define NAS_ABI_MINOR 0
+#define NAS_ABI_MINOR 1
 
 /* True if the structure that p points to is long enough to hold field. */
 #define NAS_HAS(p, field)                                                                          \

@@ -23,6 +23,15 @@ typedef struct nas_search_problem {
      * 1), 0 if feasible. Costs no evaluation: use it to filter. Infinity if the cost model fails.
      * [main] */
     double (*violation)(const struct nas_search_problem *problem, const uint16_t *genes);
+    /* Since ABI 1.1; ask NAS_HAS. */
+    /* How many of the objectives, from the first, are to be traded against each other: the search
+     * is for their front. 1: the first is what counts, any others break ties. */
+    uint32_t n_traded;
+    /* What is known of a genome's objectives before it is evaluated, into objectives
+     * [n_objectives]: the exact value of a cost, NaN for what only an evaluation tells. False if
+     * the cost model fails. Costs no evaluation, as violation() does not. [main] */
+    bool (*costs)(const struct nas_search_problem *problem, const uint16_t *genes,
+                  double *objectives);
 } nas_search_problem;
 
 typedef struct nas_search_api {
@@ -33,7 +42,9 @@ typedef struct nas_search_api {
      * strategy has nothing left to propose. [main] */
     int (*ask)(void *self, size_t n, uint16_t *genomes, size_t *count, nas_error *err);
     /* Reports n results, in any order: objectives [n][n_objectives] (infinity where an infeasible
-     * genome was not scored) and violation [n]. [main] */
+     * genome was not scored) and violation [n]. A plugin of ABI 1.1 or later is also told of
+     * genomes that it did not ask for: before the first ask, of the smallest and the largest
+     * subnet, which the host judges in any case. [main] */
     int (*tell)(void *self, size_t n, const uint16_t *genomes, const double *objectives,
                 const double *violation, nas_error *err);
 } nas_search_api;

@@ -113,13 +113,18 @@ function row(cells, tag = "td") {
   return tr;
 }
 
+/* With what the model expects its error to be, and how many of the layers it knows. */
+const latencyText = (p) => unit("ms")(p.latency_ms) +
+  (known(p.expected_error) ? ` ±${digits(100 * p.expected_error)} %` : "") +
+  (known(p.known_share) && p.known_share < 1 ? `, ${Math.floor(100 * p.known_share)} % known` : "");
+
 const limitText = (constraints) =>
   COSTS.filter((c) => known(constraints[c.key])).map((c) => `${c.title} ${c.text(constraints[c.key])}`).join(", ");
 
 function showFamily() {
   const int8 = ["int8", "int8w7"].filter((key) => family.platforms.some((p) => p[key]));
   const rows = family.platforms.map((p) => [p.name, limitText(p.constraints) || "no limit",
-    unit("ms")(p.predicted.latency_ms), bytes(p.predicted.peak_bytes), counts(p.macs), counts(p.params),
+    latencyText(p.predicted), bytes(p.predicted.peak_bytes), counts(p.macs), counts(p.params),
     known(p.score) ? p.score.toFixed(4) : "–", percent(p.test_top1), ...int8.map((key) => percent(p[key].test_top1))]);
   for (const [name, r] of Object.entries(family.reference))
     rows.push([`${name} subnet`, "for reference", "–", "–", counts(r.macs), counts(r.params), "–", percent(r.test_top1), ...int8.map(() => "–")]);

@@ -10,6 +10,12 @@
 
 enum { UNIFORM = 0, TWO_POINT = 1 };
 
+/* Chosen on the tables of docs/search.md. */
+enum {
+    GENERATIONS = 15, /* that a short search has at least */
+    MUTATION = 3,     /* one active gene in so many children changes, if nothing else is said */
+};
+
 typedef struct nsga2_config {
     int64_t population, tries;
     double crossover, mutation;
@@ -42,18 +48,17 @@ typedef struct nsga2 {
 static const char *const crossovers[] = {"uniform", "two_point", NULL};
 
 static const nas_option options[] = {
-    NAS_INT(
-        "population", nsga2_config, population, "100", 2, 1e5, "subnets",
-        "number of subnets that are kept, and of children in a generation; at most a tenth of the "
-        "evaluations, or 4"),
-    NAS_FLOAT("crossover", nsga2_config, crossover, "0.9", 0, 1, NULL,
+    NAS_INT("population", nsga2_config, population, "100", 2, 1e5, "subnets",
+            "number of subnets that are kept, and of children in a generation; at most a "
+            "fifteenth of the evaluations, or 4"),
+    NAS_FLOAT("crossover", nsga2_config, crossover, "1", 0, 1, NULL,
               "probability that a child has two parents"),
     NAS_ENUM("points", nsga2_config, points, "\"uniform\"", crossovers,
              "how two parents mix: gene by gene, or with a stretch of genes from one of them"),
     NAS_FLOAT("mutation", nsga2_config, mutation, "null", 0, 1, NULL,
               "probability with which each gene of a child changes after the crossover; if it is "
               "left out, "
-              "1 / active genes"),
+              "1 / (3 active genes)"),
     NAS_INT("tries", nsga2_config, tries, "1000", 1, 1e9, "draws",
             "most children that are drawn for a proposal until one meets the constraints; if none "
             "does, "
@@ -105,7 +110,7 @@ static int start(void *self, const nas_search_problem *problem, nas_error *err) 
     if (rc) return rc;
     free_scratch(me);
     forget(me);
-    size_t size = nas_strategy_round(&me->base, me->config.population, 10), n = 2 * size;
+    size_t size = nas_strategy_round(&me->base, me->config.population, GENERATIONS), n = 2 * size;
     me->size = size;
     me->members = calloc(n, sizeof *me->members);
     me->reference = calloc(n_objectives, sizeof *me->reference);
@@ -310,7 +315,7 @@ static void make_child(void *self, uint16_t *genes) {
         uint32_t active = 0;
         for (uint32_t g = 0; g < problem->n_genes; g++)
             active += nas_gene_matters(&me->base, genes, g);
-        probability = active ? 1.0 / active : 0;
+        probability = active ? 1.0 / (MUTATION * active) : 0;
     }
     if (probability > 0) nas_mutate(&me->base, probability, genes);
 }
