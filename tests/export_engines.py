@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Runs exported subnets on real engines and compares them with `nashost infer`.
 
-    build/venv/bin/python tests/export_engines.py [--subnets 20] [--images 1000] [--run DIR]
+    build/venv/bin/python tests/export_engines.py [--subnets 20] [--images 1000] [--spaces mobile] [--run DIR]
 
-Runs the quickstart pipeline for a few steps (or takes the run directory DIR), exports the subnets of
-its family and random ones of its space in every format, runs Fashion-MNIST test images through
-onnxruntime, ncnn, docs/run_safetensors.py and the compiled C, in 8 bits too where the format has them,
-and tells for each engine the share of images with the same answer and the largest difference of a
-logit. Each engine is one "ok" or "not ok" line; the last lines tell what 8 bits cost on these images.
+Runs the quickstart pipeline for a few steps, with its space and with one of what mobile networks have
+besides (or takes the run directory DIR), exports the subnets of its family and random ones of its space
+in every format, runs Fashion-MNIST test images through onnxruntime, ncnn, docs/run_safetensors.py and
+the compiled C, in 8 bits too where the format has them, and tells for each engine the share of images
+with the same answer and the largest difference of a logit. Each engine is one "ok" or "not ok" line; the last lines tell what 8 bits cost on these images.
 """
 import argparse
 import gzip
@@ -27,6 +27,21 @@ WARNINGS = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion",
 LABELS = IMAGES.with_name("t10k-labels-idx1-ubyte.gz")
 LIMIT = 1e-4  # of the difference of a logit in single precision
 
+# TensorFlow's padding at even sides, other activations, squeeze-excites and expansions.
+MOBILE = {
+    "name": "mobile", "resolution": 28, "padding": "same", "batch_norm_epsilon": 0.001,
+    "kernel_transform": True,
+    "stem": {"kernel": 3, "stride": 2, "width": 8, "activation": "relu6"},
+    "stages": [
+        {"width": 12, "stride": 2, "depth": [1, 2], "kernel": [3, 5], "expand": [2, 2.3],
+         "activation": "swish",
+         "squeeze_excite": {"of": "input", "minimum": 1, "activation": "swish", "gate": "sigmoid"}},
+        {"width": 16, "stride": 2, "depth": [1, 2], "kernel": [[3, 5, 7], [3]], "expand": [3, 4],
+         "activation": "relu6", "squeeze_excite": {"round_to": 8}},
+        {"width": 24, "stride": 1, "depth": 1, "kernel": 3, "expand": 2, "activation": "h-swish"}],
+    "head": {"width": 32, "activation": "relu6", "hidden": [48], "hidden_activation": "swish",
+             "hidden_bias": False}}
+
 try:
     import numpy as np
 except ImportError:
@@ -41,6 +56,8 @@ def arguments():
     p.add_argument("--subnets", type=int, default=20, help="random ones (20)")
     p.add_argument("--images", type=int, default=1000, help="(1000)")
     p.add_argument("--run", type=pathlib.Path, help="a run directory; none: a tiny training")
+    p.add_argument("--spaces", nargs="+", default=["quickstart", "mobile"],
+                   choices=["quickstart", "mobile"], help="without --run (both)")
     p.add_argument("--seed", type=int, default=1, help="of the subnets (1)")
     p.add_argument("--answer", nargs=3, metavar=("NET.onnx", "X.npy", "Y.npy"),
                    help="only run this file by onnxruntime")
@@ -55,8 +72,8 @@ def call(*command):
     return done.stdout
 
 
-def make_run(args, folder):
-    settings = ["train.steps=4", "train.batch=8", "train.subnets=2", "split.heldout=50",
+def make_run(args, folder, space):
+    settings = ["space=" + json.dumps(MOBILE if space == "mobile" else space), "train.steps=4", "train.batch=8", "train.subnets=2", "split.heldout=50",
                 "search.evaluations=2", "search.calibration_images=256"]
     call(args.nashost, "run", ROOT / "pipeline.json", "--out", folder, "--quiet", "--set",
          *settings)
@@ -321,16 +338,16 @@ def compare(args, run, folder, images, labels):
     return results, np.array(costs)
 
 
-def tell(results):
+def tell(results, what):
     good = True
     for name, (subnets, n, same, difference) in results.items():
         _, _, _, missing, limit, share = ENGINES[name]
         if missing:
-            print(f"ok - {name} # SKIP {missing}")
+            print(f"ok - {name}{what} # SKIP {missing}")
             continue
         passed = difference <= limit and same >= share * n
         good = good and passed
-        print(f"{'ok' if passed else 'not ok'} - {name}: {subnets} subnets, {same} of {n} answers "
+        print(f"{'ok' if passed else 'not ok'} - {name}{what}: {subnets} subnets, {same} of {n} answers "
               f"the same, largest difference {difference:.2g}")
     return good
 
@@ -358,12 +375,14 @@ def main():
         sys.exit(77)
     images = read(IMAGES, 16).reshape(-1, 28, 28, 1)[:args.images]
     labels = read(LABELS, 8)[:args.images]
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        run = args.run or make_run(args, folder / "run")
-        results, costs = compare(args, run, folder, images, labels)
-    good = tell(results)
-    tell_costs(costs, args.images)
+    good = True
+    for space in args.spaces if not args.run else ["its own"]:
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            run = args.run or make_run(args, folder / "run", space)
+            results, costs = compare(args, run, folder, images, labels)
+        good = tell(results, " of mobile networks" if space == "mobile" else "") and good
+        tell_costs(costs, args.images)
     sys.exit(0 if good else 1)
 
 

@@ -41,8 +41,9 @@ static int cut_chain(const folding *f, const nas_kernel_chain *chain, const nas_
     if (!kernel)
         return nas_fail(f->err, NAS_ERR_MEMORY, "out of memory for a kernel of layer \"%s\"",
                         layer->name);
-    for (uint64_t i = 0; i < layer->weights; i++)
-        to[i] = (float)((double)kernel[i] * scale[i % layer->out.c]);
+    for (size_t tap = 0, i = 0; tap < (size_t)layer->kernel * layer->kernel; tap++)
+        for (size_t c = 0; c < layer->out.c; c++, i++)
+            to[i] = (float)((double)kernel[i] * scale[c]);
     free(kernel);
     return NAS_OK;
 }

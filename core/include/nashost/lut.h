@@ -10,8 +10,9 @@
  *                  "rounds": 5}, ...]}
  *
  * device to batch are a nas_target, an entry's value is a nas_measurement, its key a layer: shapes
- * are height x width x channels, in is that of the first input, act is the activation, se is 1 in a
- * block with squeeze-excite. networks are whole subnets: what cost() measured, and how often each
+ * are height x width x channels, in is that of the first input, expand is the block's expansion,
+ * which need not be whole (0 outside blocks), act is the activation, se is 1 in a block with
+ * squeeze-excite. networks are whole subnets: what cost() measured, and how often each
  * layer occurs. Each was measured `rounds` times (left out: once), and the lowest median is here.
  * entries are empty where a device can time whole networks alone. Layers are timed alone, with
  * their weights still in the cache from the run before; the networks tell by how much a sum of
