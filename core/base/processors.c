@@ -47,8 +47,8 @@ static int smaller(int a, int b) {
     return !a || (b && b < a) ? b : a;
 }
 
-/* The smallest quota from a group up to the mount's root. In a container the group's path may be the
- * host's, and only the root is there. */
+/* The smallest quota from a group up to the mount's root. In a container the group's path may be
+ * the host's, and only the root is there. */
 static int quota_up(const char *mount, const char *group, int (*quota_of)(const char *)) {
     char folder[2 * PATH];
     int quota = 0;
