@@ -43,6 +43,9 @@ SCORE|gives the score|AT_score=*value=INFINITY
 SCORE|score changed the floating-point mode|AT_score=FLUSH
 SCORE|score changed the working directory|AT_score=if(chdir("/")){}
 SCORE|score failed|AT_score=return NAS_ERR_INTERRUPTED
+SCORE|check failed: it gave no reason|AT_check=return NAS_ERR_IO
+SCORE|check crashed|AT_check=CRASH
+SCORE|check changed the umask|AT_check=umask(0)
 SCORE|config_size|FIELDS=,.config_size=(size_t)-1
 SCORE|offset|FIELDS=,.config_size=4
 SCORE|option_size|FIELDS=,.option_size=0
@@ -67,6 +70,8 @@ DATASET|read did not end|AT_read=HANG
 DATASET|gives label 3|AT_read=if(labels)labels[0]=3
 DATASET|gives label -1|AT_read=if(labels)labels[n-1]=-1
 DATASET|read changed the umask|AT_read=umask(0)
+DATASET|fingerprint crashed|AT_fingerprint=CRASH
+DATASET|fingerprint changed the umask|AT_fingerprint=umask(0)
 SSL|plan crashed|AT_plan=CRASH
 SSL|plans 1000 views|AT_plan=out->n_views=1000
 SSL|augmentation|AT_plan=out->views[0].augment=7
@@ -110,9 +115,19 @@ EXPORT|write crashed|AT_write=CRASH
 EXPORT|write ended the process|AT_write=EXIT
 EXPORT|wrote nothing|AT_write=if(truncate(path,0)){}
 EXPORT|write changed the working directory|AT_write=if(chdir("/")){}
+IMPORT|recognise failed: it gave no reason|AT_recognise=return 1
+IMPORT|recognise crashed|AT_recognise=CRASH
+IMPORT|recognise did not end|AT_recognise=HANG
+IMPORT|describe failed: it gave no reason|AT_describe=return 1
+IMPORT|describe ended the process|AT_describe=EXIT
+IMPORT|not valid JSON|AT_describe=out->space[0]='?'
+IMPORT|locate failed: it gave no reason|AT_locate=return 1
+IMPORT|locate changed the working directory|AT_locate=if(chdir("/")){}
+IMPORT|spare crashed|AT_spare=CRASH
+IMPORT|spare changed the umask|AT_spare=umask(0)
 END
 
-for kind in DATASET SSL SEARCH HARDWARE SCORE EXPORT; do
+for kind in DATASET SSL SEARCH HARDWARE SCORE EXPORT IMPORT; do
     build good $kind && check "$kind without a fault is accepted" "$NASHOST" plugins check "$dir/good.so"
 done
 # One that was built for a later host of this ABI: what is new in it is not read.

@@ -6,8 +6,8 @@
  * (rounded up; version 1 and 2, the group and those around it). At least 1. [any] */
 int nas_processors(void);
 
-/* The quota alone, in processors, rounded up; 0: there is none. root is put before /proc and /sys: ""
- * but in tests. [any] */
+/* The quota alone, in processors, rounded up; 0: there is none. root is put before /proc and /sys:
+ * "" but in tests. [any] */
 int nas_processors_quota(const char *root);
 
 #endif

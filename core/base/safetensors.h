@@ -42,8 +42,8 @@ int nas_tensors_parse(char *memory, size_t bytes, const char *where, nas_tensor_
 /* The tensor of that name, or NULL. [any] */
 const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name);
 
-/* Fails with NAS_ERR_NUMERIC, naming tensor and place, if a number of the file is not finite. path: for
- * the message. [any] */
+/* Fails with NAS_ERR_NUMERIC, naming tensor and place, if a number of the file is not finite. path:
+ * for the message. [any] */
 int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error *err);
 
 /* Frees what a file holds and empties it; NULL is allowed. [any] */

@@ -265,11 +265,11 @@ static int ask(const job *j, const nas_manifest_entry *entry, nas_recognised *fo
     nas_error ignored;
     *found = (nas_recognised){.size = sizeof *found};
     if (nas_registry_load(j->registry, entry->kind, entry->id, &plugin, &ignored)) return NAS_OK;
-    const nas_recognise_api *api =
-        plugin->extension ? plugin->extension(NULL, NAS_EXT_RECOGNISE) : NULL;
+    const nas_instance no_self = {.plugin = plugin};
+    const nas_recognise_api *api = nas_instance_extension(&no_self, NAS_EXT_RECOGNISE);
     if (!api) return NAS_OK;
     nas_call call;
-    nas_call_begin(&call, &(nas_instance){.plugin = plugin}, "look");
+    nas_call_begin(&call, &no_self, "look");
     int rc = nas_call_end(&call, api->look(j->folder, found, &call.err), err);
     found->options[sizeof found->options - 1] = 0;
     found->note[sizeof found->note - 1] = 0;

@@ -139,10 +139,11 @@ static int report(const nas_args *args, const nas_plugin *plugin, const char *mi
 static int read_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
     *kind = nas_kind_from_name(args->kind);
     if (*kind || !args->kind) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT,
-                    "--kind: expected dataset, ssl, search, hardware, score, export or import, found "
-                    "\"%.60s\"",
-                    args->kind);
+    return nas_fail(
+        err, NAS_ERR_INPUT,
+        "--kind: expected dataset, ssl, search, hardware, score, export or import, found "
+        "\"%.60s\"",
+        args->kind);
 }
 
 static int check(const nas_args *args, nas_error *err) {

@@ -110,9 +110,10 @@ nas_run_request nas_session_request(nas_session *session, const nas_args *args,
                                     const nas_pipeline *pipeline, const char *out) {
     int threads = args->threads ? args->threads : nas_threads_wanted();
     if (threads > NAS_CHUNKS) {
-        nas_log_line(&session->log, NAS_INFO,
-                     "%d threads could be used, but work is cut into %d parts: there are %d threads",
-                     threads, NAS_CHUNKS, NAS_CHUNKS);
+        nas_log_line(
+            &session->log, NAS_INFO,
+            "%d threads could be used, but work is cut into %d parts: there are %d threads",
+            threads, NAS_CHUNKS, NAS_CHUNKS);
         threads = NAS_CHUNKS;
     }
     return (nas_run_request){

@@ -106,12 +106,14 @@ int nas_space_of_weights(const char *path, json_t **space, char *source, size_t 
     int rc = nas_tensors_load(path, &file, err);
     if (rc) return rc;
     snprintf(source, source_size, "%s: its space", path);
-    json_t *metadata = file.metadata ? json_loads(file.metadata, 0, NULL) : NULL;
+    json_t *metadata = NULL;
+    if (file.metadata)
+        rc = nas_json_parse(file.metadata, strlen(file.metadata), 0, path, &metadata, err);
     const char *text = json_string_value(json_object_get(metadata, "space_json"));
-    if (text) *space = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    if (text) rc = nas_json_parse(text, strlen(text), 0, source, space, err);
     json_decref(metadata);
     nas_tensors_free(&file);
-    if (json_is_object(*space)) return NAS_OK;
+    if (rc || json_is_object(*space)) return rc;
     json_decref(*space);
     *space = NULL;
     return nas_fail(err, NAS_ERR_INPUT,

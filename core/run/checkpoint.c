@@ -292,7 +292,8 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     if (!rc) unlink(p.next); /* a kill may have left it */
     if (rc || !*found) return rc;
     if (first) rc = load_file(p.state, steps, state, &why);
-    if (first && rc && !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC)))
+    if (first && rc &&
+        !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC)))
         return nas_fail(err, rc, "%s", why.message);
     if (first && !rc) return NAS_OK;
     if (first) nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);

@@ -1,9 +1,10 @@
 /* checkpoint/state.safetensors: a training that can go on with the same bits. One file, replaced as
  * a whole: tensors "weights", "velocity", with averaging "average", and with an anchor "initial",
- * flat in the supernet's order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number each; metadata "step",
- * "seconds", "metrics" (the sums since the last line of metrics.jsonl, as JSON), "training" (the
- * pipeline's keys that decide the weights, as JSON), "program", "ssl" and "instructions" (which
- * builds made it), and "checksum". The one before it is kept as checkpoint/previous.safetensors. */
+ * flat in the supernet's order; "ssl_state", the loss plugin's bytes (nas.state/1) as one number
+ * each; metadata "step", "seconds", "metrics" (the sums since the last line of metrics.jsonl, as
+ * JSON), "training" (the pipeline's keys that decide the weights, as JSON), "program", "ssl" and
+ * "instructions" (which builds made it), and "checksum". The one before it is kept as
+ * checkpoint/previous.safetensors. */
 #ifndef NAS_RUN_CHECKPOINT_H
 #define NAS_RUN_CHECKPOINT_H
 

@@ -10,13 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    PATH_BYTES = 4096,
-    MOST_DEPTH = 2,
-    MAX_SPLIT = 1 << 30
-}; /* next/tensorboard/RUN is the deepest folder */
+enum { PATH_BYTES = 4096 };
 
-static const char *const folders[] = {"checkpoint", "search", "family", "next", "tensorboard"};
+/* Those that a run writes into; in a folder "tensorboard" it has one of its own for each course. */
+static const char *const folders[] = {
+    "checkpoint", "search",      "family",      "tensorboard",
+    "next",       "next/search", "next/family", "next/tensorboard"};
 enum { FOLDERS = sizeof folders / sizeof *folders };
 
 static int join(const char *out, const char *name, char *path, size_t size, nas_error *err) {
@@ -40,7 +39,8 @@ static bool is_temporary(const char *name) {
     return n != end && n > 1 && name[n - 1] == '.';
 }
 
-static void sweep(const char *folder, int depth) {
+/* inner: the folders in it as well. */
+static void sweep(const char *folder, bool inner) {
     DIR *entries = opendir(folder);
     const struct dirent *entry;
     while (entries && (entry = readdir(entries)) != NULL) {
@@ -50,16 +50,16 @@ static void sweep(const char *folder, int depth) {
         if (entry->d_name[0] == '.' && !is_temporary(entry->d_name)) continue;
         if (lstat(path, &status)) continue;
         if (S_ISREG(status.st_mode) && is_temporary(entry->d_name)) unlink(path);
-        if (S_ISDIR(status.st_mode) && depth < MOST_DEPTH) sweep(path, depth + 1);
+        if (S_ISDIR(status.st_mode) && inner) sweep(path, false);
     }
     if (entries) closedir(entries);
 }
 
 static void remove_temporary(const char *out) {
     char path[PATH_BYTES];
-    sweep(out, MOST_DEPTH); /* the directory alone: other folders in it are not ours */
+    sweep(out, false); /* the directory alone: other folders in it are not ours */
     for (int i = 0; i < FOLDERS; i++)
-        if (!join(out, folders[i], path, sizeof path, NULL)) sweep(path, 0);
+        if (!join(out, folders[i], path, sizeof path, NULL)) sweep(path, true);
 }
 
 /* ---- Links ---- */
@@ -73,21 +73,27 @@ static int check_link(const char *path, nas_error *err) {
                     path);
 }
 
+static int check_entries(const char *folder, nas_error *err) {
+    DIR *entries = opendir(folder);
+    const struct dirent *entry;
+    int rc = NAS_OK;
+    while (entries && !rc && (entry = readdir(entries)) != NULL) {
+        char path[PATH_BYTES];
+        rc = join(folder, entry->d_name, path, sizeof path, err);
+        if (!rc) rc = check_link(path, err);
+    }
+    if (entries) closedir(entries);
+    return rc;
+}
+
 static int check_links(const char *out, nas_error *err) {
     char path[PATH_BYTES];
     int rc = NAS_OK;
     for (int i = 0; i < FOLDERS && !rc; i++) {
         rc = join(out, folders[i], path, sizeof path, err);
         if (!rc) rc = check_link(path, err);
+        if (!rc && strstr(folders[i], "tensorboard")) rc = check_entries(path, err);
     }
-    DIR *entries = rc ? NULL : opendir(path); /* tensorboard, the last */
-    const struct dirent *entry;
-    while (entries && !rc && (entry = readdir(entries)) != NULL) {
-        char inner[PATH_BYTES];
-        rc = join(path, entry->d_name, inner, sizeof inner, err);
-        if (!rc) rc = check_link(inner, err);
-    }
-    if (entries) closedir(entries);
     return rc;
 }
 
@@ -113,9 +119,9 @@ static bool is_empty(const char *out) {
 int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *err) {
     static const char *const run[] = {NAS_RUN_MARK, "supernet.safetensors",
                                       "checkpoint/state.safetensors"};
-    static const char *const replaced[] = {"pipeline.json", "metrics.jsonl", "family.json",
-                                           "report.html",   "search",        "family",
-                                           "tensorboard",   "checkpoint", "data.json"};
+    static const char *const replaced[] = {
+        "pipeline.json", "metrics.jsonl", "family.json", "report.html", "search",
+        "family",        "tensorboard",   "checkpoint",  "data.json",   "next"};
     for (size_t i = 0; i < sizeof run / sizeof *run; i++)
         if (holds(out, run[i])) return NAS_OK;
     for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++)

@@ -31,8 +31,7 @@ bool nas_progress_due(nas_progress *progress, uint64_t done) {
 static double seconds_each(const nas_progress *progress, uint64_t done, double now) {
     if (progress->warmed > 0 && done > progress->warm)
         return (now - progress->warmed) / (double)(done - progress->warm);
-    if (done > progress->first)
-        return (now - progress->opened) / (double)(done - progress->first);
+    if (done > progress->first) return (now - progress->opened) / (double)(done - progress->first);
     return NAN;
 }
 

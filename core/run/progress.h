@@ -21,7 +21,8 @@ nas_progress nas_progress_open(const nas_log *log, const char *stage, uint64_t f
                                uint64_t total, bool silent);
 
 /* True if it is time to show something: ask before making the text, and whenever something is done,
- * since the time that is left is reckoned from the first call on that finds something done. [main] */
+ * since the time that is left is reckoned from the first call on that finds something done. [main]
+ */
 bool nas_progress_due(nas_progress *progress, uint64_t done);
 
 /* Shows "train 120/1500 TEXT, 3:10 left". [main] */

@@ -58,7 +58,8 @@ static bool find(const json_t *before, const json_t *now, const char *path, diff
 
 static char *value_text(const json_t *value, char *buffer, size_t size) {
     char *text =
-        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL) : NULL;
+        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL)
+              : NULL;
     snprintf(buffer, size, "%s", text ? text : "nothing");
     free(text);
     return buffer;

@@ -46,9 +46,9 @@ int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
 /* How a pipeline differs from the one that the directory was made by. */
 typedef enum nas_rundir_kind {
-    NAS_RUNDIR_NEW,   /* there is none */
-    NAS_RUNDIR_SAME,  /* it does not */
-    NAS_RUNDIR_LATER, /* in search, platforms, export, train.log_every, train.checkpoint_* */
+    NAS_RUNDIR_NEW,       /* there is none */
+    NAS_RUNDIR_SAME,      /* it does not */
+    NAS_RUNDIR_LATER,     /* in search, platforms, export, train.log_every, train.checkpoint_* */
     NAS_RUNDIR_UNTRAINED, /* in the training, of which there are no weights yet */
 } nas_rundir_kind;
 

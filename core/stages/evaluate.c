@@ -54,6 +54,13 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
     return rc;
 }
 
+size_t nas_evaluator_bytes(const nas_evaluator *evaluator) {
+    size_t area = nas_source_area(&evaluator->context->source);
+    return nas_engine_bytes(evaluator->engine) + BATCH * area * (1 + sizeof(nas_real)) +
+           evaluator->calibration.n * area * sizeof(nas_real) +
+           nas_split_pool_size(&evaluator->context->split) * sizeof(uint64_t);
+}
+
 void nas_evaluator_close(nas_evaluator *evaluator) {
     nas_bn_stats_free(&evaluator->stats);
     nas_engine_destroy(evaluator->engine);
@@ -96,8 +103,9 @@ static void take(nas_evaluator *evaluator, const alteration *change, const uint8
         nas_augment_weak(&context->augment, &rng, image, out, info->height, info->width,
                          info->channels);
     else
-        nas_augment_strong(&context->augment, &rng, image, out, evaluator->pixels + evaluator->batch * area,
-                           info->height, info->width, info->channels, context->source.fill);
+        nas_augment_strong(&context->augment, &rng, image, out,
+                           evaluator->pixels + evaluator->batch * area, info->height, info->width,
+                           info->channels, context->source.fill);
 }
 
 static void run(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,

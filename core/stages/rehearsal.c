@@ -10,13 +10,13 @@
 #include "run/rundir.h"
 #include "stages/evaluate.h"
 #include "stages/folded.h"
+#include "stages/import.h"
 #include "stages/int8.h"
 #include "stages/learner.h"
 #include "stages/scorer.h"
 #include "stages/search.h"
 
 #include <math.h>
-#include <nashost/import.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,10 +80,12 @@ static int stand_in_score(void *self, const nas_subnet *subnet, double *value, n
     return NAS_OK;
 }
 
-static const nas_dataset_api dataset_api = {sizeof dataset_api, stand_in_info, stand_in_read, NULL};
+static const nas_dataset_api dataset_api = {
+    .size = sizeof dataset_api, .info = stand_in_info, .read = stand_in_read};
 static const nas_ssl_api ssl_api = {sizeof ssl_api, stand_in_plan, NULL};
 static const nas_hardware_api hardware_api = {sizeof hardware_api, stand_in_cost};
-static const nas_score_api score_api = {sizeof score_api, stand_in_start, stand_in_score, NULL};
+static const nas_score_api score_api = {
+    .size = sizeof score_api, .start = stand_in_start, .score = stand_in_score};
 static const nas_plugin ssl_stand_in = {.id = "stand-in", .version = "", .vtable = &ssl_api};
 static const nas_plugin hardware_stand_in = {.id = "stand-in", .vtable = &hardware_api};
 static const nas_plugin score_stand_in = {.id = "stand-in", .vtable = &score_api};
@@ -102,8 +104,7 @@ static void fill_pipeline(nas_pipeline *pipeline) {
     static char file[] = "the check's own pipeline", folder[] = ".";
     pipeline->file = file;
     pipeline->folder = folder;
-    pipeline->split =
-        (nas_split_section){.labelled = 9, .validation = 12, .heldout = 12};
+    pipeline->split = (nas_split_section){.labelled = 9, .validation = 12, .heldout = 12};
     pipeline->n_platforms = 1;
     pipeline->train = (nas_train_config){.steps = STEPS,
                                          .batch = 6,
@@ -160,9 +161,18 @@ static int short_info(void *self, nas_dataset_info *info, nas_error *err) {
     return rc;
 }
 
+static int ask_fingerprint(const nas_instance *instance, nas_error *err) {
+    const nas_dataset_api *api = instance->plugin->vtable;
+    if (!NAS_HAS(api, fingerprint) || !api->fingerprint) return NAS_OK;
+    nas_call call;
+    nas_call_begin(&call, instance, "fingerprint");
+    api->fingerprint(instance->self, NAS_SPLIT_TRAIN);
+    return nas_call_done(&call, err);
+}
+
 static int rehearse_dataset(nas_instance *instance, nas_error *err) {
-    const nas_dataset_api shortened = {sizeof shortened, short_info, nas_guarded_dataset.read,
-                                       nas_guarded_dataset.fingerprint};
+    const nas_dataset_api shortened = {
+        .size = sizeof shortened, .info = short_info, .read = nas_guarded_dataset.read};
     nas_source source;
     nas_images test = {0};
     int rc = nas_source_open(&shortened, nas_guarded(instance), &source, err);
@@ -170,7 +180,7 @@ static int rehearse_dataset(nas_instance *instance, nas_error *err) {
     rc = nas_source_read(&source, NAS_SPLIT_TEST, &test, err);
     nas_images_free(&test);
     nas_source_close(&source);
-    return rc;
+    return rc ? rc : ask_fingerprint(instance, err);
 }
 
 static int train(rehearsal *r, nas_error *err) {
@@ -198,7 +208,7 @@ static int rehearse_score(rehearsal *r, nas_instance *instance, nas_error *err) 
                              nas_genome_smallest(&r->context.space)};
     r->context.score = *instance;
     nas_scorer scorer = nas_scorer_open(&r->evaluator);
-    int rc = NAS_OK;
+    int rc = nas_scorer_check(&r->evaluator, err);
     for (int i = 0; i < 2 && !rc; i++) {
         nas_candidate candidate = {.genome = genomes[i],
                                    .hash = nas_genome_hash(&r->context.space, &genomes[i])};
@@ -249,18 +259,6 @@ static int rehearse_export(rehearsal *r, const nas_instance *instance, nas_error
     return rc;
 }
 
-/* A checkpoint that is of no family: the plugin must say so. */
-static int rehearse_import(const nas_instance *instance, nas_error *err) {
-    const nas_import_api *api = instance->plugin->vtable;
-    const nas_checkpoint_tensor tensor = {.name = "weight", .ndim = 1, .shape = {1}};
-    const nas_checkpoint checkpoint = {
-        .size = sizeof checkpoint, .tensor_size = sizeof tensor, .n_tensors = 1, .tensors = &tensor};
-    bool mine = false;
-    nas_call call;
-    nas_call_begin(&call, instance, "recognise");
-    return nas_call_end(&call, api->recognise(instance->self, &checkpoint, &mine, &call.err), err);
-}
-
 static int rehearse_kind(rehearsal *r, nas_instance *instance, nas_error *err) {
     switch ((nas_kind)instance->plugin->kind) {
     case NAS_KIND_DATASET:
@@ -274,7 +272,7 @@ static int rehearse_kind(rehearsal *r, nas_instance *instance, nas_error *err) {
     case NAS_KIND_SCORE:
         return rehearse_score(r, instance, err);
     case NAS_KIND_IMPORT:
-        return rehearse_import(instance, err);
+        return nas_import_rehearse(instance, err);
     case NAS_KIND_EXPORT:
         break;
     }

@@ -109,7 +109,10 @@ static int ask_plugin(nas_evaluator *evaluator, const nas_genome *genome, int wh
     nas_subnet subnet;
     open_subnet(&h, &lowered->network, &subnet);
     nas_call call;
-    nas_call_begin(&call, &context->score, what == SCORE ? "score" : what == START ? "start" : "check");
+    nas_call_begin(&call, &context->score,
+                   what == SCORE   ? "score"
+                   : what == START ? "start"
+                                   : "check");
     if (what == SCORE)
         rc = api->score(context->score.self, &subnet, value, &call.err);
     else if (what == START)

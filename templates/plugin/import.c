@@ -1,4 +1,5 @@
-/* A family of pretrained networks: how a checkpoint names its tensors, and what it does not tell. */
+/* A family of pretrained networks: how a checkpoint names its tensors, and what it does not tell.
+ */
 #include <nashost/kit/family.h>
 
 /* Outside of blocks: the name of the weight, and of batch norm. */

@@ -7,6 +7,7 @@
 #include <nashost/dataset.h>
 #include <nashost/export.h>
 #include <nashost/hardware.h>
+#include <nashost/import.h>
 #include <nashost/score.h>
 #include <nashost/search.h>
 #include <nashost/ssl.h>
@@ -203,17 +204,80 @@ static int write_network(void *self, const nas_network *network, const char *pat
     return NAS_OK;
 }
 
+static int score_check(void *self, const nas_subnet *largest, nas_error *err) {
+    (void)self, (void)largest, (void)err;
+#ifdef AT_check
+    AT_check;
+#endif
+    return NAS_OK;
+}
+
+static uint64_t fingerprint(void *self, nas_split split) {
+    (void)self;
+#ifdef AT_fingerprint
+    AT_fingerprint;
+#endif
+    return (uint64_t)split;
+}
+
+static int recognise(void *self, const nas_checkpoint *checkpoint, bool *mine, nas_error *err) {
+    (void)self, (void)checkpoint, (void)err;
+    *mine = true;
+#ifdef AT_recognise
+    AT_recognise;
+#endif
+    return NAS_OK;
+}
+
+static int describe(void *self, const nas_checkpoint *checkpoint, nas_import_network *out,
+                    nas_error *err) {
+    (void)self, (void)checkpoint, (void)err;
+    out->classes = 3;
+    snprintf(out->space, out->space_size,
+             "{\"name\": \"bad\", \"resolution\": 12,"
+             " \"stem\": {\"kernel\": 3, \"stride\": 1, \"width\": 8, \"activation\": \"relu\"},"
+             " \"stages\": [{\"width\": 8, \"stride\": 2, \"depth\": 1, \"kernel\": 3,"
+             "  \"expand\": 2, \"activation\": \"relu\"}],"
+             " \"head\": {\"width\": 16, \"activation\": \"relu\"}}");
+#ifdef AT_describe
+    AT_describe;
+#endif
+    return NAS_OK;
+}
+
+static int locate(void *self, const nas_checkpoint *checkpoint, const nas_import_target *target,
+                  char *name, nas_error *err) {
+    (void)self, (void)checkpoint, (void)err;
+    snprintf(name, NAS_IMPORT_NAME, "%s.%s", target->layer, target->part);
+#ifdef AT_locate
+    AT_locate;
+#endif
+    return NAS_OK;
+}
+
+static bool spare(void *self, const char *name) {
+    (void)self, (void)name;
+#ifdef AT_spare
+    AT_spare;
+#endif
+    return false;
+}
+
 #ifndef SIZE_OF_TABLE
 #define SIZE_OF_TABLE(type) sizeof(type)
 #endif
 #ifndef FIRST
 #define FIRST(function) function
 #endif
-const nas_dataset_api table_DATASET = {SIZE_OF_TABLE(nas_dataset_api), FIRST(info), read_images};
+const nas_dataset_api table_DATASET = {SIZE_OF_TABLE(nas_dataset_api), FIRST(info), read_images,
+                                       fingerprint};
 const nas_ssl_api table_SSL = {SIZE_OF_TABLE(nas_ssl_api), FIRST(plan), loss};
 const nas_search_api table_SEARCH = {SIZE_OF_TABLE(nas_search_api), FIRST(search_start), ask, tell};
 const nas_hardware_api table_HARDWARE = {SIZE_OF_TABLE(nas_hardware_api), FIRST(cost)};
-const nas_score_api table_SCORE = {SIZE_OF_TABLE(nas_score_api), FIRST(score_start), score};
+const nas_score_api table_SCORE = {SIZE_OF_TABLE(nas_score_api), FIRST(score_start), score,
+                                   score_check};
+const nas_import_api table_IMPORT = {SIZE_OF_TABLE(nas_import_api), FIRST(recognise), describe,
+                                     locate, spare};
 const nas_export_api table_EXPORT = {
     .size = SIZE_OF_TABLE(nas_export_api), .extension = "bad", .write = FIRST(write_network)};
 
