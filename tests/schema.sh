@@ -130,7 +130,7 @@ wrong = [
     (space + ["resolution"], 3), (space + ["resolution"], [28, 1025]), (space + ["resolution"], []),
     (space + ["resolution"], [28, 28]), (space + ["stem"], None), (space + ["stem", "widht"], 1),
     (space + ["stem", "kernel"], 4), (space + ["stem", "kernel"], [3]), (space + ["stem", "stride"], 3),
-    (space + ["padding"], "valid"), (space + ["batch_norm_epsilon"], 0),
+    (space + ["padding"], "valid"), (space + ["kernel_transform"], 1), (space + ["batch_norm_epsilon"], 0),
     (space + ["stem", "activation"], "hswish"), (space + ["stages"], []), (space + ["stages"], {}),
     (stage + ["expnad"], 4), (stage + ["kernel"], [3, 4]), (stage + ["kernel"], 9),
     (stage + ["depth"], 0), (stage + ["width"], "24"), (stage + ["width"], list(range(1, 10))),
@@ -144,7 +144,7 @@ wrong = [
     (["train", "genome"], 3),
 ]
 right = [
-    (space + ["padding"], "same"), (space + ["batch_norm_epsilon"], 0.001),
+    (space + ["padding"], "same"), (space + ["kernel_transform"], True), (space + ["batch_norm_epsilon"], 0.001),
     (stage + ["activation"], "relu6"), (space + ["name"], "mine"), (space + ["resolution"], 28), (stage + ["kernel"], [3, 5, 7]),
     (stage + ["expand"], [2, 2.5, 4]), (stage + ["kernel"], [[3, 5], [3, 5], [3]]),
     (stage + ["squeeze_excite"], True), (stage + ["squeeze_excite"], {"round_to": 8, "of": "input"}),

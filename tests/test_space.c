@@ -118,6 +118,7 @@ static void test_parse_errors(void **state) {
         {"stages.0.activation", NULL, "stages[0].activation: expected one of"},
         {"stages.0.activation", "\"relu66\"", "(did you mean \"relu6\"?), found \"relu66\""},
         {"padding", "\"valid\"", "padding: expected one of \"symmetric\", \"same\", found"},
+        {"kernel_transform", "\"yes\"", "kernel_transform: expected true or false"},
         {"batch_norm_epsilon", "0", "batch_norm_epsilon: expected a number from 1e-08 to 0.1"},
         {"batch_norm_epsilon", "\"1e-3\"", "found \"1e-3\""},
         {"head", "null", "head: expected an object, found null"},
@@ -230,10 +231,22 @@ static void test_quickstart_genes(void **state) {
 static void test_published_spaces(void **state) {
     (void)state;
     /* Once-for-All: a unit of depth 2, 3 or 4 with 9 choices a block has 9^2 + 9^3 + 9^4. */
-    nas_space mbv3 = parse_file("spaces/ofa-mbv3.json", 3, 1000);
-    assert_true(fabs(nas_space_size(&mbv3) / (7 * pow(7371, 5)) - 1) < 1e-12);
-    nas_space proxyless = parse_file("spaces/ofa-proxyless.json", 3, 1000);
-    assert_true(fabs(nas_space_size(&proxyless) / (7 * 9 * pow(7371, 5)) - 1) < 1e-12);
+    static const char *const mbv3[] = {"spaces/ofa-mbv3.json", "spaces/ofa-mbv3-1.2.json"};
+    static const char *const proxyless[] = {"spaces/ofa-proxyless.json",
+                                            "spaces/ofa-proxyless-1.3.json"};
+    for (int wide = 0; wide < 2; wide++) {
+        nas_space space = parse_file(mbv3[wide], 3, 1000);
+        assert_true(fabs(nas_space_size(&space) / (7 * pow(7371, 5)) - 1) < 1e-12);
+        assert_true(space.kernel_transform && !space.head.hidden_bias);
+        assert_int_equal(space.stages[5].width.value[0], wide ? 192 : 160);
+        assert_int_equal(space.head.width, wide ? 1152 : 960);
+        assert_int_equal(space.stages[2].squeeze.round_to, 8);
+        space = parse_file(proxyless[wide], 3, 1000);
+        assert_true(fabs(nas_space_size(&space) / (7 * 9 * pow(7371, 5)) - 1) < 1e-12);
+        assert_true(space.kernel_transform && space.batch_norm_epsilon == 1e-3);
+        assert_int_equal(space.stages[5].width.value[0], wide ? 248 : 192);
+        assert_int_equal(space.stem.activation, NAS_ACT_RELU6);
+    }
 }
 
 /* Two stages with every kind of choice, small enough to list. */

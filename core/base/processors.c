@@ -28,10 +28,10 @@ static int processors_of(long long quota, long long period) {
 
 /* "QUOTA PERIOD" or "max PERIOD", in microseconds (Linux's cgroup-v2.rst). */
 static int quota_of_v2(const char *folder) {
-    char line[100];
-    long long quota, period;
+    char line[100], *end;
     if (!read_line(folder, "cpu.max", line, sizeof line)) return 0;
-    return sscanf(line, "%lld %lld", &quota, &period) == 2 ? processors_of(quota, period) : 0;
+    long long quota = strtoll(line, &end, 10);
+    return end == line ? 0 : processors_of(quota, strtoll(end, NULL, 10));
 }
 
 /* A quota of -1 is none (Linux's sched-bwc.rst). */

@@ -52,7 +52,8 @@ static void print_plan_work(const json_t *plan) {
     printf("search    %s, %lld subnets a platform, score %s\n", text_at(plan, "search.plugin"),
            count_at(plan, "search.evaluations"), text_at(plan, "search.score"));
     const json_t *memory = json_object_get(plan, "memory");
-    printf("memory    %s training, %s judging, %s images\n",
+    printf("memory    %s at most: %s training, %s judging, %s images, and the program\n",
+           nas_show_cell(json_object_get(memory, "peak_bytes"), NAS_SHOW_BYTES).text,
            nas_show_cell(json_object_get(memory, "train_bytes"), NAS_SHOW_BYTES).text,
            nas_show_cell(json_object_get(memory, "evaluate_bytes"), NAS_SHOW_BYTES).text,
            nas_show_cell(json_object_get(memory, "image_bytes"), NAS_SHOW_BYTES).text);

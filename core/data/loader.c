@@ -170,6 +170,13 @@ uint64_t nas_loader_judged(const nas_loader *l) {
     return n;
 }
 
+size_t nas_loader_bytes(const nas_loader *l) {
+    size_t images = l->config.batch + (size_t)l->config.n_views * l->config.unlabelled;
+    size_t lists = l->labelled.n + l->unlabelled.n + l->pool_train + l->pool_extra;
+    return 2 * images * image_size(l->source) * sizeof(float) + lists * sizeof(uint64_t) +
+           l->source->train.n * sizeof *l->known;
+}
+
 static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
     size_t size = image_size(l->source);
     batch->labelled = l->config.batch;

@@ -27,6 +27,7 @@ void nas_gemm_double(size_t m, size_t n, size_t k, const double *a, bool a_trans
 /* Makes the library ready, which it does at its first product, and where it can only abort: fails
  * with NAS_ERR_MEMORY if there is no room for the buffers of so many threads. [main] */
 int nas_gemm_reserve(int threads, nas_error *err);
+
 /* Call before the first product and before there are threads: where BLIS does not know this
  * processor, as 0.9 does not know AMD's of family 26, it would take kernels for any machine, which
  * are several times slower; then $BLIS_ARCH_TYPE is set to the family whose instructions the

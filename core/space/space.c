@@ -220,6 +220,13 @@ static const nas_key space_keys[] = {
      .form = NAS_KEY_OBJECT,
      .keys = head_keys,
      .help = "the layers from the last stage to the classifier"},
+    {.name = "kernel_transform",
+     .form = NAS_KEY_FLAG,
+     IN_SPACE(kernel_transform),
+     .optional = true,
+     .help =
+         "whether learned matrices make a depthwise convolution's smaller kernels of its larger "
+         "ones, as in once-for-all; if not, they are their centre (false)"},
     {.name = "padding",
      .form = NAS_KEY_WORD,
      .words = paddings,

@@ -70,6 +70,7 @@ typedef struct nas_space {
     struct {
         float mean[3], std[3];
     } input;
+    bool kernel_transform;      /* smaller kernels are made by learned matrices */
     uint32_t padding;           /* nas_padding */
     double batch_norm_epsilon;  /* added to batch norm's variance */
     uint32_t channels, classes; /* of the data set */

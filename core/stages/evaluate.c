@@ -54,6 +54,13 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
     return rc;
 }
 
+size_t nas_evaluator_bytes(const nas_evaluator *evaluator) {
+    size_t area = nas_source_area(&evaluator->context->source);
+    return nas_engine_bytes(evaluator->engine) + BATCH * area * (1 + sizeof(nas_real)) +
+           evaluator->calibration.n * area * sizeof(nas_real) +
+           nas_split_pool_size(&evaluator->context->split) * sizeof(uint64_t);
+}
+
 void nas_evaluator_close(nas_evaluator *evaluator) {
     nas_bn_stats_free(&evaluator->stats);
     nas_engine_destroy(evaluator->engine);

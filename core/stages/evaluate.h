@@ -23,6 +23,8 @@ typedef struct nas_evaluator {
 /* Makes the calibration images; the context must have its split. On failure nothing is left.
  * [main] */
 int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas_error *err);
+/* Bytes of memory that it takes. [any] */
+size_t nas_evaluator_bytes(const nas_evaluator *evaluator);
 void nas_evaluator_close(nas_evaluator *evaluator); /* zeroed is fine */
 
 /* Makes this subnet the one that the calls below run, its batch norm calibrated. [main] */

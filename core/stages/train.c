@@ -7,6 +7,7 @@
 #include "run/events.h"
 #include "run/progress.h"
 #include "run/rundir.h"
+#include "space/restrict.h"
 #include "stages/learner.h"
 #include "stages/validate.h"
 
@@ -119,12 +120,22 @@ static int run_steps(training *t, nas_error *err) {
 
 /* ---- The stage ---- */
 
+/* The space that the weights span. The caller frees; NULL: out of memory. */
+static char *space_text(const nas_context *context) {
+    const nas_pipeline *pipeline = context->pipeline;
+    if (!pipeline->space_restrict) return nas_json_text(pipeline->space, JSON_COMPACT, NULL);
+    json_t *narrowed = nas_space_narrowed_json(pipeline->space, &context->space);
+    char *text = nas_json_text(narrowed, JSON_COMPACT, NULL);
+    json_decref(narrowed);
+    return text;
+}
+
 /* What the file says of itself. The caller frees; NULL: out of memory. */
 static char *metadata(const nas_context *context) {
     char seed[24], steps[24];
     snprintf(seed, sizeof seed, "%lld", (long long)context->pipeline->seed);
     snprintf(steps, sizeof steps, "%lld", (long long)context->pipeline->train.steps);
-    char *space = nas_json_text(context->pipeline->space, JSON_COMPACT, NULL);
+    char *space = space_text(context);
     json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", "nashost supernet", "space",
                              context->space.name, "seed", seed, "steps", steps);
     nas_json_put(&json, "space_json", space ? nas_text_json(space) : NULL);

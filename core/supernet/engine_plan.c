@@ -64,6 +64,11 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
     return u;
 }
 
+static void add_chain(const planner *p, const nas_layer *layer, nas_unit *u) {
+    u->chain = nas_kernel_chain_find(p->supernet, layer, &u->weight);
+    if (p->supernet->space.kernel_transform) u->chain_room = nas_kernel_room(&u->weight);
+}
+
 static void add_linear(planner *p, const nas_layer *layer) {
     bool biased = nas_layer_has_bias(&p->supernet->space, layer);
     p->plan->linears[p->plan->n_linears++] =
@@ -100,7 +105,7 @@ static void add_layer(planner *p, const nas_layer *layer, nas_role role) {
         add_unit(p, layer, NAS_UNIT_POINTWISE)->expands = true;
         break;
     case NAS_ROLE_DEPTHWISE:
-        add_unit(p, layer, NAS_UNIT_DEPTHWISE);
+        add_chain(p, layer, add_unit(p, layer, NAS_UNIT_DEPTHWISE));
         p->squeeze = (nas_squeeze){0};
         break;
     case NAS_ROLE_REDUCE:

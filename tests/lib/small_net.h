@@ -29,11 +29,11 @@
     "            \"hidden_activation\": \"h-swish\"}}"
 
 /* What published mobile networks have besides: TensorFlow's padding of even and odd sides, another
- * epsilon, relu6 and swish, other rules of squeeze-excite, choices and fractions of each block's
- * own, a hidden layer without bias. */
+ * epsilon, relu6 and swish, kernels by matrices, other rules of squeeze-excite, choices and
+ * fractions of each block's own, a hidden layer without bias. */
 #define MOBILE_SPACE                                                                               \
     "{\"name\": \"mobile\", \"resolution\": [11, 12], \"padding\": \"same\","                      \
-    " \"batch_norm_epsilon\": 0.001,"                                                              \
+    " \"batch_norm_epsilon\": 0.001, \"kernel_transform\": true,"                                  \
     " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 7, \"activation\": \"relu6\"},"          \
     " \"stages\": ["                                                                               \
     "  {\"width\": [8, 11], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [1, 3, 5, 7],"           \
