@@ -78,6 +78,12 @@ check "and stays as it was" cmp "$dir/run/split.json" "$dir/split/split.json"
 mkdir "$dir/linked" "$dir/elsewhere" && ln -s "$dir/elsewhere" "$dir/linked/checkpoint"
 check "a link in place of a folder is refused" not $run --out "$dir/linked"
 check "and not written through" rmdir "$dir/elsewhere"
+cp -R "$dir/run" "$dir/inner" && mkdir "$dir/inner/next" "$dir/elsewhere" && ln -s "$dir/elsewhere" "$dir/inner/next/search"
+check "nor is one in the folder of what is not finished" not $run --out "$dir/inner"
+check "that stays empty, too" rmdir "$dir/elsewhere"
+mkdir -p "$dir/theirs/next" && echo mine >"$dir/theirs/next/file"
+check "a folder next that no run has made is not removed" not $run --out "$dir/theirs"
+check "and keeps its files" [ -e "$dir/theirs/next/file" ]
 mkdir "$dir/lines" && echo kept >"$dir/kept" && ln -s "$dir/kept" "$dir/lines/metrics.jsonl" && touch "$dir/lines/.nashost"
 $run --out "$dir/lines" >"$dir/stdout" 2>&1
 check "a link in place of metrics.jsonl is not written through" grep -qx kept "$dir/kept"

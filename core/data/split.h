@@ -53,6 +53,9 @@ typedef struct nas_split_sets {
  * the other sizes are. [any] */
 int nas_split_draw(const nas_split_request *request, nas_split_sets *sets, nas_error *err);
 
+/* The text of such a file, of *bytes bytes, without a NUL behind; the caller frees. [any] */
+int nas_split_text(const nas_split_sets *sets, char **text, size_t *bytes, nas_error *err);
+
 /* split.json: that it was drawn and not made by hand, the seed, the sizes, where held-out images
  * are from, and the three lists. Loading checks that every index is in range, ascending and in one
  * list only, and that n_train is as given (n_extra too, where the file tells it or has unlabelled

@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "data/split.h"
@@ -38,7 +39,7 @@ static json_t *list_json(const uint64_t *list, uint64_t n) {
     return array;
 }
 
-int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err) {
+int nas_split_text(const nas_split_sets *sets, char **text, size_t *bytes, nas_error *err) {
     nas_split_sets copy = *sets;
     lists l = lists_of(&copy);
     json_t *root =
@@ -48,9 +49,19 @@ int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err)
     for (int i = 0; i < 3; i++)
         nas_json_put(&root, l.size_name[i], json_integer((json_int_t)*l.size[i]));
     for (int i = 0; i < 3; i++) nas_json_put(&root, l.name[i], list_json(*l.list[i], *l.size[i]));
-    int rc = root ? nas_json_save(path, root, err)
-                  : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    *text = nas_json_text(root, JSON_INDENT(2), bytes);
     json_decref(root);
+    if (!*text) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a split");
+    (*text)[(*bytes)++] = '\n'; /* where its NUL was */
+    return NAS_OK;
+}
+
+int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err) {
+    char *text = NULL;
+    size_t bytes = 0;
+    int rc = nas_split_text(sets, &text, &bytes, err);
+    if (!rc) rc = nas_file_write(path, text, bytes, err);
+    free(text);
     return rc;
 }
 

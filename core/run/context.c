@@ -7,6 +7,7 @@
 #include "host/guarded.h"
 #include "nn/gemm.h"
 #include "run/data_file.h"
+#include "run/leftovers.h"
 #include "run/rundir.h"
 #include "supernet/pretrained.h"
 
@@ -247,6 +248,16 @@ const nas_images *nas_context_heldout(const nas_context *context) {
     return context->split.heldout_extra ? &context->source.extra : &context->source.train;
 }
 
+static int save_split(const nas_context *context, const char *path, nas_error *err) {
+    char *text = NULL;
+    size_t bytes = 0;
+    int rc = nas_split_text(&context->split, &text, &bytes, err);
+    if (!rc) rc = nas_leftovers_note_split(context->request->out, text, bytes, err);
+    if (!rc) rc = nas_file_write(path, text, bytes, err);
+    free(text);
+    return rc;
+}
+
 int nas_context_split(nas_context *context, const char *path, nas_error *err) {
     const nas_source *source = &context->source;
     nas_split_free(&context->split);
@@ -258,7 +269,7 @@ int nas_context_split(nas_context *context, const char *path, nas_error *err) {
     nas_error why = {0};
     int rc = nas_split_draw(&request, &context->split, &why);
     if (rc) return nas_fail(err, rc, "%s: split: %.900s", context->pipeline->file, why.message);
-    if (path) rc = nas_split_save(path, &context->split, err);
+    if (path) rc = save_split(context, path, err);
     return rc;
 }
 

@@ -214,6 +214,7 @@ int nas_events_open(const char *out, const char *run, uint64_t last_step, nas_ev
 
 int nas_events_write(nas_events *events, uint64_t step, const json_t *values, nas_error *err) {
     message event = {.n = 0}, summary = {.n = 0};
+    if (!values) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", events->path);
     put_scalars(&summary, "", values);
     put_time(&event);
     put_key(&event, EVENT_STEP, VARINT);

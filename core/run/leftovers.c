@@ -9,8 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, MAX_SPLIT = 1 << 30 };
 
 /* Those that a run writes into; in a folder "tensorboard" it has one of its own for each course. */
 static const char *const folders[] = {
@@ -136,13 +137,14 @@ int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *er
     return NAS_OK;
 }
 
-static int mark(const char *out, nas_error *err) {
+static int write_mark(const char *out, const char *split, nas_error *err) {
     char path[PATH_BYTES];
+    json_t *json = json_object();
+    nas_json_put(&json, "made_by", json_string("nashost " NASHOST_VERSION));
+    if (split) nas_json_put(&json, "split", json_string(split));
     int rc = join(out, NAS_RUN_MARK, path, sizeof path, err);
-    if (rc || nas_file_exists(path)) return rc;
-    json_t *json = json_pack("{s:s}", "made_by", "nashost " NASHOST_VERSION);
-    rc = json ? nas_json_save(path, json, err)
-              : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    if (!rc && !json) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    if (!rc) rc = nas_json_save(path, json, err);
     json_decref(json);
     return rc;
 }
@@ -152,5 +154,36 @@ int nas_leftovers_settle(const char *out, const nas_log *log, nas_error *err) {
     if (rc) return rc;
     remove_temporary(out);
     rc = nas_leftovers_check_owner(out, log, err);
-    return rc ? rc : mark(out, err);
+    return rc || holds(out, NAS_RUN_MARK) ? rc : write_mark(out, NULL, err);
+}
+
+/* ---- Whose split it is ---- */
+
+static void sum_of(const char *text, size_t bytes, char sum[16]) {
+    snprintf(sum, 16, "%08lx", (unsigned long)crc32_z(0, (const Bytef *)text, bytes));
+}
+
+int nas_leftovers_note_split(const char *out, const char *text, size_t bytes, nas_error *err) {
+    char sum[16];
+    sum_of(text, bytes, sum);
+    return write_mark(out, sum, err);
+}
+
+bool nas_leftovers_own_split(const char *out) {
+    char path[PATH_BYTES], sum[16], *text = NULL;
+    size_t bytes = 0;
+    json_t *mark = NULL;
+    bool own = false;
+    int rc = join(out, NAS_RUN_MARK, path, sizeof path, NULL);
+    if (!rc) rc = nas_json_load(path, &mark, NULL);
+    if (!rc) rc = join(out, "split.json", path, sizeof path, NULL);
+    if (!rc) rc = nas_file_read(path, MAX_SPLIT, &text, &bytes, NULL);
+    const char *noted = json_string_value(json_object_get(mark, "split"));
+    if (!rc && noted) {
+        sum_of(text, bytes, sum);
+        own = strcmp(sum, noted) == 0;
+    }
+    free(text);
+    json_decref(mark);
+    return own;
 }

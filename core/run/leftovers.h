@@ -16,4 +16,10 @@ int nas_leftovers_settle(const char *out, const nas_log *log, nas_error *err);
  * weights or a checkpoint. [any] */
 int nas_leftovers_check_owner(const char *out, const nas_log *log, nas_error *err);
 
+/* Notes the text of the split.json that the run is about to write, in the mark. [main] */
+int nas_leftovers_note_split(const char *out, const char *text, size_t bytes, nas_error *err);
+
+/* Whether the directory's split.json is the one that was noted. [any] */
+bool nas_leftovers_own_split(const char *out);
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "run/events.h"
+#include "run/leftovers.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -153,15 +154,7 @@ bool nas_rundir_begun(const char *out) {
 }
 
 bool nas_rundir_split_stays(const char *out, bool anew) {
-    char path[NAS_RUNDIR_PATH];
-    json_t *split = NULL;
-    if (!holds(out, "split.json")) return false;
-    if (!anew) return true;
-    int rc = nas_rundir_path(out, "split.json", path, sizeof path, NULL);
-    if (!rc) rc = nas_json_load(path, &split, NULL);
-    bool drawn = !rc && json_is_true(json_object_get(split, "drawn"));
-    json_decref(split);
-    return !drawn;
+    return holds(out, "split.json") && !(anew && nas_leftovers_own_split(out));
 }
 
 int nas_rundir_forget(const char *out, nas_error *err) {

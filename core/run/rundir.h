@@ -73,8 +73,8 @@ bool nas_rundir_stale(const nas_rundir_change *change, const json_t *resolved,
 bool nas_rundir_begun(const char *out);
 
 /* Whether the directory has a split.json, and keeps it. anew: the run begins anew, by another
- * pipeline or with other data; then one that was drawn goes, one that a user put there stays. [any]
- */
+ * pipeline or with other data; then the one that a run drew there goes, one that
+ * a user put there or changed stays. [any] */
 bool nas_rundir_split_stays(const char *out, bool anew);
 
 /* Removes what a run left that has no weights yet, so that it begins anew. [any] */
