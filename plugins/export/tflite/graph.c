@@ -113,7 +113,8 @@ static nas_int8_format result_format(const graph *g, uint32_t i) {
 /* Where weight k of LiteRT's order [out][k][k][in] stands in the layer's, [k][k][in][out]; a
  * depthwise filter's order is the same in both. */
 static uint64_t place_of(const nas_layer *layer, uint64_t k) {
-    uint64_t out = layer->out.c, each = layer->weights / out;
+    uint64_t out = layer->out.c;
+    uint64_t each = (uint64_t)layer->kernel * layer->kernel * nas_layer_depth(layer);
     return layer->op == NAS_OP_DEPTHWISE ? k : k % each * out + k / each;
 }
 
