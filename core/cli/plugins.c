@@ -112,7 +112,8 @@ int nas_cli_plugins_list(int argc, char **argv) {
     nas_error err;
     nas_session session = {0};
     bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("plugins list", argc, argv, NAS_FLAG_PLUGINS | NAS_FLAG_KIND, NULL, &args, &err))
+    if (nas_args_parse("plugins list", argc, argv, NAS_FLAG_PLUGINS | NAS_FLAG_KIND, NULL, &args,
+                       &err))
         return nas_cli_fail(&err, json);
     int status = NAS_EXIT_OK;
     nas_kind kind;

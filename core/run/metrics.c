@@ -1,8 +1,8 @@
 #include "run/metrics.h"
 
 #include "base/file.h"
-#include "base/json_text.h"
 #include "base/json.h"
+#include "base/json_text.h"
 #include "run/candidate.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 #include "stages/gallery.h"
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/rng.h"
 #include "data/augment.h"
