@@ -195,11 +195,17 @@ $(FUZZERS): %: %.o $(PARTS) $(LIB) $(KIT)
 # ---- run and test ------------------------------------------------------------------------------
 # Sub-makes use every core, unless make was given a -j itself.
 MAKE_ALL = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-.PHONY: run test check check-engines bench clang asan tsan coverage fuzz-smoke
+.PHONY: run cloud test check check-engines bench clang asan tsan coverage fuzz-smoke torture
 run: ## install what is missing, build, run PIPELINE (pipeline.json) with ARGS
 	@scripts/install-deps $(compiler) build run
 	+@$(MAKE_ALL) all
 	$(if $(filter build,$(BUILD)),./nashost,$(HOST)) run $(PIPELINE) $(ARGS)
+cloud: ## install what is missing, build, fetch a network trained on ImageNet, port it with 250 labels
+	@scripts/install-deps $(compiler) build run cloud
+	+@$(MAKE_ALL) all
+	@scripts/fetch-cloud-network build/cloud/efficientnet-lite0.pth
+	./nashost import build/cloud/efficientnet-lite0.pth --out build/cloud/efficientnet-lite0.safetensors
+	./nashost run pipelines/cloud-fashion-mnist.json $(ARGS)
 test: ## install what is missing, build, run every test
 	@scripts/install-deps $(compiler) build test
 	+@$(MAKE_ALL) check
@@ -242,6 +248,10 @@ fuzz-smoke: ## every fuzzer for FUZZ_SECONDS (20)
 	 CFLAGS="$(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined" fuzzers
 	@tests/run-fuzzers build-fuzz $(FUZZ_SECONDS)
 
+torture: ## try for an hour to break it, and table what it survived: tests/torture
+	+@$(MAKE_ALL) all tests
+	@tests/torture $(BUILD)
+
 # ---- install -----------------------------------------------------------------------------------
 # The program finds its plugins, spaces and profiles in ../lib/nashost, so that the whole may be moved.
 PREFIX ?= /usr/local
@@ -264,6 +274,7 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f "$(HOME_DIR)/$$f" || exit 1; done
 	for f in $(HOME_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
+	install -D -m 755 scripts/pth-to-safetensors "$(HOME_DIR)/scripts/pth-to-safetensors"
 	install -d "$(SDK_DIR)"
 	install -m 644 core/include/nashost/*.h "$(SDK_DIR)"
 	install -d "$(SDK_DIR)/kit"

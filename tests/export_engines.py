@@ -65,11 +65,13 @@ def make_run(args, folder):
 
 def draw(space, rng):
     """A random subnet of a space as the run directory's pipeline.json has it."""
-    def pick(choices):
+    def pick(choices, block=0):
+        if isinstance(choices, list) and isinstance(choices[0], list):
+            choices = choices[block]
         return rng.choice(choices) if isinstance(choices, list) else choices
     stages = [{"width": pick(stage["width"]),
-               "blocks": [{"kernel": pick(stage["kernel"]), "expand": pick(stage["expand"])}
-                          for _ in range(pick(stage["depth"]))]}
+               "blocks": [{"kernel": pick(stage["kernel"], b), "expand": pick(stage["expand"], b)}
+                          for b in range(pick(stage["depth"]))]}
               for stage in space["stages"]]
     return {"resolution": pick(space["resolution"]), "stages": stages}
 

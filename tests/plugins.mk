@@ -46,4 +46,9 @@ $(TOYS): $(BUILD)/%.so: %.c $(wildcard core/include/nashost/*.h core/include/nas
 		$(KIT_PLAIN)
 	$(call link,$(TEST_PLUGIN_FLAGS) -D_GNU_SOURCE $< $(KIT_PLAIN) -lm)
 
-TEST_PLUGINS := $(BAD) $(TOYS)
+# Makes a program's allocations or its input and output fail: tests/lib/faults.c explains it.
+FAULTS := $(BUILD)/tests/lib/faults.so
+$(FAULTS): tests/lib/faults.c
+	$(call link,-std=c17 -D_GNU_SOURCE -O1 -g -fPIC -shared -Wall -Wextra $< -ldl)
+
+TEST_PLUGINS := $(BAD) $(TOYS) $(FAULTS)

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/safetensors.h"
 #include "cli/commands.h"
 #include "toy_run.h"
 
@@ -142,6 +143,22 @@ static void test_changed_search(void **state) {
     refused(t, rc, "train.steps was 12 there and is 13 now", "--out");
 }
 
+/* A file of weights says which space they span: one of so many subnets. */
+static void check_spanned(const toys *t, const char *name, double subnets) {
+    nas_tensor_file file;
+    nas_space space;
+    char path[TOY_PATH];
+    toys_path(t, name, path);
+    assert_int_equal(nas_tensors_load(path, &file, NULL), NAS_OK);
+    json_t *metadata = json_loads(file.metadata, 0, NULL);
+    json_t *json = json_loads(json_string_value(json_object_get(metadata, "space_json")), 0, NULL);
+    assert_int_equal(nas_space_parse(json, "file", 1, 3, &space, NULL), NAS_OK);
+    assert_true(nas_space_size(&space) == subnets);
+    json_decref(json);
+    json_decref(metadata);
+    nas_tensors_free(&file);
+}
+
 /* A stage alone sees the space as the training did. */
 static void test_narrowed_space(void **state) {
     toys *t = *state;
@@ -158,6 +175,7 @@ static void test_narrowed_space(void **state) {
     assert_null(strstr(text, "\"kernel\":5"));
     assert_null(strstr(text, "\"resolution\":6"));
     free(text);
+    check_spanned(t, "a/supernet.safetensors", 8);
     int rc = search(t, "a", "space_restrict.resolution=6");
     refused(t, rc, "space_restrict.resolution was 8 there and is 6 now", "--out");
 }

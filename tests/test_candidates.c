@@ -192,7 +192,7 @@ static void refuses(fixture *f, const char *line, const char *message) {
     fclose(file);
     memo = (nas_memo){.space = &f->space};
     assert_int_equal(nas_search_file_read(f->path, &f->space, &memo, &f->err), NAS_ERR_INPUT);
-    assert_non_null(strstr(f->err.message, "one.jsonl: line 2: "));
+    assert_non_null(strstr(f->err.message, "one.jsonl: line 2:"));
     if (!strstr(f->err.message, message)) fail_msg("%s", f->err.message);
     nas_memo_free(&memo);
 }

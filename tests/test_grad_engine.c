@@ -43,15 +43,26 @@ static part whole(const nas_parameter *p) {
     return (part){p->ndim > 2 ? shape[0] : 1, rows, shape[p->ndim - 1]};
 }
 
+/* The side of a depthwise tensor's centre that a block's kernel comes of. */
+static uint32_t kernel_source(const trial *t, uint32_t s, uint32_t b) {
+    const nas_choices *kernel = &t->space.stages[s].kernel.of[b];
+    bool largest = t->arch.block[s][b].kernel == kernel->value[kernel->n - 1];
+    if (!t->space.kernel_transform || largest) return t->arch.block[s][b].kernel;
+    return kernel->value[kernel->n - 2];
+}
+
 static part used_in_block(const trial *t, uint32_t s, uint32_t b, const char *name) {
     const nas_arch *arch = &t->arch;
     if (b >= arch->depth[s]) return (part){0};
     uint32_t in = b ? arch->width[s] : s ? arch->width[s - 1] : t->space.stem.width;
-    uint32_t mid = in * arch->block[s][b].expand;
+    uint32_t mid = nas_inner_width(in, arch->block[s][b].expand);
     uint32_t r = nas_squeeze_width(&t->space.stages[s].squeeze, mid, in);
     if (strncmp(name, "expand.", 7) == 0 && mid == in) return (part){0};
     if (strcmp(name, "expand.conv") == 0) return (part){1, in, mid};
-    if (strcmp(name, "depthwise.conv") == 0) return (part){arch->block[s][b].kernel, 1, mid};
+    uint32_t from, to;
+    if (sscanf(name, "depthwise.matrix%uto%u", &from, &to) == 2)
+        return arch->block[s][b].kernel <= to ? (part){1, to * to, to * to} : (part){0};
+    if (strcmp(name, "depthwise.conv") == 0) return (part){kernel_source(t, s, b), 1, mid};
     if (strcmp(name, "se.reduce.weight") == 0) return (part){1, mid, r};
     if (strcmp(name, "se.reduce.bias") == 0) return (part){1, 1, r};
     if (strcmp(name, "se.excite.weight") == 0) return (part){1, r, mid};

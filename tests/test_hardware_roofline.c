@@ -283,7 +283,7 @@ static void test_bad_files(void **state) {
     assert_int_equal(open_text("[]", &self, &err), NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "expected an object"));
     assert_int_equal(open_text("{\"name\": \"a\",\n \"name\": \"b\"}", &self, &err), NAS_ERR_INPUT);
-    assert_non_null(strstr(err.message, "p.json: line 2"));
+    assert_non_null(strstr(err.message, "p.json:2:"));
     roofline_config config = {"/nonexistent/p.json"};
     assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "/nonexistent/p.json"));

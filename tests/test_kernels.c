@@ -41,8 +41,28 @@ static void environment_picks_the_set(void **state) {
     assert_null(nas_kernels_get(-1));
 }
 
+/* Where BLIS does not know the processor: by its instructions, which every family of BLIS has. */
+static void products_find_their_kernels(void **state) {
+    (void)state;
+    assert_int_equal(nas_gemm_family(false, false), -1);
+    assert_true(nas_gemm_family(true, true) >= 0);
+    assert_true(nas_gemm_family(false, true) >= 0);
+    assert_int_not_equal(nas_gemm_family(true, true), nas_gemm_family(false, true));
+    assert_int_equal(setenv("BLIS_ARCH_TYPE", "77", 1), 0);
+    nas_gemm_prepare(); /* a user's word stays, even a wrong one */
+    assert_string_equal(getenv("BLIS_ARCH_TYPE"), "77");
+    assert_int_equal(unsetenv("BLIS_ARCH_TYPE"), 0);
+#ifdef __x86_64__
+    __builtin_cpu_init();
+    bool vectors = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    nas_gemm_prepare();
+    if (vectors) assert_string_not_equal(nas_gemm_kernels(), "generic");
+#endif
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_find_their_kernels), /* before the first product */
         cmocka_unit_test(rows_are_those_of_plain_loops),
         cmocka_unit_test(depthwise_is_that_of_plain_loops),
         cmocka_unit_test(products_are_those_of_plain_loops),

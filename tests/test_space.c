@@ -95,7 +95,17 @@ static void test_parse_errors(void **state) {
         {"stages.1.kernel", "9", "stages[1].kernel: expected an odd integer from 1 to 7, found 9"},
         {"stages.1.kernel", "[5, 3]", "stages[1].kernel[1]: expected more than 5 (choices ascend)"},
         {"stages.2.expand", "[2, 2]", "stages[2].expand[1]: expected more than 2"},
-        {"stages.2.expand", "[2, null]", "stages[2].expand[1]: expected an integer from 1 to 16"},
+        {"stages.2.expand", "[2, null]", "stages[2].expand[1]: expected a number from 1 to 16"},
+        {"stages.2.expand", "[2.5, 2.5]", "stages[2].expand[1]: expected more than 2.5"},
+        {"stages.2.expand", "[0.9, 2]", "stages[2].expand[0]: expected a number from 1 to 16"},
+        {"stages.2.expand", "\"2\"", "expected a number or an array of 1 to 8 numbers"},
+        {"stages.2.expand", "[[2], [2, 4]]",
+         "stages[2].expand: expected the choices of 3 blocks, as many as the stage can have, found "
+         "those of 2"},
+        {"stages.2.kernel", "[[3], [3, 5], 5]", "stages[2].kernel[2]: expected an array of the"},
+        {"stages.2.kernel", "[[3], [3, 4], [3]]",
+         "stages[2].kernel[1][1]: expected an odd integer"},
+        {"stages.2.kernel", "[[3],[3],[3],[3],[3],[3],[3],[3],[3]]", "lists for at most 8 blocks"},
         {"stages.3.depth", "0", "stages[3].depth: expected an integer from 1 to 8, found 0"},
         {"stages.3.depth", "[1, 9]", "stages[3].depth[1]: expected an integer from 1 to 8"},
         {"stages.3.width", "-4", "stages[3].width: expected an integer from 1 to 8192, found -4"},
@@ -108,6 +118,7 @@ static void test_parse_errors(void **state) {
         {"stages.0.activation", NULL, "stages[0].activation: expected one of"},
         {"stages.0.activation", "\"relu66\"", "(did you mean \"relu6\"?), found \"relu66\""},
         {"padding", "\"valid\"", "padding: expected one of \"symmetric\", \"same\", found"},
+        {"kernel_transform", "\"yes\"", "kernel_transform: expected true or false"},
         {"batch_norm_epsilon", "0", "batch_norm_epsilon: expected a number from 1e-08 to 0.1"},
         {"batch_norm_epsilon", "\"1e-3\"", "found \"1e-3\""},
         {"head", "null", "head: expected an object, found null"},
@@ -160,8 +171,8 @@ static void test_plain_numbers_and_defaults(void **state) {
     assert_int_equal(space.channels, 3);
     assert_int_equal(space.classes, 7);
     assert_int_equal(space.stem.stride, 2);
-    assert_int_equal(space.stages[0].kernel.n, 1);
-    assert_int_equal(space.stages[0].kernel.value[0], 5);
+    assert_int_equal(space.stages[0].kernel.of[0].n, 1);
+    assert_int_equal(space.stages[0].kernel.of[1].value[0], 5);
     assert_false(space.stages[0].squeeze_excite);
     assert_int_equal(space.stages[0].activation, NAS_ACT_HSIGMOID);
     assert_int_equal(space.head.n_hidden, 0);
@@ -220,10 +231,22 @@ static void test_quickstart_genes(void **state) {
 static void test_published_spaces(void **state) {
     (void)state;
     /* Once-for-All: a unit of depth 2, 3 or 4 with 9 choices a block has 9^2 + 9^3 + 9^4. */
-    nas_space mbv3 = parse_file("spaces/ofa-mbv3.json", 3, 1000);
-    assert_true(fabs(nas_space_size(&mbv3) / (7 * pow(7371, 5)) - 1) < 1e-12);
-    nas_space proxyless = parse_file("spaces/ofa-proxyless.json", 3, 1000);
-    assert_true(fabs(nas_space_size(&proxyless) / (7 * 9 * pow(7371, 5)) - 1) < 1e-12);
+    static const char *const mbv3[] = {"spaces/ofa-mbv3.json", "spaces/ofa-mbv3-1.2.json"};
+    static const char *const proxyless[] = {"spaces/ofa-proxyless.json",
+                                            "spaces/ofa-proxyless-1.3.json"};
+    for (int wide = 0; wide < 2; wide++) {
+        nas_space space = parse_file(mbv3[wide], 3, 1000);
+        assert_true(fabs(nas_space_size(&space) / (7 * pow(7371, 5)) - 1) < 1e-12);
+        assert_true(space.kernel_transform && !space.head.hidden_bias);
+        assert_int_equal(space.stages[5].width.value[0], wide ? 192 : 160);
+        assert_int_equal(space.head.width, wide ? 1152 : 960);
+        assert_int_equal(space.stages[2].squeeze.round_to, 8);
+        space = parse_file(proxyless[wide], 3, 1000);
+        assert_true(fabs(nas_space_size(&space) / (7 * 9 * pow(7371, 5)) - 1) < 1e-12);
+        assert_true(space.kernel_transform && space.batch_norm_epsilon == 1e-3);
+        assert_int_equal(space.stages[5].width.value[0], wide ? 248 : 192);
+        assert_int_equal(space.stem.activation, NAS_ACT_RELU6);
+    }
 }
 
 /* Two stages with every kind of choice, small enough to list. */
@@ -319,6 +342,44 @@ static void test_genome_json_text(void **state) {
     json_decref(json);
 }
 
+/* Each block has its own choices, and expansions of any size. */
+static void test_blocks_of_their_own(void **state) {
+    (void)state;
+    json_t *json = load_file("spaces/quickstart.json");
+    edit(&json, "stages.1.kernel", "[[3], [3, 5], [7]]");
+    edit(&json, "stages.1.expand", "[[4, 6], [2.3333333, 2.5], [1.5]]");
+    edit(&json, "stages.1.depth", "[2, 3]");
+    nas_space space;
+    nas_error err = {0};
+    if (nas_space_parse(json, "f", 1, 10, &space, &err)) fail_msg("%s", err.message);
+    json_decref(json);
+    assert_true(nas_space_size(&space) == (2 * 4 + 2 * 4 * 1) * 258.0 * 258);
+    assert_int_equal(space.arity[8], 2); /* of block 0's expansion, and of block 1's two */
+    assert_int_equal(space.arity[9], 2);
+    assert_int_equal(space.arity[11], 1);
+    nas_genome genome = nas_genome_smallest(&space), back;
+    char text[200], *whole = nas_genome_text(&space, &genome);
+    nas_genome_short(&space, &genome, text, sizeof text);
+    assert_string_equal(text, "r28 16:3x1 24:3x4,3x2.33333 40:3x2 64:3x2");
+    assert_non_null(
+        strstr(whole, "{\"kernel\": 3, \"expand\": 4}, {\"kernel\": 3, \"expand\": 2.33333}"));
+    json = json_loads(whole, 0, NULL);
+    if (nas_genome_from_json(&space, json, "g", &back, &err)) fail_msg("%s", err.message);
+    assert_true(nas_genome_equal(&space, &genome, &back));
+    json_decref(json);
+    free(whole);
+    genome = nas_genome_largest(&space);
+    json = nas_genome_to_json(&space, &genome);
+    if (nas_genome_from_json(&space, json, "g", &back, &err)) fail_msg("%s", err.message);
+    assert_true(nas_genome_equal(&space, &genome, &back));
+    edit(&json, "stages.1.blocks.1.expand", "2.4");
+    assert_int_equal(nas_genome_from_json(&space, json, "g", &back, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "blocks[1].expand: expected 2.33333 or 2.5, found 2.4"));
+    json_decref(json);
+    assert_int_equal(nas_inner_width(80, 2.3), 184);
+    assert_int_equal(nas_inner_width(24, 3.6666667), 88);
+}
+
 static void test_genome_errors(void **state) {
     (void)state;
     static const bad_case cases[] = {
@@ -378,7 +439,7 @@ static void test_random(void **state) {
             depth_two++;
             kernel[arch.block[0][1].kernel == 5]++;
         }
-        if (arch.depth[1] == 3) expand[arch.block[1][2].expand - 1]++;
+        if (arch.depth[1] == 3) expand[(int)arch.block[1][2].expand - 1]++;
     }
     /* Five standard deviations of a share near 1/2 in DRAWS / 2 draws. */
     double slack = 5 * sqrt(0.25 / (DRAWS / 2));
@@ -419,6 +480,7 @@ int main(void) {
         cmocka_unit_test(test_exhaustive),
         cmocka_unit_test(test_genome_json_text),
         cmocka_unit_test(test_genome_errors),
+        cmocka_unit_test(test_blocks_of_their_own),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_squeeze_width),
     };

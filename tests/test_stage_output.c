@@ -85,7 +85,7 @@ static void test_jsonl(void **state) {
     nas_jsonl_close(&jsonl);
     assert_int_equal(nas_jsonl_open(path, 2, &jsonl, NULL), NAS_OK);
     assert_int_equal(nas_jsonl_write(&jsonl, json_pack("{s:i}", "step", 3), NULL), NAS_OK);
-    fputs("{\"step\": 4", jsonl.file);
+    assert_int_equal(write(jsonl.file, "{\"step\": 4", 10), 10);
     nas_jsonl_close(&jsonl);
     assert_int_equal(nas_jsonl_open(path, 9, &jsonl, NULL), NAS_OK);
     nas_jsonl_close(&jsonl);
@@ -142,19 +142,37 @@ static void test_progress(void **state) {
     assert_non_null(stream);
     const nas_log log = {stream, NAS_INFO};
     nas_progress progress = nas_progress_open(&log, "train", 100, 400, false);
-    assert_false(nas_progress_due(&progress));
+    assert_false(nas_progress_due(&progress, 100));
     progress.shown -= 61;
-    assert_true(nas_progress_due(&progress));
+    assert_true(nas_progress_due(&progress, 100));
     progress.opened = nas_seconds() - 60;
     nas_progress_show(&progress, 200, "loss 1");
-    assert_false(nas_progress_due(&progress));
+    assert_false(nas_progress_due(&progress, 200));
     nas_progress_clear(&progress);
     rewind(stream);
     assert_true(fread(text, 1, sizeof text - 1, stream) > 0);
     assert_string_equal(text, "train 200/400  loss 1  2:00 left\n");
     nas_progress silent = nas_progress_open(&log, "train", 0, 10, true);
     silent.shown -= 100;
-    assert_false(nas_progress_due(&silent));
+    assert_false(nas_progress_due(&silent, 0));
+    fclose(stream);
+}
+
+/* The first step takes as long as 40 others: what is left is reckoned without it. */
+static void test_time_left_without_the_first(void **state) {
+    (void)state;
+    char text[256] = "";
+    FILE *stream = tmpfile();
+    assert_non_null(stream);
+    const nas_log log = {stream, NAS_INFO};
+    nas_progress progress = nas_progress_open(&log, "train", 0, 401, false);
+    assert_false(nas_progress_due(&progress, 1));
+    progress.opened = nas_seconds() - 80;
+    progress.warmed = nas_seconds() - 40;
+    nas_progress_show(&progress, 41, "loss 1");
+    rewind(stream);
+    assert_true(fread(text, 1, sizeof text - 1, stream) > 0);
+    assert_string_equal(text, "train 41/401  loss 1  6:00 left\n");
     fclose(stream);
 }
 
@@ -193,9 +211,9 @@ static void test_progress_terminal(void **state) {
     assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
     const nas_log log = {stream, NAS_INFO};
     nas_progress progress = nas_progress_open(&log, "train", 0, 400, false);
-    assert_false(nas_progress_due(&progress));
+    assert_false(nas_progress_due(&progress, 0));
     progress.shown -= 1;
-    assert_true(nas_progress_due(&progress));
+    assert_true(nas_progress_due(&progress, 0));
     progress.opened = nas_seconds() - 60;
     nas_progress_show(&progress, 200, "loss 1");
     nas_progress_show(&progress, 400, "loss 1  1900 images/s");
@@ -217,6 +235,7 @@ int main(void) {
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_time_left_without_the_first),
         cmocka_unit_test(test_progress_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

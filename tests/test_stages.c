@@ -282,6 +282,35 @@ static void test_frozen(void **state) {
     assert_false(same_tensors(t, a, c, ".bn.", false));
 }
 
+/* A training starts from the weights that it is given, also where the space is left to the file. */
+static void test_init(void **state) {
+    toys *t = *state;
+    const toys_how train = {.until = NAS_UNTIL_TRAIN};
+    const char *const a = "a/supernet.safetensors", *const b = "b/supernet.safetensors";
+    const char *const c = "c/supernet.safetensors";
+    toys_good(t, toys_run(t, "a", train, "seed=5"));
+    toys_good(t, toys_run(t, "b", train, "init.weights=a/supernet.safetensors",
+                          "init.classifier=keep", "train.lr=0", "train.ema=0"));
+    toys_good(t, toys_run(t, "c", train, "init.weights=a/supernet.safetensors", "train.lr=0",
+                          "train.ema=0"));
+    assert_true(same_tensors(t, a, b, "", true));
+    assert_true(same_tensors(t, a, c, "classifier.", false));
+    assert_false(same_tensors(t, a, c, "classifier.", true));
+}
+
+/* Weights of another network are refused before the training, and by a dry run. */
+static void test_init_of_another(void **state) {
+    toys *t = *state;
+    const toys_how train = {.until = NAS_UNTIL_TRAIN}, dry = {.dry_run = true};
+    toys_good(t, toys_run(t, "a", train, "space.head.width=5"));
+    const char *const from = "init.weights=a/supernet.safetensors";
+    assert_int_equal(toys_run(t, "b", train, from), NAS_ERR_INPUT);
+    assert_non_null(strstr(t->err.message, "tensors are missing or do not fit the space \"toy\""));
+    assert_false(toys_exist(t, "b/supernet.safetensors"));
+    assert_int_equal(toys_run(t, "c", dry, from), NAS_ERR_INPUT);
+    assert_int_equal(toys_run(t, "d", train, "init.weights=no/such.safetensors"), NAS_ERR_IO);
+}
+
 /* A strong anchor holds the trunk where it began, closer than weight decay towards 0 does. */
 static void test_anchor(void **state) {
     toys *t = *state;
@@ -544,6 +573,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_interrupted_parts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_frozen, setup, teardown),
         cmocka_unit_test_setup_teardown(test_anchor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_init, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_init_of_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(test_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_until, setup, teardown),

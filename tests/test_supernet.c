@@ -48,6 +48,15 @@ static void table_names_every_weight_once(void **state) {
     net = create(&space, 1, false);
     assert_non_null(nas_supernet_find(net, "hidden0.weight"));
     assert_null(nas_supernet_find(net, "hidden0.bias"));
+    /* One matrix between each two choices of each block, which begins as the identity. */
+    assert_null(nas_supernet_find(net, "stage1.block1.depthwise.matrix5to3"));
+    assert_non_null(nas_supernet_find(net, "stage1.block0.depthwise.matrix5to3"));
+    assert_non_null(nas_supernet_find(net, "stage0.block1.depthwise.matrix3to1"));
+    p = nas_supernet_find(net, "stage0.block0.depthwise.matrix7to5");
+    assert_non_null(p);
+    assert_true(p->decay && p->ndim == 2 && p->shape[0] == 25 && p->shape[1] == 25);
+    for (size_t j = 0; j < p->count; j++)
+        assert_true(net->weights[p->offset + j] == (j % 26 == 0 ? 1 : 0));
     assert_non_null(nas_supernet_find(net, "classifier.bias"));
     nas_supernet_destroy(net);
 }

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "host/guarded.h"
 #include "run/candidate.h"
 #include "run/rundir.h"
 #include "stages/evaluate.h"
@@ -68,8 +69,9 @@ static int judge(table *t, const nas_genome *small, nas_error *err) {
     for (size_t p = 0; p < context->pipeline->n_platforms && !rc; p++) {
         const nas_instance *hardware = &context->hardware[p];
         nas_candidate c;
-        rc = nas_candidate_cost(&context->space, &genome, hardware->plugin->vtable, hardware->self,
-                                &context->pipeline->platforms[p].constraints, &c, err);
+        rc = nas_candidate_cost(&context->space, &genome, &nas_guarded_hardware,
+                                nas_guarded(hardware), &context->pipeline->platforms[p].constraints,
+                                &c, err);
         if (!p)
             fprintf(t->out, ",%llu,%llu", (unsigned long long)c.macs, (unsigned long long)c.params);
         fprintf(t->out, ",%.6g", c.cost.latency_ms);

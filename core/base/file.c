@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* More than this many temporary files of one process for one path are left-overs. */
-enum { TEMPORARY_NAMES = 100 };
+enum { TEMPORARY_NAMES = 100000 };
 
 /* Linux moves at most this many bytes in one call. */
 static const size_t MOST_AT_ONCE = 0x7ffff000;
@@ -190,6 +190,33 @@ static int write_all(int fd, const char *data, size_t bytes) {
     return 0;
 }
 
+/* Whether the file holds these bytes next. */
+static bool holds(int fd, const char *data, size_t bytes) {
+    char buffer[1 << 16];
+    while (bytes) {
+        size_t n = bytes < sizeof buffer ? bytes : sizeof buffer;
+        if (read_all(fd, buffer, n) != (ssize_t)n || memcmp(buffer, data, n) != 0) return false;
+        data += n;
+        bytes -= n;
+    }
+    return true;
+}
+
+/* Reads back what was written: not every loss is told to the one who writes. */
+static int check_content(const content *wanted, const char *temporary, nas_error *err) {
+    int fd = open_again(temporary, O_RDONLY);
+    if (fd < 0) return fail_errno(err, "write", wanted->path, errno);
+    bool good = true;
+    char more;
+    for (size_t i = 0; i < wanted->n && good; i++)
+        good = holds(fd, wanted->pieces[i].data, wanted->pieces[i].bytes);
+    good = good && read_all(fd, &more, 1) == 0;
+    close(fd);
+    if (good) return NAS_OK;
+    return nas_fail(err, NAS_ERR_IO, "cannot write %s: what was written is not what is read back",
+                    wanted->path);
+}
+
 static int write_content(void *context, const char *temporary, nas_error *err) {
     const content *wanted = context;
     int fd = open_again(temporary, O_WRONLY | O_TRUNC);
@@ -198,7 +225,8 @@ static int write_content(void *context, const char *temporary, nas_error *err) {
     for (size_t i = 0; i < wanted->n && !number; i++)
         number = write_all(fd, wanted->pieces[i].data, wanted->pieces[i].bytes);
     number = close_written(fd, number);
-    return number ? fail_errno(err, "write", wanted->path, number) : NAS_OK;
+    if (number) return fail_errno(err, "write", wanted->path, number);
+    return check_content(wanted, temporary, err);
 }
 
 int nas_file_write_pieces(const char *path, const nas_piece *pieces, size_t n, nas_error *err) {
@@ -209,6 +237,37 @@ int nas_file_write_pieces(const char *path, const nas_piece *pieces, size_t n, n
 int nas_file_write(const char *path, const void *data, size_t bytes, nas_error *err) {
     nas_piece whole = {.data = data, .bytes = bytes};
     return nas_file_write_pieces(path, &whole, 1, err);
+}
+
+int nas_file_keep(const char *path, const char *kept, nas_error *err) {
+    if (!nas_file_exists(path)) return NAS_OK;
+    if (unlink(kept) && errno != ENOENT) return fail_errno(err, "replace", kept, errno);
+    if (!link(path, kept) || !rename(path, kept)) return NAS_OK;
+    return fail_errno(err, "keep", path, errno);
+}
+
+int nas_file_move(const char *from, const char *to, nas_error *err) {
+    if (rename(from, to)) return fail_errno(err, "write", to, errno);
+    return sync_folder(to, err);
+}
+
+int nas_file_open_append(const char *path, int *file, nas_error *err) {
+    struct stat status;
+    /* Opening a pipe for writing would wait for a reader. */
+    int fd = open_again(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOFOLLOW);
+    *file = 0;
+    if (fd < 0) return fail_errno(err, "write", path, errno);
+    if (!fstat(fd, &status) && S_ISREG(status.st_mode)) {
+        *file = fd;
+        return NAS_OK;
+    }
+    close(fd);
+    return nas_fail(err, NAS_ERR_IO, "cannot write %s: it is not a regular file", path);
+}
+
+int nas_file_append(int file, const char *path, const void *data, size_t bytes, nas_error *err) {
+    int number = write_all(file, data, bytes);
+    return number ? fail_errno(err, "write", path, number) : NAS_OK;
 }
 
 static bool is_folder(const char *path) {

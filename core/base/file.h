@@ -23,6 +23,20 @@ int nas_file_write_pieces(const char *path, const nas_piece *pieces, size_t n, n
 typedef int (*nas_file_writer)(void *context, const char *temporary, nas_error *err);
 int nas_file_replace(const char *path, nas_file_writer writer, void *context, nas_error *err);
 
+/* Makes `kept` another name of the file at path, in place of what it named; nothing to do where
+ * there is no file. Where the file system has no such names, the file is moved. [any] */
+int nas_file_keep(const char *path, const char *kept, nas_error *err);
+
+/* Renames a file over another one, and syncs the folder. [any] */
+int nas_file_move(const char *from, const char *to, nas_error *err);
+
+/* Opens a file to append to, made if it is not there; *file is its descriptor, above 2, which the
+ * caller closes. [any] */
+int nas_file_open_append(const char *path, int *file, nas_error *err);
+
+/* Appends all of the bytes, or fails. path: for messages. [any] */
+int nas_file_append(int file, const char *path, const void *data, size_t bytes, nas_error *err);
+
 /* Makes a folder and its parents; one that exists is fine. [any] */
 int nas_folder_make(const char *path, nas_error *err);
 

@@ -9,6 +9,15 @@ static const char *prefix(nas_level level) {
     return level == NAS_DEBUG ? "debug: " : "";
 }
 
+/* Those of ASCII, and those beyond it (C1) in UTF-8: a line may end in a terminal. */
+static void blank_controls(char *text, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i], next = i + 1 < n ? (unsigned char)text[i + 1] : 0;
+        if (c < ' ' || c == 0x7f) text[i] = ' ';
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0) text[i] = text[i + 1] = ' ';
+    }
+}
+
 void nas_log_line(const nas_log *log, nas_level level, const char *format, ...) {
     if (!log || !log->stream || level < log->level) return;
     char line[MAX_LINE + 2]; /* and the line's end */
@@ -23,8 +32,7 @@ void nas_log_line(const nas_log *log, nas_level level, const char *format, ...) 
         length = MAX_LINE;
         memcpy(line + length - 3, "...", 3);
     }
-    for (size_t i = start; i < length; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f) line[i] = ' ';
+    blank_controls(line + start, length - start);
     line[length++] = '\n';
     fwrite(line, 1, length, log->stream);
     fflush(log->stream);

@@ -1,16 +1,20 @@
 #include "base/safetensors.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/memory.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are stored little-endian");
 _Static_assert(sizeof(float) == 4, "F32 is the C type float");
 
 #define METADATA "__metadata__"
+#define CHECKSUM "checksum"
 enum { PREFIX = 8, MAX_HEADER = 100000000, MAX_NDIM = 4 }; /* 100 MB: the format's own limit */
 
 /* Bytes of a tensor of that shape; false if a number is beyond what the JSON can hold. */
@@ -86,13 +90,10 @@ static int parse_header(reader *r, json_t **header, nas_error *err) {
                         r->where, (unsigned long long)length, r->bytes - PREFIX);
     if (!length || r->memory[PREFIX] != '{')
         return nas_fail(err, NAS_ERR_INPUT, "%s: the header does not start with '{'", r->where);
-    json_error_t mistake;
-    *header = json_loadb(r->memory + PREFIX, (size_t)length, JSON_REJECT_DUPLICATES, &mistake);
-    if (!*header && json_error_code(&mistake) == json_error_out_of_memory)
-        return no_memory(r->where, err);
-    if (!*header)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: the header is not valid JSON at byte %d", r->where,
-                        PREFIX + mistake.position);
+    char where[1000];
+    snprintf(where, sizeof where, "%.900s: its header", r->where);
+    int rc = nas_json_parse(r->memory + PREFIX, (size_t)length, 0, where, header, err);
+    if (rc) return rc;
     align_data(r, PREFIX + (size_t)length);
     return NAS_OK;
 }
@@ -172,11 +173,58 @@ static int parse_tensor(reader *r, const char *name, const json_t *entry, size_t
     return rc ? rc : parse_offsets(r, entry, t, err);
 }
 
+/* ---- The checksum ---- */
+
+static uLong add_text(uLong sum, const char *text) {
+    return crc32_z(sum, (const Bytef *)text, strlen(text) + 1);
+}
+
+/* CRC-32 of the metadata but for the checksum itself, and of the tensors' names, shapes and bytes.
+ */
+static uint32_t sum_of(const json_t *metadata, const nas_tensor *tensors, size_t n) {
+    uLong sum = crc32_z(0, NULL, 0);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)metadata, key, value) {
+        if (!strcmp(key, CHECKSUM)) continue;
+        sum = add_text(add_text(sum, key), json_string_value(value));
+    }
+    for (size_t i = 0; i < n; i++) {
+        const nas_tensor *t = &tensors[i];
+        uint64_t bytes = 0;
+        tensor_bytes(t, &bytes);
+        sum = crc32_z(add_text(sum, t->name), (const Bytef *)t->shape, t->ndim * sizeof *t->shape);
+        if (bytes) sum = crc32_z(sum, (const Bytef *)t->data, (size_t)bytes);
+    }
+    return (uint32_t)sum;
+}
+
+static int add_checksum(const char *path, json_t *metadata, const nas_tensor *tensors, size_t n,
+                        nas_error *err) {
+    char text[16];
+    snprintf(text, sizeof text, "%08x", sum_of(metadata, tensors, n));
+    if (json_object_set_new(metadata, CHECKSUM, json_string(text))) return no_memory(path, err);
+    return NAS_OK;
+}
+
+/* A file that has none is taken as it is: other programs write none. */
+static int check_checksum(const reader *r, const json_t *metadata, const nas_tensor_file *file,
+                          nas_error *err) {
+    const char *said = json_string_value(json_object_get(metadata, CHECKSUM));
+    char text[16];
+    if (!said) return NAS_OK;
+    snprintf(text, sizeof text, "%08x", sum_of(metadata, file->tensors, file->n_tensors));
+    if (strcmp(text, said) == 0) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: it is damaged: its checksum should be %.16s, and is %s", r->where, said,
+                    text);
+}
+
 static int parse_metadata(const reader *r, json_t *metadata, nas_tensor_file *file,
                           nas_error *err) {
     int rc = check_metadata(r->where, metadata, err);
     if (rc) return rc;
-    file->metadata = json_dumps(metadata, JSON_COMPACT);
+    file->metadata = nas_json_text(metadata, JSON_COMPACT, NULL);
     return file->metadata ? NAS_OK : no_memory(r->where, err);
 }
 
@@ -199,7 +247,7 @@ static int parse_entries(reader *r, json_t *header, nas_tensor_file *file, nas_e
     if (!rc && r->taken != r->available)
         return nas_fail(err, NAS_ERR_INPUT, "%s: %llu bytes of data belong to no tensor", r->where,
                         (unsigned long long)(r->available - r->taken));
-    return rc;
+    return rc ? rc : check_checksum(r, json_object_get(header, METADATA), file, err);
 }
 
 int nas_tensors_parse(char *memory, size_t bytes, const char *where, nas_tensor_file *file,
@@ -228,6 +276,21 @@ const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name
     return NULL;
 }
 
+int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error *err) {
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const nas_tensor *t = &file->tensors[i];
+        uint64_t n = 1;
+        for (uint32_t d = 0; d < t->ndim; d++) n *= t->shape[d];
+        for (uint64_t k = 0; k < n; k++)
+            if (!isfinite(t->data[k]))
+                return nas_fail(err, NAS_ERR_NUMERIC,
+                                "%s: tensor \"%s\": number %llu is not finite (%g); the file is "
+                                "damaged, or of a training that diverged: train again",
+                                path, t->name, (unsigned long long)k, (double)t->data[k]);
+    }
+    return NAS_OK;
+}
+
 void nas_tensors_free(nas_tensor_file *file) {
     if (!file) return;
     free(file->memory);
@@ -236,17 +299,14 @@ void nas_tensors_free(nas_tensor_file *file) {
     *file = (nas_tensor_file){0};
 }
 
-static int check_tensor(const char *path, const nas_tensor *t, size_t index, const json_t *header,
-                        uint64_t *bytes, nas_error *err) {
+static int check_given(const char *path, const nas_tensor *t, size_t index, nas_error *err) {
+    uint64_t bytes = 0;
     int rc = check_name(path, t->name, index, err);
     if (rc) return rc;
-    if (!strcmp(t->name, METADATA) || json_object_get(header, t->name))
-        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor %zu: the name '%s' is taken", path, index,
-                        t->name);
-    if (t->ndim > MAX_NDIM || !tensor_bytes(t, bytes))
+    if (t->ndim > MAX_NDIM || !tensor_bytes(t, &bytes))
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' has too many dimensions or bytes",
                         path, t->name);
-    if (!t->data && *bytes)
+    if (!t->data && bytes)
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' has no data", path, t->name);
     return NAS_OK;
 }
@@ -255,18 +315,19 @@ static int check_tensor(const char *path, const nas_tensor *t, size_t index, con
 static int describe(const char *path, const nas_tensor *t, size_t index, json_t *header,
                     uint64_t *end, nas_error *err) {
     uint64_t bytes = 0, begin = *end;
-    int rc = check_tensor(path, t, index, header, &bytes, err);
-    if (rc) return rc;
+    if (!strcmp(t->name, METADATA) || json_object_get(header, t->name))
+        return nas_fail(err, NAS_ERR_INPUT, "%s: tensor %zu: the name '%s' is taken", path, index,
+                        t->name);
+    tensor_bytes(t, &bytes);
     if (__builtin_add_overflow(begin, bytes, end) || *end > INT64_MAX)
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' makes the file too large", path,
                         t->name);
     json_t *shape = json_array();
     for (uint32_t i = 0; i < t->ndim; i++)
-        if (json_array_append_new(shape, json_integer((json_int_t)t->shape[i]))) break;
-    bool whole = json_array_size(shape) == t->ndim;
+        nas_json_add(&shape, json_integer((json_int_t)t->shape[i]));
     json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
                               "data_offsets", (json_int_t)begin, (json_int_t)*end);
-    if (json_object_set_new(header, t->name, entry) || !whole)
+    if (json_object_set_new(header, t->name, entry))
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: cannot describe tensor '%s': its name is not UTF-8, or there is no "
                         "memory",
@@ -276,7 +337,7 @@ static int describe(const char *path, const nas_tensor *t, size_t index, json_t 
 
 /* The header's JSON, padded with spaces so that the data behind it is aligned; the caller frees. */
 static char *pad_header(const json_t *header, size_t *bytes) {
-    char *text = json_dumps(header, JSON_COMPACT);
+    char *text = nas_json_text(header, JSON_COMPACT, NULL);
     if (!text) return NULL;
     size_t length = strlen(text);
     *bytes = (length + PREFIX - 1) / PREFIX * PREFIX;
@@ -306,13 +367,18 @@ static int write_all(const char *path, const char *header, uint64_t length,
 }
 
 /* The header object with the metadata alone. */
-static int start_header(const char *path, const char *metadata_json, json_t **header,
-                        nas_error *err) {
+static int start_header(const char *path, const char *metadata_json, const nas_tensor *tensors,
+                        size_t n, json_t **header, nas_error *err) {
     *header = json_object();
     if (!*header) return no_memory(path, err);
     if (!metadata_json) return NAS_OK;
     json_t *metadata = json_loads(metadata_json, JSON_REJECT_DUPLICATES, NULL);
     int rc = check_metadata(path, metadata, err);
+    if (rc) {
+        json_decref(metadata);
+        return rc;
+    }
+    rc = add_checksum(path, metadata, tensors, n, err);
     if (rc) {
         json_decref(metadata);
         return rc;
@@ -325,7 +391,9 @@ int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
     json_t *header = NULL;
     uint64_t end = 0;
     size_t length = 0;
-    int rc = start_header(path, metadata_json, &header, err);
+    int rc = NAS_OK;
+    for (size_t i = 0; !rc && i < n; i++) rc = check_given(path, &tensors[i], i, err);
+    if (!rc) rc = start_header(path, metadata_json, tensors, n, &header, err);
     for (size_t i = 0; !rc && i < n; i++) rc = describe(path, &tensors[i], i, header, &end, err);
     char *text = rc ? NULL : pad_header(header, &length);
     if (!rc && !text) rc = no_memory(path, err);

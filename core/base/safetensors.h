@@ -22,12 +22,14 @@ typedef struct nas_tensor_file {
 } nas_tensor_file;
 
 /* Writes float32 tensors, in the order given, as nas_file_write does. metadata_json is an object
- * of strings, or NULL. Names must differ. The data starts at a multiple of 8 bytes. [any] */
+ * of strings, or NULL; it gets a further key, "checksum", of all that the file holds. Names must
+ * differ. The data starts at a multiple of 8 bytes. [any] */
 int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
                      const char *metadata_json, nas_error *err);
 
 /* Reads a file whose tensors are all F32. Checks every field: header length, JSON, types, shapes
- * against sizes, offsets that are ordered, without gap or overlap, up to the end of the file. [any]
+ * against sizes, offsets that are ordered, without gap or overlap, up to the end of the file, and
+ * the checksum where there is one. [any]
  */
 int nas_tensors_load(const char *path, nas_tensor_file *file, nas_error *err);
 
@@ -39,6 +41,10 @@ int nas_tensors_parse(char *memory, size_t bytes, const char *where, nas_tensor_
 
 /* The tensor of that name, or NULL. [any] */
 const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name);
+
+/* Fails with NAS_ERR_NUMERIC, naming tensor and place, if a number of the file is not finite. path:
+ * for the message. [any] */
+int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error *err);
 
 /* Frees what a file holds and empties it; NULL is allowed. [any] */
 void nas_tensors_free(nas_tensor_file *file);

@@ -1,9 +1,10 @@
 #include "base/threads.h"
 
 #include "base/memory.h"
+#include "base/processors.h"
 
+#include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -170,9 +171,11 @@ int nas_pool_create(int threads, nas_pool **pool, nas_error *err) {
     for (; p->started < p->threads - 1; p->started++)
         if (start_worker(p, p->started) != 0) {
             nas_pool_destroy(p);
-            return nas_fail(err, NAS_ERR_MEMORY,
-                            "the system refuses to start %d threads; ask for fewer with --threads",
-                            threads);
+            return nas_fail(
+                err, NAS_ERR_MEMORY,
+                "no memory for %d threads, or too many processes: the system refuses to start "
+                "them; ask for fewer with --threads",
+                threads);
         }
     *pool = p;
     return NAS_OK;
@@ -189,11 +192,14 @@ void nas_pool_destroy(nas_pool *pool) {
     free(pool);
 }
 
-int nas_threads_default(void) {
+int nas_threads_wanted(void) {
     const char *text = getenv("OMP_NUM_THREADS");
     long threads = text ? strtol(text, NULL, 10) : 0;
-    cpu_set_t processors;
-    if (threads <= 0 && sched_getaffinity(0, sizeof processors, &processors) == 0)
-        threads = CPU_COUNT(&processors);
-    return threads < 1 ? 1 : threads > NAS_CHUNKS ? NAS_CHUNKS : (int)threads;
+    if (threads > 0 && threads <= INT_MAX) return (int)threads;
+    return nas_processors();
+}
+
+int nas_threads_default(void) {
+    int threads = nas_threads_wanted();
+    return threads > NAS_CHUNKS ? NAS_CHUNKS : threads;
 }

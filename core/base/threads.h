@@ -29,8 +29,9 @@ typedef void (*nas_chunk_fn)(void *context, int chunk, int thread);
  * first: what the loop before left in cache is used first. [main] */
 void nas_parallel(nas_pool *pool, int chunks, bool reverse, nas_chunk_fn fn, void *context);
 
-/* OMP_NUM_THREADS if it is a positive number, else the processors that this process may use, at
- * most NAS_CHUNKS. [any] */
+/* OMP_NUM_THREADS if it is a positive number, else the processors that this process may use
+ * (base/processors.h); and the same, at most NAS_CHUNKS. [any] */
+int nas_threads_wanted(void);
 int nas_threads_default(void);
 
 #endif

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JSON (1u << 30)
-#define HELP (1u << 29)
+#define JSON (1u << 31)
+#define HELP (1u << 30)
 
 static const struct known {
     const char *name;
@@ -33,6 +33,8 @@ static const struct known {
     {"input", required_argument, NAS_FLAG_INPUT},
     {"logits", required_argument, NAS_FLAG_LOGITS},
     {"rounds", required_argument, NAS_FLAG_ROUNDS},
+    {"seconds", required_argument, NAS_FLAG_SECONDS},
+    {"allow-commands", no_argument, NAS_FLAG_ALLOW_COMMANDS},
     {"random", required_argument, NAS_FLAG_RANDOM},
     {"score", required_argument, NAS_FLAG_SCORE},
     {"space-out", required_argument, NAS_FLAG_SPACE_OUT},
@@ -108,6 +110,11 @@ static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas
         return read_number("limit", optarg, 1, 1000000, &args->limit, err);
     case NAS_FLAG_NETWORKS:
         return read_number("networks", optarg, 0, 10000, &args->networks, err);
+    case NAS_FLAG_ALLOW_COMMANDS:
+        args->allow_commands = true;
+        return NAS_OK;
+    case NAS_FLAG_SECONDS:
+        return read_number("seconds", optarg, 1, 100000, &args->seconds, err);
     case NAS_FLAG_ROUNDS:
         return read_number("rounds", optarg, 1, 1000, &args->rounds, err);
     case NAS_FLAG_RANDOM:
@@ -278,8 +285,8 @@ int nas_args_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
     *kind = nas_kind_from_name(args->kind);
     if (*kind || !args->kind) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT,
-                    "--kind: expected dataset, ssl, search, hardware, score or export, found "
-                    "\"%.60s\"",
+                    "--kind: expected dataset, ssl, search, hardware, score, export or import, "
+                    "found \"%.60s\"",
                     args->kind);
 }
 

@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/render.h"
+#include "nn/gemm.h"
 #include "nn/kernels.h"
 #include "nn/limits.h"
 #include "run/context.h"
@@ -83,24 +84,24 @@ static double peak_bytes(void) {
     return getrusage(RUSAGE_SELF, &usage) == 0 ? 1024 * (double)usage.ru_maxrss : 0;
 }
 
-static void put(json_t *json, const char *key, double value) {
-    json_object_set_new(json, key, json_real(value)); /* a lost one is seen in the end */
+static void put(json_t **json, const char *key, double value) {
+    nas_json_put(json, key, json_real(value));
 }
 
-static void put_count(json_t *json, const char *key, uint64_t value) {
-    json_object_set_new(json, key, json_integer((json_int_t)value));
+static void put_count(json_t **json, const char *key, uint64_t value) {
+    nas_json_put(json, key, json_integer((json_int_t)value));
 }
 
 /* images: of one step. */
 static void put_times(bench *b, double images) {
     double median = quantile(b->ms, b->rounds, 0.5);
-    put(b->result, "ms_per_step", median);
-    put(b->result, "ms_min", b->ms[0]);
-    put(b->result, "ms_q1", quantile(b->ms, b->rounds, 0.25));
-    put(b->result, "ms_q3", quantile(b->ms, b->rounds, 0.75));
-    put(b->result, "ms_max", b->ms[b->rounds - 1]);
-    put(b->result, "images_per_s", median > 0 ? images / median * 1e3 : 0);
-    put_count(b->result, "peak_rss_bytes", (uint64_t)peak_bytes());
+    put(&b->result, "ms_per_step", median);
+    put(&b->result, "ms_min", b->ms[0]);
+    put(&b->result, "ms_q1", quantile(b->ms, b->rounds, 0.25));
+    put(&b->result, "ms_q3", quantile(b->ms, b->rounds, 0.75));
+    put(&b->result, "ms_max", b->ms[b->rounds - 1]);
+    put(&b->result, "images_per_s", median > 0 ? images / median * 1e3 : 0);
+    put_count(&b->result, "peak_rss_bytes", (uint64_t)peak_bytes());
 }
 
 static double rate(double amount, double seconds) {
@@ -109,22 +110,21 @@ static double rate(double amount, double seconds) {
 
 static void put_limits(bench *b) {
     nas_machine_limits limits = nas_machine_measure(b->context.request->threads);
-    json_object_set_new(
-        b->result, "limits",
+    nas_json_put(
+        &b->result, "limits",
         json_pack("{s:f, s:f}", "gflops", limits.gflops, "gbyte_per_s", limits.gbyte_per_s));
 }
 
 /* ---- train ---- */
 
-static void put_work(json_t *layers, const char *pass, nas_part part, const nas_work *work,
+static void put_work(json_t **layers, const char *pass, nas_part part, const nas_work *work,
                      double steps, double step_ms) {
     double ms = work->seconds * 1e3 / steps;
     if (work->seconds <= 0) return;
-    json_array_append_new(layers,
-                          json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "layer", nas_part_name(part),
-                                    "pass", pass, "ms", ms, "share", ms / step_ms, "gflops",
-                                    rate(work->flops, work->seconds), "gbyte_per_s",
-                                    rate(work->bytes, work->seconds)));
+    nas_json_add(layers, json_pack("{s:s, s:s, s:f, s:f, s:f, s:f}", "layer", nas_part_name(part),
+                                   "pass", pass, "ms", ms, "share", ms / step_ms, "gflops",
+                                   rate(work->flops, work->seconds), "gbyte_per_s",
+                                   rate(work->bytes, work->seconds)));
 }
 
 static void put_profile(bench *b, const nas_profile *profile) {
@@ -135,17 +135,17 @@ static void put_profile(bench *b, const nas_profile *profile) {
     for (int backward = 0; backward < 2; backward++)
         for (int part = 0; part < NAS_PARTS; part++) {
             const nas_work *work = (backward ? profile->backward : profile->forward) + part;
-            put_work(layers, backward ? "backward" : "forward", (nas_part)part, work, steps, all);
+            put_work(&layers, backward ? "backward" : "forward", (nas_part)part, work, steps, all);
             sum += work->seconds * 1e3 / steps;
             flops += work->flops / steps;
             bytes += work->bytes / steps;
         }
-    put(b->result, "gflop_per_step", flops * 1e-9);
-    put(b->result, "gbyte_per_step", bytes * 1e-9);
-    put(b->result, "gflops", rate(flops, median * 1e-3));
-    put(b->result, "gbyte_per_s", rate(bytes, median * 1e-3));
-    json_object_set_new(b->result, "layers", layers);
-    put(b->result, "other_ms", all - sum);
+    put(&b->result, "gflop_per_step", flops * 1e-9);
+    put(&b->result, "gbyte_per_step", bytes * 1e-9);
+    put(&b->result, "gflops", rate(flops, median * 1e-3));
+    put(&b->result, "gbyte_per_s", rate(bytes, median * 1e-3));
+    nas_json_put(&b->result, "layers", layers);
+    put(&b->result, "other_ms", all - sum);
 }
 
 static int bench_train(bench *b, nas_error *err) {
@@ -160,18 +160,18 @@ static int bench_train(bench *b, nas_error *err) {
             used = cpu_seconds();
         }
         double start = nas_seconds();
-        learner.metrics = (nas_metrics){0};
+        learner.state.metrics = (nas_metrics){0};
         rc = nas_learner_step(&learner, err);
         if (i >= WARM_UP) b->ms[i - WARM_UP] = (nas_seconds() - start) * 1e3;
     }
     if (!rc) {
         const nas_train_config *train = &b->context.pipeline->train;
-        put_count(b->result, "batch", (uint64_t)train->batch);
-        put_count(b->result, "mu", (uint64_t)train->mu);
-        put_count(b->result, "subnets", learner.step.subnets);
-        json_object_set_new(b->result, "isa", json_string(nas_kernels_pick()->isa));
-        put_times(b, (double)learner.metrics.images);
-        put(b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
+        put_count(&b->result, "batch", (uint64_t)train->batch);
+        put_count(&b->result, "mu", (uint64_t)train->mu);
+        put_count(&b->result, "subnets", learner.step.subnets);
+        nas_json_put(&b->result, "isa", json_string(nas_kernels_pick()->isa));
+        put_times(b, (double)learner.state.metrics.images);
+        put(&b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
         put_profile(b, &profile);
     }
     nas_learner_close(&learner);
@@ -208,14 +208,14 @@ static int time_eval(bench *b, nas_evaluator *evaluator, uint64_t n, float *logi
     }
     if (!rc) {
         put_times(b, (double)n);
-        put(b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
+        put(&b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
         double all = quantile(b->ms, b->rounds, 0.5);
         double first = quantile(calibrate, b->rounds, 0.5);
         double images = (double)n + (double)evaluator->calibration.n;
-        put_count(b->result, "images", n);
-        put(b->result, "ms_calibrate", first);
-        put(b->result, "ms_evaluate", all - first);
-        put(b->result, "gflops", rate(2 * macs * images, all * 1e-3));
+        put_count(&b->result, "images", n);
+        put(&b->result, "ms_calibrate", first);
+        put(&b->result, "ms_evaluate", all - first);
+        put(&b->result, "gflops", rate(2 * macs * images, all * 1e-3));
     }
     free(calibrate);
     return rc;
@@ -259,7 +259,7 @@ static int bench_score(bench *b, nas_error *err) {
     nas_scorer_close(&scorer);
     nas_evaluator_close(&evaluator);
     if (rc) return rc;
-    json_object_set_new(b->result, "score", json_string(context->pipeline->score.id));
+    nas_json_put(&b->result, "score", json_string(context->pipeline->score.id));
     put_times(b, 0);
     return NAS_OK;
 }
@@ -276,18 +276,18 @@ static int bench_search(bench *b, nas_error *err) {
     nas_evaluator_close(&evaluator);
     if (rc) return rc;
     b->rounds = (size_t)times.scored;
-    put_count(b->result, "rounds", times.scored);
-    json_object_set_new(b->result, "search", json_string(pipeline->search.id));
-    json_object_set_new(b->result, "score", json_string(pipeline->score.id));
-    json_object_set_new(b->result, "hardware", json_string(pipeline->platforms[0].hardware.id));
-    put_count(b->result, "costs", times.costs);
+    put_count(&b->result, "rounds", times.scored);
+    nas_json_put(&b->result, "search", json_string(pipeline->search.id));
+    nas_json_put(&b->result, "score", json_string(pipeline->score.id));
+    nas_json_put(&b->result, "hardware", json_string(pipeline->platforms[0].hardware.id));
+    put_count(&b->result, "costs", times.costs);
     put_times(b, 0);
     double each = 1e3 / (double)times.scored;
-    put(b->result, "ms_score", times.score_seconds * each);
-    put(b->result, "ms_cost", times.cost_seconds * each);
-    put(b->result, "ms_strategy",
+    put(&b->result, "ms_score", times.score_seconds * each);
+    put(&b->result, "ms_cost", times.cost_seconds * each);
+    put(&b->result, "ms_strategy",
         (times.seconds - times.score_seconds - times.cost_seconds) * each);
-    put(b->result, "overhead", (times.seconds - times.score_seconds) / times.score_seconds);
+    put(&b->result, "overhead", (times.seconds - times.score_seconds) / times.score_seconds);
     return NAS_OK;
 }
 
@@ -307,7 +307,7 @@ static int bench_augment(bench *b, nas_error *err) {
     }
     nas_loader_close(loader);
     if (rc) return rc;
-    put_count(b->result, "images", images);
+    put_count(&b->result, "images", images);
     put_times(b, (double)images);
     return NAS_OK;
 }
@@ -334,11 +334,11 @@ static void put_products(json_t *list, const nas_network *network) {
         rows *= 1 + 256 / rows; /* as many images as the engine takes at once, roughly */
         nas_product_rates r;
         if (!nas_machine_products(rows, layer->in.c, layer->out.c, &r)) continue;
-        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:f, s:f, s:f}", "rows",
-                                              (json_int_t)rows, "in", (json_int_t)layer->in.c,
-                                              "out", (json_int_t)layer->out.c, "forward", r.forward,
-                                              "weight_gradient", r.weight_gradient,
-                                              "input_gradient", r.input_gradient));
+        nas_json_add(&list,
+                     json_pack("{s:I, s:I, s:I, s:f, s:f, s:f}", "rows", (json_int_t)rows, "in",
+                               (json_int_t)layer->in.c, "out", (json_int_t)layer->out.c, "forward",
+                               r.forward, "weight_gradient", r.weight_gradient, "input_gradient",
+                               r.input_gradient));
     }
 }
 
@@ -357,7 +357,8 @@ static int bench_gemm(bench *b, nas_error *err) {
     }
     nas_lowered_free(lowered);
     put_times(b, 0);
-    json_object_set_new(b->result, "products", products);
+    nas_json_put(&b->result, "blis", json_string(nas_gemm_kernels()));
+    nas_json_put(&b->result, "products", products);
     put_limits(b);
     return NAS_OK;
 }

@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "cli/cli.h"
+#include "host/call.h"
 
 #include <nashost/hardware.h>
 
@@ -18,17 +19,20 @@ static const char help[] =
 
 typedef struct fit {
     const nas_calibrate_api *api;
-    void *self;
+    const nas_instance *hardware;
     const char *table;
 } fit;
 
 static int write_fitted(void *context, const char *temporary, nas_error *err) {
     const fit *f = context;
-    return f->api->calibrate(f->self, f->table, temporary, err);
+    nas_call call;
+    nas_call_begin(&call, f->hardware, "calibrate");
+    int status = f->api->calibrate(f->hardware->self, f->table, temporary, &call.err);
+    return nas_call_end(&call, status, err);
 }
 
 static int write_model(const nas_args *args, const nas_instance *hardware, nas_error *err) {
-    fit f = {nas_instance_extension(hardware, NAS_EXT_CALIBRATE), hardware->self, args->table};
+    fit f = {nas_instance_extension(hardware, NAS_EXT_CALIBRATE), hardware, args->table};
     if (f.api) return nas_file_replace(args->out, write_fitted, &f, err);
     return nas_fail(err, NAS_ERR_INPUT, "plugin '%s' cannot be calibrated: it has no extension %s",
                     args->hardware, NAS_EXT_CALIBRATE);

@@ -50,7 +50,9 @@ typedef enum nas_flag {
     NAS_FLAG_SPACE_OUT = 1 << 24,
     NAS_FLAG_WEIGHTS = 1 << 25,
     NAS_FLAG_WEIGHT_BITS = 1 << 26,
+    NAS_FLAG_SECONDS = 1 << 27,
     NAS_FLAG_CHECK_IMAGES = 1 << 28,
+    NAS_FLAG_ALLOW_COMMANDS = 1 << 29,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -64,9 +66,9 @@ typedef struct nas_args {
     size_t n_overrides, n_manifests, n_genomes;
     const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
     const char *platform, *format, *input, *logits, *space_out, *weights;
-    int threads, limit, rounds, random, weight_bits; /* 0: not given */
-    int networks;                                    /* -1: not given */
-    bool dry_run, check_images, quiet, int8, json, help;
+    int threads, limit, rounds, random, weight_bits, seconds; /* 0: not given */
+    int networks;                                             /* -1: not given */
+    bool dry_run, check_images, quiet, int8, allow_commands, json, help;
 } nas_args;
 
 /* A subcommand; argv[0] is its last word. Returns a nas_exit. */
@@ -122,6 +124,9 @@ int nas_cli_result(const nas_args *args, json_t *result,
 /* Runs a request's stages and prints what the last one made. */
 int nas_cli_run_request(const nas_args *args, const nas_run_request *request, nas_error *err);
 
+/* From now on, what is printed to stdout has no control characters but newlines and tabs. */
+void nas_cli_filter_output(void);
+
 /* Fails if something written to stdout was lost; else returns status. */
 int nas_cli_finish(int status);
 
@@ -160,6 +165,18 @@ void nas_run_dir_close(nas_run_dir *run);
 /* Has SIGINT, SIGTERM and SIGHUP set what it returns, for a run to stop by; the second one ends the
  * process. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void);
+
+/* What nas_services' calling is: notes which plugin is at work. [main] */
+void nas_watch_calling(void *context, const char *id, const char *function);
+
+/* From now on a crash, or an exit in a plugin, writes one line that says in which function of which
+ * plugin it was, and then has its way. A library that aborts for want of memory ends the program
+ * with exit code 1. */
+void nas_watch_crashes(void);
+
+/* Starts a thread that writes a line when a plugin does not return for 60 s, or for
+ * $NASHOST_SLOW_SECONDS; it ends nothing. */
+void nas_watch_slow(void);
 
 /* The pipeline's space, which depends on its data set's channels and classes. */
 int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_space *space,

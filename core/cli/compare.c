@@ -262,7 +262,7 @@ static json_t *rows_json(const json_t *result) {
     json_array_foreach(json_object_get(result, "platforms"), p, platform) {
         json_array_foreach(json_object_get(platform, "runs"), r, found) {
             json_t *row = json_is_object(found)
-                              ? json_copy(found)
+                              ? nas_json_copy(found)
                               : json_pack("{s:s}", "constraints", "not in this run");
             const char *name = json_string_value(json_object_get(platform, "name"));
             nas_json_put(&row, "platform", json_string(r ? "" : name));

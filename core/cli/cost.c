@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/render.h"
 #include "cli/weights.h"
+#include "host/guarded.h"
 #include "run/candidate.h"
 
 #include <math.h>
@@ -25,6 +26,7 @@ static const char help[] =
     "  --options JSON       its options, such as {\"threads\": 1}\n"
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
+    "  --allow-commands     a cost model may start the program that the pipeline names\n"
     "  --json               print the result as JSON\n";
 
 /* ---- The work ---- */
@@ -34,8 +36,8 @@ static int ask(const nas_space *space, const nas_named *subnet, const nas_device
                const nas_log *log, nas_candidate *candidate, nas_error *err) {
     const nas_constraints none = {.latency_ms = NAN, .energy_mj = NAN};
     const nas_instance *hardware = device->hardware;
-    int rc = nas_candidate_cost(space, &subnet->genome, hardware->plugin->vtable, hardware->self,
-                                &none, candidate, err);
+    int rc = nas_candidate_cost(space, &subnet->genome, &nas_guarded_hardware,
+                                nas_guarded(hardware), &none, candidate, err);
     if (rc != NAS_ERR_INFEASIBLE) return rc;
     nas_log_line(log, NAS_WARNING, "%s on %s: %s", subnet->name, device->name, err->message);
     candidate->cost.latency_ms = candidate->cost.energy_mj = candidate->cost.known_share = NAN;
@@ -81,7 +83,7 @@ static json_t *rows_json(const json_t *result) {
     const char *device;
     json_array_foreach(json_object_get(result, "subnets"), i, subnet) {
         json_object_foreach(json_object_get(subnet, "costs"), device, cost) {
-            json_t *row = json_copy(subnet);
+            json_t *row = nas_json_copy(subnet);
             nas_json_put(&row, "device", json_string(device));
             nas_json_put(&row, "cost", json_incref(cost));
             nas_json_add(&rows, row);
@@ -212,7 +214,7 @@ int nas_cli_cost(int argc, char **argv) {
         .name = "cost",
         .operands = "[PIPELINE]",
         .flags = NAS_FLAG_GENOME | NAS_FLAG_RANDOM | NAS_FLAG_HARDWARE | NAS_FLAG_OPTIONS |
-                 NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_WEIGHTS,
+                 NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_WEIGHTS | NAS_FLAG_ALLOW_COMMANDS,
         .help = help,
         .run = cost,
     };

@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "cli/cli.h"
 #include "data/source.h"
+#include "host/call.h"
+#include "host/guarded.h"
 #include "host/schema.h"
 #include "host/space_file.h"
 #include "run/candidate.h"
@@ -95,12 +97,11 @@ static int fill_dataset(const first_draft *draft, json_t *pipeline, nas_dataset_
     int rc = nas_instance_create(draft->registry, NAS_KIND_DATASET, draft->id, draft->options,
                                  &place, &dataset, err);
     if (rc) return rc;
-    const nas_dataset_api *api = dataset.plugin->vtable;
     *info = (nas_dataset_info){.size = sizeof *info};
-    rc = api->info(dataset.self, info, err);
+    rc = nas_guarded_dataset.info(nas_guarded(&dataset), info, err);
     if (!rc) rc = nas_source_check(info, err);
     info->class_names = NULL;
-    json_t *options = json_deep_copy(draft->options);
+    json_t *options = nas_json_copy(draft->options);
     if (!rc) rc = options ? shorten(draft, dataset.plugin, options, err) : no_room(draft, err);
     json_t *use = json_pack("{s:s, s:O}", "plugin", draft->id, "options", options);
     if (!rc && json_object_set(pipeline, "dataset", use)) rc = no_room(draft, err);
@@ -199,8 +200,8 @@ static int fill_platform(const first_draft *draft, const nas_space *space, json_
                                  json_object_get(use, "options"), &place, &hardware, err);
     if (rc) return rc;
     for (int i = 0; i < 2 && !rc; i++) {
-        rc = nas_candidate_cost(space, &genomes[i], hardware.plugin->vtable, hardware.self, &none,
-                                &found[i], err);
+        rc = nas_candidate_cost(space, &genomes[i], &nas_guarded_hardware, nas_guarded(&hardware),
+                                &none, &found[i], err);
         if (rc == NAS_ERR_INFEASIBLE) rc = NAS_OK; /* its cost is told all the same */
     }
     nas_instance_destroy(&hardware);
@@ -264,10 +265,12 @@ static int ask(const job *j, const nas_manifest_entry *entry, nas_recognised *fo
     nas_error ignored;
     *found = (nas_recognised){.size = sizeof *found};
     if (nas_registry_load(j->registry, entry->kind, entry->id, &plugin, &ignored)) return NAS_OK;
-    const nas_recognise_api *api =
-        plugin->extension ? plugin->extension(NULL, NAS_EXT_RECOGNISE) : NULL;
+    const nas_instance no_self = {.plugin = plugin};
+    const nas_recognise_api *api = nas_instance_extension(&no_self, NAS_EXT_RECOGNISE);
     if (!api) return NAS_OK;
-    int rc = api->look(j->folder, found, err);
+    nas_call call;
+    nas_call_begin(&call, &no_self, "look");
+    int rc = nas_call_end(&call, api->look(j->folder, found, &call.err), err);
     found->options[sizeof found->options - 1] = 0;
     found->note[sizeof found->note - 1] = 0;
     return rc;

@@ -3,6 +3,8 @@
 #include "base/rng.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "host/call.h"
+#include "host/guarded.h"
 #include "run/progress.h"
 #include "space/cover.h"
 #include "space/lower.h"
@@ -113,8 +115,8 @@ static int check_header(const char *file, const json_t *header, const json_t *ta
     json_object_foreach((json_t *)(uintptr_t)header, key, value) {
         const json_t *found = json_object_get(table, key);
         if (json_equal(found, value)) continue;
-        char *want = json_dumps(value, JSON_ENCODE_ANY);
-        char *have = found ? json_dumps(found, JSON_ENCODE_ANY) : NULL;
+        char *want = nas_json_text(value, JSON_ENCODE_ANY, NULL);
+        char *have = found ? nas_json_text(found, JSON_ENCODE_ANY, NULL) : NULL;
         int rc = nas_fail(err, NAS_ERR_INPUT,
                           "%s: %s: expected %.100s, as it is measured now, found %.100s; name "
                           "another file with --out, or remove this one",
@@ -138,7 +140,9 @@ static int check_header(const char *file, const json_t *header, const json_t *ta
 static int open_table(builder *b, nas_error *err) {
     const nas_instance *hardware = b->request->hardware;
     nas_target target = {.size = sizeof target};
-    int rc = b->api->target(hardware->self, &target, err);
+    nas_call call;
+    nas_call_begin(&call, hardware, "target");
+    int rc = nas_call_end(&call, b->api->target(hardware->self, &target, &call.err), err);
     if (rc) return rc;
     json_t *header = make_header(&target, hardware->plugin);
     if (!header) return no_memory(err);
@@ -146,7 +150,7 @@ static int open_table(builder *b, nas_error *err) {
         rc = nas_json_load(b->request->out, &b->table, err);
         if (!rc) rc = check_header(b->request->out, header, b->table, err);
     } else {
-        b->table = json_deep_copy(header);
+        b->table = nas_json_copy(header);
         if (json_object_set_new(b->table, "entries", json_object()) ||
             json_object_set_new(b->table, "networks", json_array()))
             rc = no_memory(err);
@@ -176,7 +180,9 @@ static bool is_lower(const json_t *entry, double ms) {
 static int measure(builder *b, const nas_layer *layer, const char *key, nas_error *err) {
     const nas_instance *hardware = b->request->hardware;
     nas_measurement m = {.size = sizeof m};
-    int rc = b->api->layer(hardware->self, layer, &m, err);
+    nas_call call;
+    nas_call_begin(&call, hardware, "layer");
+    int rc = nas_call_end(&call, b->api->layer(hardware->self, layer, &m, &call.err), err);
     if (rc) return rc;
     if (!(m.median_ms > 0) || !isfinite(m.median_ms) || !(m.spread_ms >= 0) ||
         !isfinite(m.spread_ms) || !m.count)
@@ -195,7 +201,7 @@ static int measure(builder *b, const nas_layer *layer, const char *key, nas_erro
 }
 
 static void show(builder *b, const char *what) {
-    if (nas_progress_due(&b->progress)) nas_progress_show(&b->progress, b->done, what);
+    if (nas_progress_due(&b->progress, b->done)) nas_progress_show(&b->progress, b->done, what);
     b->done++;
 }
 
@@ -233,9 +239,8 @@ static json_t *count_layers(const nas_network *network) {
 /* A whole subnet's time. */
 static int time_network(builder *b, const nas_network *network, double *ms, nas_error *err) {
     const nas_instance *hardware = b->request->hardware;
-    const nas_hardware_api *api = hardware->plugin->vtable;
     nas_cost cost = {.size = sizeof cost, .latency_ms = NAN};
-    int rc = api->cost(hardware->self, network, &cost, err);
+    int rc = nas_guarded_hardware.cost(nas_guarded(hardware), network, &cost, err);
     *ms = cost.latency_ms;
     if (rc || (*ms > 0 && isfinite(*ms))) return rc;
     return nas_fail(err, NAS_ERR_PLUGIN,

@@ -56,6 +56,7 @@ static const char help[] =
     "                    ../lib/nashost beside it\n"
     "  NASHOST_PLUGINS   further manifests, separated by colons\n"
     "  OMP_NUM_THREADS   threads, where --threads is not given\n"
+    "  NASHOST_SLOW_SECONDS  after how long a run says that a plugin has not returned (60)\n"
     "\n"
     "exit codes:\n"
     "  0    it worked\n"
@@ -92,6 +93,9 @@ static int dispatch(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     keep_standard_streams();
+    nas_cli_filter_output();
+    nas_watch_crashes();
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
     signal(SIGPIPE, SIG_IGN); /* a reader that went away must not end a run without a word */
     return nas_cli_finish(dispatch(argc, argv));
 }

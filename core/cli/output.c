@@ -1,10 +1,10 @@
 #include "base/json.h"
-#include "base/json_text.h"
 #include "cli/cli.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int exit_code(int code) {
     switch (code) {
@@ -27,10 +27,43 @@ static const char *code_name(int code) {
     return code >= 0 && code < (int)(sizeof names / sizeof *names) ? names[code] : "unknown";
 }
 
-/* A message may quote what a file holds: no control character may reach a terminal. */
+/* ---- No control character of a file's may reach a terminal ---- */
+
+/* Blanks those of n bytes: C0 but for the characters in kept, DEL, and C1 in UTF-8. */
+static void blank_controls(char *text, size_t n, const char *kept) {
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text[i], next = i + 1 < n ? (unsigned char)text[i + 1] : 0;
+        if ((c < ' ' && !(c && strchr(kept, c))) || c == 0x7f) text[i] = ' ';
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0) text[i] = text[i + 1] = ' ';
+    }
+}
+
 static void make_printable(char *text) {
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f) *text = ' ';
+    blank_controls(text, strlen(text), "");
+}
+
+static ssize_t write_printable(void *cookie, const char *data, size_t n) {
+    char piece[4096];
+    size_t done = 0;
+    (void)cookie;
+    while (done < n) {
+        size_t some = n - done < sizeof piece ? n - done : sizeof piece;
+        memcpy(piece, data + done, some);
+        blank_controls(piece, some, "\n\t");
+        ssize_t put = write(STDOUT_FILENO, piece, some);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return 0; /* a failure, to whom asks ferror() */
+        done += (size_t)put;
+    }
+    return (ssize_t)n;
+}
+
+void nas_cli_filter_output(void) {
+    const cookie_io_functions_t functions = {.write = write_printable};
+    FILE *filtered = fopencookie(NULL, "w", functions);
+    if (!filtered) return;
+    setvbuf(filtered, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, BUFSIZ);
+    stdout = filtered;
 }
 
 int nas_cli_fail(const nas_error *err, bool json) {
@@ -45,7 +78,7 @@ int nas_cli_fail(const nas_error *err, bool json) {
 }
 
 int nas_cli_print_json(json_t *json) {
-    char *text = json ? nas_json_text(json, JSON_INDENT(2)) : NULL;
+    char *text = json ? nas_json_text(json, JSON_INDENT(2), NULL) : NULL;
     json_decref(json);
     if (!text) {
         fputs("nashost: error: out of memory\n", stderr);

@@ -6,21 +6,24 @@
 static const char help[] =
     "usage: nashost plugins [list] [--kind KIND] [--plugins FILE] [--json]\n"
     "       nashost plugins describe ID [--plugins FILE] [--json]\n"
-    "       nashost plugins check FILE [--id ID] [--kind KIND] [--options JSON] [--json]\n"
+    "       nashost plugins check FILE [--id ID] [--kind KIND] [--options JSON]\n"
+    "                             [--seconds N] [--json]\n"
     "       nashost plugins new KIND NAME [--out DIR] [--json]\n"
     "\n"
     "  list      every plugin that the manifests name; each is loaded, and one that cannot be "
     "used\n"
     "            is shown with the reason\n"
     "  describe  what a plugin is, and its options\n"
-    "  check     load one shared object, make every check, and create an instance\n"
+    "  check     load one shared object, create an instance, and call each of its functions on a\n"
+    "            tiny problem, in a child process: what crashes, hangs or exits is told\n"
     "  new       write a plugin that works, with a test, a Makefile and a pipeline, into a new\n"
-    "            folder; KIND is dataset, ssl, search, hardware, score or export\n"
+    "            folder; KIND is dataset, ssl, search, hardware, score, export or import\n"
     "\n"
     "  --plugins FILE   a further manifest of plugins; may be given again\n"
     "  --id, --kind     what check expects; if not given, what a manifest says of the file;\n"
     "                   list shows the plugins of this kind alone\n"
     "  --options JSON   the options that check creates the instance with\n"
+    "  --seconds N      what one call may take in check (30)\n"
     "  --out DIR        the folder that new makes (NAME)\n";
 
 static const char *const names[] = {"list", "describe", "check", "new"};

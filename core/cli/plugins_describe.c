@@ -77,6 +77,10 @@ static json_t *option_json(const nas_option *o) {
     json_t *json = json_pack("{s:s, s:s, s:b, s:o*, s:s*, s:s}", "name", o->name, "type",
                              nas_type_name(o->type), "required", !o->fallback, "default", fallback,
                              "unit", o->unit, "help", o->help);
+    if (o->fallback && !fallback) { /* no memory: it was parsed when the plugin was loaded */
+        json_decref(json);
+        return NULL;
+    }
     if (json && (add_range(json, o) || add_choices(json, o))) {
         json_decref(json);
         json = NULL;

@@ -1,5 +1,6 @@
 #include "cli/render.h"
 
+#include "base/json.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +43,10 @@ static void append(nas_cell *cell, const char *format, ...) {
 static nas_cell text_cell(const json_t *value) {
     nas_cell cell = {"-"};
     if (json_is_null(value)) return cell;
-    char *text = json_is_string(value)
-                     ? NULL
-                     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *text =
+        json_is_string(value)
+            ? NULL
+            : nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL);
     const char *word = json_is_string(value) ? json_string_value(value) : text;
     if (json_is_object(value))
         snprintf(cell.text, sizeof cell.text, "{...}");
@@ -63,9 +65,9 @@ static nas_cell genome_cell(const json_t *genome) {
     json_array_foreach(json_object_get(genome, "stages"), s, stage) {
         append(&cell, " %lld:", (long long)json_integer_value(json_object_get(stage, "width")));
         json_array_foreach(json_object_get(stage, "blocks"), b, block) {
-            append(&cell, "%s%lldx%lld", b ? "," : "",
+            append(&cell, "%s%lldx%.6g", b ? "," : "",
                    (long long)json_integer_value(json_object_get(block, "kernel")),
-                   (long long)json_integer_value(json_object_get(block, "expand")));
+                   json_number_value(json_object_get(block, "expand")));
         }
     }
     return cell;

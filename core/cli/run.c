@@ -1,4 +1,6 @@
+#include "base/file.h"
 #include "cli/cli.h"
+#include "run/leftovers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +19,11 @@ static const char help[] =
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
     "  --until STAGE        stop after train or search; without it, the same command goes on\n"
     "                       from there\n"
-    "  --dry-run            open everything, print the plan, and stop\n"
+    "  --dry-run            open everything, print the plan, and stop; starts no program\n"
     "  --check-images       read every image first, the test's too, and name all that are bad\n"
+    "  --allow-commands     a cost model may start the program that the pipeline names, though "
+    "this\n"
+    "                       is a dry run, or the pipeline lies in a run directory\n"
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n"
     "\n"
@@ -48,6 +53,13 @@ static int read_until(const char *text, nas_until *until, nas_error *err) {
     return NAS_OK;
 }
 
+static bool in_run_directory(const nas_pipeline *pipeline) {
+    char *mark = nas_path_join(pipeline->folder, NAS_RUN_MARK);
+    bool found = !mark || nas_file_exists(mark);
+    free(mark);
+    return found;
+}
+
 static int run_pipeline(const nas_args *args, nas_session *session, const char *out,
                         nas_error *err) {
     nas_pipeline pipeline;
@@ -55,6 +67,8 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
     int rc = read_until(args->until, &until, err);
     if (!rc) rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
     if (rc) return rc;
+    /* A pipeline that is run is trusted, but for one that came in a run directory. */
+    if (!args->dry_run && !in_run_directory(&pipeline)) session->services.allow_commands = true;
     nas_run_request request = nas_session_request(session, args, &pipeline, out);
     request.until = until;
     request.dry_run = args->dry_run;
@@ -85,7 +99,8 @@ int nas_cli_run(int argc, char **argv) {
         .name = "run",
         .operands = "PIPELINE",
         .flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
-                 NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_CHECK_IMAGES | NAS_FLAG_QUIET,
+                 NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_CHECK_IMAGES | NAS_FLAG_QUIET |
+                 NAS_FLAG_ALLOW_COMMANDS,
         .help = help,
         .run = run,
     };

@@ -52,7 +52,8 @@ static void print_plan_work(const json_t *plan) {
     printf("search    %s, %lld subnets a platform, score %s\n", text_at(plan, "search.plugin"),
            count_at(plan, "search.evaluations"), text_at(plan, "search.score"));
     const json_t *memory = json_object_get(plan, "memory");
-    printf("memory    %s training, %s judging, %s images\n",
+    printf("memory    %s at most: %s training, %s judging, %s images, and the program\n",
+           nas_show_cell(json_object_get(memory, "peak_bytes"), NAS_SHOW_BYTES).text,
            nas_show_cell(json_object_get(memory, "train_bytes"), NAS_SHOW_BYTES).text,
            nas_show_cell(json_object_get(memory, "evaluate_bytes"), NAS_SHOW_BYTES).text,
            nas_show_cell(json_object_get(memory, "image_bytes"), NAS_SHOW_BYTES).text);
@@ -66,10 +67,10 @@ static json_t *plan_rows(const json_t *plan) {
     size_t i;
     json_array_foreach(json_object_get(plan, "platforms"), i, platform) {
         for (int s = 0; s < 2; s++) {
-            json_t *row = json_copy(json_object_get(platform, subnets[s]));
+            json_t *row = nas_json_copy(json_object_get(platform, subnets[s]));
             nas_json_put(&row, "subnet", json_string(subnets[s]));
             nas_json_put(&row, "name",
-                         s ? json_string("") : json_copy(json_object_get(platform, "name")));
+                         s ? json_string("") : nas_json_copy(json_object_get(platform, "name")));
             if (!s)
                 nas_json_put(&row, "constraints",
                              json_incref(json_object_get(platform, "constraints")));

@@ -75,7 +75,7 @@ static int score_all(const nas_context *context, const nas_subnets *subnets, jso
     nas_progress progress = nas_progress_open(request->log, "score", 0, subnets->n, request->quiet);
     rc = nas_scorer_start(&scorer, err);
     for (size_t i = 0; i < subnets->n && !rc; i++) {
-        if (nas_progress_due(&progress)) nas_progress_show(&progress, i, subnets->items[i].name);
+        if (nas_progress_due(&progress, i)) nas_progress_show(&progress, i, subnets->items[i].name);
         rc = score(&scorer, &subnets->items[i], list, err);
     }
     nas_progress_clear(&progress);

@@ -1,7 +1,9 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "cli/cli.h"
+#include "host/guarded.h"
 #include "host/services.h"
+#include "nn/gemm.h"
 #include "run/rundir.h"
 
 #include <nashost/dataset.h>
@@ -71,9 +73,15 @@ static void log_line(void *context, nas_level level, const char *message) {
 int nas_session_open(const nas_args *args, bool needed, nas_session *session, nas_error *err) {
     const char *variable = getenv("NASHOST_PLUGINS");
     if (!variable) variable = "";
+    nas_gemm_prepare();
     *session = (nas_session){.log = {stderr, args->quiet ? NAS_WARNING : NAS_INFO}};
     session->services =
-        (nas_services){.log = log_line, .context = &session->log, .extension = nas_service};
+        (nas_services){.log = log_line,
+                       .context = &session->log,
+                       .extension = nas_service,
+                       .calling = nas_watch_calling,
+                       /* What the words of the command line name is the user's own. */
+                       .allow_commands = args->allow_commands || args->hardware};
     list l = {.capacity = 2 + strlen(variable) + args->n_manifests};
     l.paths = calloc(l.capacity, sizeof *l.paths);
     int rc =
@@ -100,11 +108,19 @@ int nas_session_pipeline(nas_session *session, const char *file, const nas_args 
 
 nas_run_request nas_session_request(nas_session *session, const nas_args *args,
                                     const nas_pipeline *pipeline, const char *out) {
+    int threads = args->threads ? args->threads : nas_threads_wanted();
+    if (threads > NAS_CHUNKS) {
+        nas_log_line(
+            &session->log, NAS_INFO,
+            "%d threads could be used, but work is cut into %d parts: there are %d threads",
+            threads, NAS_CHUNKS, NAS_CHUNKS);
+        threads = NAS_CHUNKS;
+    }
     return (nas_run_request){
         .pipeline = pipeline,
         .registry = session->registry,
         .out = out,
-        .threads = args->threads ? args->threads : nas_threads_default(),
+        .threads = threads,
         .quiet = args->quiet,
         .log = &session->log,
     };
@@ -132,8 +148,7 @@ int nas_session_space(nas_session *session, const nas_pipeline *pipeline, nas_sp
     int rc = nas_instance_create(session->registry, NAS_KIND_DATASET, pipeline->dataset.id,
                                  pipeline->dataset.options, &place, &dataset, err);
     if (rc) return rc;
-    const nas_dataset_api *api = dataset.plugin->vtable;
-    rc = api->info(dataset.self, &info, err);
+    rc = nas_guarded_dataset.info(nas_guarded(&dataset), &info, err);
     if (!rc) rc = nas_pipeline_space(pipeline, info.channels, info.classes, space, err);
     nas_instance_destroy(&dataset);
     return rc;

@@ -21,5 +21,6 @@ const volatile sig_atomic_t *nas_cli_catch_signals(void) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
             sigaction(numbers[i], &action, NULL);
+    nas_watch_slow();
     return &stop_requested;
 }

@@ -3,6 +3,8 @@
 #include "run/rundir.h"
 
 #define COMMON                                                                                     \
+    "  --allow-commands     a cost model may start the program that the directory's pipeline "     \
+    "names\n"                                                                                      \
     "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"           \
     "  --plugins FILE       a further manifest of plugins; may be given again\n"                   \
     "  --json               print the result as JSON\n"                                            \
@@ -14,7 +16,7 @@ static const char train_help[] =
     "Finishes the training of a run directory, from its checkpoint if it was stopped, by the\n"
     "pipeline.json that stands there. Makes metrics.jsonl and supernet.safetensors.\n"
     "\n"
-    "  --set KEY=VALUE ...  change train.log_every or train.checkpoint_every first; any other key\n"
+    "  --set KEY=VALUE ...  change train.log_every or train.checkpoint_* first; any other key\n"
     "                       of the training needs another directory, once there are "
     "weights\n" COMMON;
 
@@ -56,7 +58,8 @@ int nas_cli_train(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "train",
         .operands = "DIR",
-        .flags = NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
+        .flags = NAS_FLAG_SET | NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS |
+                 NAS_FLAG_QUIET,
         .help = train_help,
         .run = train,
     };
@@ -71,7 +74,8 @@ int nas_cli_search(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "search",
         .operands = "DIR",
-        .flags = NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
+        .flags = NAS_FLAG_SET | NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS |
+                 NAS_FLAG_QUIET,
         .help = search_help,
         .run = search,
     };
@@ -86,7 +90,7 @@ int nas_cli_report(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "report",
         .operands = "DIR",
-        .flags = NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
+        .flags = NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
         .help = report_help,
         .run = report,
     };

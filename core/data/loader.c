@@ -170,6 +170,13 @@ uint64_t nas_loader_judged(const nas_loader *l) {
     return n;
 }
 
+size_t nas_loader_bytes(const nas_loader *l) {
+    size_t images = l->config.batch + (size_t)l->config.n_views * l->config.unlabelled;
+    size_t lists = l->labelled.n + l->unlabelled.n + l->pool_train + l->pool_extra;
+    return 2 * images * image_size(l->source) * sizeof(float) + lists * sizeof(uint64_t) +
+           l->source->train.n * sizeof *l->known;
+}
+
 static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
     size_t size = image_size(l->source);
     batch->labelled = l->config.batch;
@@ -256,7 +263,9 @@ static int start(nas_loader *l, nas_error *err) {
     int code = pthread_create(&l->thread, NULL, produce, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code)
-        return nas_fail(err, NAS_ERR_IO, "cannot start the loader's thread: %s", strerror(code));
+        return nas_fail(err, NAS_ERR_IO,
+                        "no memory for the loader's thread, or too many processes: %s",
+                        strerror(code));
     l->started = true;
     return NAS_OK;
 }

@@ -45,6 +45,9 @@ int nas_loader_next(nas_loader *loader, const nas_batch **batch, nas_error *err)
 uint64_t nas_loader_pool(const nas_loader *loader);
 uint64_t nas_loader_judged(const nas_loader *loader);
 
+/* Bytes of memory that it takes. [any] */
+size_t nas_loader_bytes(const nas_loader *loader);
+
 /* Stops the thread; NULL is allowed. [main] */
 void nas_loader_close(nas_loader *loader);
 

@@ -39,6 +39,12 @@ int nas_source_check(const nas_dataset_info *info, nas_error *err) {
     if (info->classes < 2 || info->classes > INT32_MAX)
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "the data set plugin gives %u classes; expected at least 2", info->classes);
+    for (uint32_t i = 0; info->class_names && i < info->classes; i++)
+        if (!info->class_names[i])
+            return nas_fail(err, NAS_ERR_PLUGIN,
+                            "the data set plugin gives no name for class %u of %u; expected all "
+                            "names, or none",
+                            i, info->classes);
     if (!info->count[NAS_SPLIT_TRAIN])
         return nas_fail(err, NAS_ERR_INPUT, "the data set has no training images");
     for (int split = 0; split < NAS_SPLITS; split++)

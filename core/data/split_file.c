@@ -34,10 +34,7 @@ static lists lists_of(nas_split_sets *sets) {
 static json_t *list_json(const uint64_t *list, uint64_t n) {
     json_t *array = json_array();
     for (uint64_t i = 0; array && i < n; i++)
-        if (json_array_append_new(array, json_integer((json_int_t)list[i]))) {
-            json_decref(array);
-            return NULL;
-        }
+        nas_json_add(&array, json_integer((json_int_t)list[i]));
     return array;
 }
 
@@ -48,13 +45,11 @@ int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err)
         json_pack("{s:b, s:I, s:I, s:I, s:s}", "drawn", 1, "seed", (json_int_t)sets->seed,
                   "n_train", (json_int_t)sets->n_train, "n_extra", (json_int_t)sets->n_extra,
                   "heldout_from", sources[sets->heldout_extra]);
-    int failed = !root;
-    for (int i = 0; i < 3 && !failed; i++)
-        failed = json_object_set_new(root, l.size_name[i], json_integer((json_int_t)*l.size[i]));
-    for (int i = 0; i < 3 && !failed; i++)
-        failed = json_object_set_new(root, l.name[i], list_json(*l.list[i], *l.size[i]));
-    int rc = failed ? nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path)
-                    : nas_json_save(path, root, err);
+    for (int i = 0; i < 3; i++)
+        nas_json_put(&root, l.size_name[i], json_integer((json_int_t)*l.size[i]));
+    for (int i = 0; i < 3; i++) nas_json_put(&root, l.name[i], list_json(*l.list[i], *l.size[i]));
+    int rc = root ? nas_json_save(path, root, err)
+                  : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     json_decref(root);
     return rc;
 }

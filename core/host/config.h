@@ -60,6 +60,7 @@ typedef struct nas_train_config {
     double logit_adjustment; /* times the log of the labelled classes' shares; 0: none */
     double ema;              /* decay of the averaged weights that are kept; 0: keep the raw ones */
     int64_t log_every, checkpoint_every; /* steps */
+    double checkpoint_seconds;           /* of wall time; 0: only by steps */
 } nas_train_config;
 
 /* What becomes of a pretrained network's last layer. */

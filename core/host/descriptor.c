@@ -76,6 +76,15 @@ static bool is_null(const void *structure, size_t offset) {
     return !pointer;
 }
 
+/* Beyond this it is a mistake, such as a difference that went below 0. */
+static const size_t MOST_CONFIG = (size_t)1 << 24;
+
+static int check_config_size(const nas_plugin *plugin, nas_error *err) {
+    if (plugin->config_size <= MOST_CONFIG) return NAS_OK;
+    return nas_fail(err, NAS_ERR_PLUGIN, "config_size: expected at most %zu bytes, got %zu",
+                    MOST_CONFIG, plugin->config_size);
+}
+
 static int check_header(const nas_plugin *plugin, nas_error *err) {
     if (plugin->magic != NAS_MAGIC)
         return nas_fail(err, NAS_ERR_PLUGIN,
@@ -152,6 +161,7 @@ int nas_descriptor_check(const nas_plugin *plugin, const nas_expected *expected,
     int rc = check_header(plugin, err);
     if (!rc) rc = check_identity(plugin, expected, err);
     if (!rc) rc = check_pointers(plugin, err);
+    if (!rc) rc = check_config_size(plugin, err);
     if (!rc)
         rc = nas_options_check(plugin->options, plugin->option_size, plugin->config_size,
                                "option table", err);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -56,12 +57,23 @@ static int check_length(int fd, const ElfW(Ehdr) * header, uint64_t bytes, nas_e
                     (unsigned long long)end, (unsigned long long)bytes);
 }
 
-static int check_open_file(int fd, nas_error *err) {
+/* What anyone may write to is anyone's code. */
+static int check_writers(const char *path, const struct stat *status, nas_error *err) {
+    if (!(status->st_mode & S_IWOTH) || getenv("NASHOST_TRUST_WRITABLE")) return NAS_OK;
+    return nas_fail(err, NAS_ERR_PLUGIN,
+                    "every user may write to it, and so run code here; `chmod o-w %.500s`, or set "
+                    "NASHOST_TRUST_WRITABLE=1",
+                    path);
+}
+
+static int check_open_file(int fd, const char *path, nas_error *err) {
     struct stat status;
     ElfW(Ehdr) header;
     if (fstat(fd, &status)) return nas_fail(err, NAS_ERR_PLUGIN, "%s", strerror(errno));
     if (S_ISDIR(status.st_mode)) return not_shared_object(err, "a folder");
     if (!S_ISREG(status.st_mode)) return not_shared_object(err, "a device or pipe");
+    int open_to_all = check_writers(path, &status, err);
+    if (open_to_all) return open_to_all;
     ssize_t got = pread(fd, &header, sizeof header, 0);
     if (got < 0) return nas_fail(err, NAS_ERR_PLUGIN, "cannot read it: %s", strerror(errno));
     if (got < SELFMAG || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
@@ -80,7 +92,7 @@ int nas_elf_check(const char *path, nas_error *err) {
     if (fd < 0)
         return nas_fail(err, NAS_ERR_PLUGIN, "cannot open it: %s%s", strerror(errno),
                         errno == ENOENT ? "; build it, or correct its path" : "");
-    int rc = check_open_file(fd, err);
+    int rc = check_open_file(fd, path, err);
     close(fd);
     return rc;
 }

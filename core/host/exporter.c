@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/rng.h"
+#include "host/call.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -128,9 +129,13 @@ typedef struct writing {
 
 static int write_both(const writing *w, nas_error *err) {
     const nas_export_api *api = api_of(w->plugin);
-    if (!has_two(w->plugin)) return api->write(w->plugin->self, w->network, w->first, err);
-    if (!w->second) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %s", w->first);
-    return api->write_two(w->plugin->self, w->network, w->first, w->second, err);
+    bool two = has_two(w->plugin);
+    if (two && !w->second) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %s", w->first);
+    nas_call call;
+    nas_call_begin(&call, w->plugin, two ? "write_two" : "write");
+    int rc = two ? api->write_two(w->plugin->self, w->network, w->first, w->second, &call.err)
+                 : api->write(w->plugin->self, w->network, w->first, &call.err);
+    return nas_call_end(&call, rc, err);
 }
 
 static int with_second(void *context, const char *temporary, nas_error *err) {

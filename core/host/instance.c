@@ -4,19 +4,14 @@
 #include "host/instance.h"
 
 #include "base/rng.h"
-#include "host/process.h"
+#include "host/call.h"
+#include "host/host_impl.h"
 
+#include <nashost/export.h>
+#include <nashost/hardware.h>
+#include <nashost/ssl.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What one instance's nas_host stands for. */
-typedef struct nas_host_impl {
-    nas_host host;
-    const nas_services *services;
-    nas_registry *registry; /* NULL: the plugin was loaded by its file alone */
-    char id[32];
-    uint32_t hash[2]; /* of id */
-} nas_host_impl;
 
 static void host_log(const nas_host *host, nas_level level, const char *message) {
     const nas_host_impl *impl = host->impl;
@@ -69,30 +64,71 @@ static nas_host_impl *make_host(const nas_services *services, const char *id) {
                             .extension = host_extension};
     impl->services = services;
     snprintf(impl->id, sizeof impl->id, "%s", id);
+    impl->process.directory = -1;
     hash_id(id, impl->hash);
     return impl;
 }
 
-/* A plugin's code must be one that says what went wrong. */
-static int clean_code(int code) {
-    return code >= NAS_ERR_INPUT && code <= NAS_ERR_NUMERIC ? code : NAS_ERR_PLUGIN;
+/* A table that an instance may offer: how long it must be, and how many functions it must have. */
+static const struct known_extension {
+    const char *id;
+    size_t size, functions; /* these come first, after the size */
+} known_extensions[] = {{NAS_EXT_STATE, sizeof(nas_state_api), 3},
+                        {NAS_EXT_MIX, sizeof(nas_mix_api), 1},
+                        {NAS_EXT_COMMANDS, sizeof(nas_commands_api), 0},
+                        {NAS_EXT_INT8, sizeof(nas_int8_api), 0},
+                        {NAS_EXT_MEASURE, sizeof(nas_measure_api), 1},
+                        {NAS_EXT_CALIBRATE, sizeof(nas_calibrate_api), 1},
+                        {NAS_EXT_EXECUTE, sizeof(nas_execute_api), 1},
+                        {NAS_EXT_VALIDATION, sizeof(nas_validation_api), 1}};
+
+static int check_extension(const nas_instance *instance, const struct known_extension *known,
+                           nas_error *err) {
+    const char *table = nas_instance_extension(instance, known->id), *id = instance->plugin->id;
+    uint32_t size;
+    if (!table) return NAS_OK;
+    memcpy(&size, table, sizeof size);
+    if (size < known->size)
+        return nas_fail(err, NAS_ERR_PLUGIN,
+                        "plugin \"%s\": extension %s: size: expected at least %zu, got %u", id,
+                        known->id, known->size, size);
+    for (size_t i = 0; i < known->functions; i++) {
+        void *function;
+        memcpy(&function, table + sizeof(void *) * (1 + i), sizeof function);
+        if (!function)
+            return nas_fail(err, NAS_ERR_PLUGIN,
+                            "plugin \"%s\": extension %s: function %zu: expected one, got NULL", id,
+                            known->id, i);
+    }
+    return NAS_OK;
+}
+
+static int check_extensions(const nas_instance *instance, nas_error *err) {
+    int rc = NAS_OK;
+    for (size_t i = 0; i < sizeof known_extensions / sizeof *known_extensions && !rc; i++)
+        rc = check_extension(instance, &known_extensions[i], err);
+    return rc;
 }
 
 static int call_create(nas_instance *instance, const char *path, nas_error *err) {
     const nas_plugin *plugin = instance->plugin;
-    nas_error why = {0}, changed = {0};
-    nas_process process;
-    nas_process_save(&process);
-    int rc = plugin->create(&instance->host->host, instance->config, &instance->self, &why);
-    int broke = nas_process_restore(&process, "create", &changed);
-    why.message[sizeof why.message - 1] = 0;
-    if (rc) {
-        instance->self = NULL; /* by contract nothing is left to destroy */
-        return nas_fail(err, clean_code(rc), "%s: plugin \"%s\": create failed: %s", path,
-                        plugin->id, why.message[0] ? why.message : "it gave no reason");
+    nas_error why = {0};
+    nas_call call;
+    nas_process_save(&instance->host->process);
+    nas_call_begin(&call, instance, "create");
+    int status =
+        plugin->create(&instance->host->host, instance->config, &instance->self, &call.err);
+    bool silent = !call.err.message[0];
+    int rc = nas_call_end(&call, status, &why);
+    if (!rc) rc = check_extensions(instance, &why);
+    if (!rc) {
+        instance->host->commands = nas_instance_extension(instance, NAS_EXT_COMMANDS) != NULL;
+        return NAS_OK;
     }
-    if (!broke) return NAS_OK;
-    return nas_fail(err, broke, "%s: plugin \"%s\": %s", path, plugin->id, changed.message);
+    if (!status) return nas_fail(err, rc, "%s: %.900s", path, why.message);
+    instance->self = NULL; /* by contract nothing is left to destroy */
+    return nas_fail(err, rc, "%s: plugin \"%s\": create failed: %.900s", path, plugin->id,
+                    silent ? "it gave no reason" : why.message);
 }
 
 static int start(const nas_services *services, nas_registry *registry, const nas_plugin *plugin,
@@ -160,11 +196,17 @@ int nas_instance_validate(nas_registry *registry, nas_kind kind, const char *id,
 void nas_instance_destroy(nas_instance *instance) {
     if (!instance) return;
     const nas_plugin *plugin = instance->plugin;
-    if (plugin && instance->self) plugin->destroy(instance->self);
+    if (plugin && instance->self) {
+        nas_call call;
+        nas_call_begin(&call, instance, "destroy");
+        plugin->destroy(instance->self);
+        nas_call_done(&call, NULL); /* what it changed is put back */
+    }
     if (plugin && instance->resolved)
         nas_options_free(plugin->options, plugin->option_size, instance->config);
     json_decref(instance->resolved);
     free(instance->config);
+    if (instance->host) nas_process_free(&instance->host->process);
     free(instance->host);
     *instance = (nas_instance){0};
 }
@@ -172,5 +214,13 @@ void nas_instance_destroy(nas_instance *instance) {
 const void *nas_instance_extension(const nas_instance *instance, const char *id) {
     const nas_plugin *plugin = instance->plugin;
     if (!plugin || !plugin->extension) return NULL;
-    return plugin->extension(instance->self, id);
+    nas_call call;
+    nas_call_begin(&call, instance, "extension");
+    const void *table = plugin->extension(instance->self, id);
+    return nas_call_done(&call, NULL) ? NULL : table;
+}
+
+bool nas_instance_barred(const nas_instance *instance) {
+    const nas_host_impl *impl = instance->host;
+    return impl && impl->commands && !impl->services->allow_commands;
 }

@@ -2,17 +2,8 @@
 #ifndef NAS_HOST_INSTANCE_H
 #define NAS_HOST_INSTANCE_H
 
+#include "host/host_impl.h"
 #include "host/options.h"
-#include "host/registry.h"
-
-/* An instance: a plugin, its configuration and its self. Zeroed, it is empty. It may be moved. */
-typedef struct nas_instance {
-    const nas_plugin *plugin;
-    void *config;
-    json_t *resolved;           /* its options with defaults */
-    struct nas_host_impl *host; /* what the plugin was given */
-    void *self;
-} nas_instance;
 
 /* Loads, parses options (NULL: none given) and creates. place tells where the options stand in the
  * pipeline. A create that fails, or that changes the process, is reported with the plugin's file
@@ -38,6 +29,9 @@ void nas_instance_destroy(nas_instance *instance);
 
 /* The instance's extension table of that id, or NULL. */
 const void *nas_instance_extension(const nas_instance *instance, const char *id);
+
+/* Whether the instance starts programs, and the services do not allow it. [any] */
+bool nas_instance_barred(const nas_instance *instance);
 
 /* The registry of the instance that was given this host, or NULL: for services that use other
  * plugins. [any] */

@@ -26,7 +26,7 @@ char *nas_found(const json_t *value, char *buffer, size_t size) {
     } else if (json_is_object(value) || json_is_array(value)) {
         snprintf(buffer, size, "%s %s", article, kind);
     } else {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        char *text = nas_json_text(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15), NULL);
         snprintf(buffer, size, "%.60s%s (%s %s)", text ? text : "?",
                  text && strlen(text) > 60 ? "..." : "", article, kind);
         free(text);
@@ -166,7 +166,7 @@ static bool accepts(const nas_option *option, const json_t *value) {
  * NULL: out of memory. */
 static json_t *canonical(const nas_option *option, const json_t *value, const char *folder) {
     if (option->type == NAS_TYPE_FLOAT) return json_real(json_number_value(value));
-    if (option->type != NAS_TYPE_PATH || !json_string_length(value)) return json_deep_copy(value);
+    if (option->type != NAS_TYPE_PATH || !json_string_length(value)) return nas_json_copy(value);
     char *path = nas_path_join(folder, json_string_value(value));
     json_t *absolute = path ? json_string(path) : NULL;
     free(path);
@@ -251,6 +251,7 @@ static int parse_one(const nas_option *option, const json_t *object, const nas_p
     }
     json_t *fallback = given ? NULL : json_loads(option->fallback, JSON_DECODE_ANY, NULL);
     const json_t *value = given ? given : fallback;
+    if (!value) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
     if (!accepts(option, value)) {
         int rc = refuse(option, value, place, err);
         json_decref(fallback);

@@ -1,5 +1,6 @@
 #include "host/overrides.h"
 
+#include "base/json.h"
 #include "host/options.h"
 
 #include <stdlib.h>
@@ -77,10 +78,13 @@ static int apply(json_t *root, const char *override, nas_error *err) {
                         override);
     char *keys = strndup(override, (size_t)(equals - override));
     if (!keys) return nas_fail(err, NAS_ERR_MEMORY, "--set %s: out of memory", override);
-    json_t *value = json_loads(equals + 1, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-    if (!value) value = json_string(equals + 1);
-    int rc = value ? assign(root, keys, value, override, err)
-                   : nas_fail(err, NAS_ERR_INPUT, "--set %s: the value is not UTF-8", override);
+    json_t *value = NULL;
+    int rc = nas_json_parse(equals + 1, strlen(equals + 1), JSON_DECODE_ANY, "--set", &value, err);
+    if (!value && rc != NAS_ERR_MEMORY) value = json_string(equals + 1);
+    if (value)
+        rc = assign(root, keys, value, override, err);
+    else if (rc != NAS_ERR_MEMORY)
+        rc = nas_fail(err, NAS_ERR_INPUT, "--set %s: the value is not UTF-8", override);
     free(keys);
     return rc;
 }

@@ -104,7 +104,7 @@ static int copy_object(const reader *r, const node *parent, const char *key, con
     json_t *json = json_object_get(parent->json, key);
     *copy = NULL;
     if (!json || json_is_null(json)) return NAS_OK;
-    json_t *mine = json_deep_copy(json);
+    json_t *mine = nas_json_copy(json);
     if (json_object_set_new(parent->resolved, key, mine)) return no_memory(r);
     *copy = mine;
     return NAS_OK;

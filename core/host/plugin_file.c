@@ -2,9 +2,12 @@
 
 #include "host/elf_file.h"
 #include "host/process.h"
+#include "host/trial.h"
 
 #include <dlfcn.h>
 #include <string.h>
+
+enum { LOAD_SECONDS = 10 }; /* what a constructor may take on a slow disk */
 
 typedef const nas_plugin *(*entry_fn)(void);
 
@@ -49,7 +52,23 @@ static int map_and_enter(const char *path, void **handle, const nas_plugin **plu
                 : nas_fail(err, NAS_ERR_PLUGIN, "%s%s",
                            why ? without_path(why, path) : "dlopen failed", why ? advice(why) : "");
     int changed = nas_process_restore(&process, "loading it", rc ? NULL : err);
+    nas_process_free(&process);
     return rc ? rc : changed;
+}
+
+typedef struct attempt {
+    const char *path;
+    const nas_expected *expected;
+} attempt;
+
+static int try_in_child(void *context, nas_trial *trial) {
+    const attempt *a = context;
+    const nas_plugin *found = NULL;
+    void *handle = NULL;
+    nas_trial_doing(trial, "loading it");
+    int rc = map_and_enter(a->path, &handle, &found, &trial->err);
+    nas_trial_doing(trial, "checking its descriptor");
+    return rc ? rc : nas_descriptor_check(found, a->expected, &trial->err);
 }
 
 int nas_plugin_open(const char *path, const nas_expected *expected, const nas_plugin **plugin,
@@ -57,7 +76,9 @@ int nas_plugin_open(const char *path, const nas_expected *expected, const nas_pl
     nas_error why = {0};
     const nas_plugin *found = NULL;
     void *handle = NULL;
+    bool ran;
     int rc = nas_elf_check(path, &why);
+    if (!rc) rc = nas_trial_run(try_in_child, &(attempt){path, expected}, LOAD_SECONDS, &ran, &why);
     if (!rc) rc = map_and_enter(path, &handle, &found, &why);
     if (!rc) rc = nas_descriptor_check(found, expected, &why);
     if (!rc) {

@@ -255,7 +255,11 @@ static int load(nas_registry *registry, const nas_manifest_entry *entry, nas_err
     int rc = NAS_OK;
     if (real && stat(real, &status) == 0) rc = check_same_file(registry, entry, &status, err);
     const nas_expected expected = {entry->kind, entry->id, entry->manifest};
+    const nas_services *services = registry->services;
+    bool told = services && services->calling;
+    if (told) services->calling(services->context, entry->id, "nas_plugin_entry");
     if (!rc) rc = nas_plugin_open(real ? real : entry->path, &expected, &mine->plugin, err);
+    if (told) services->calling(services->context, entry->id, NULL);
     if (!rc) {
         mine->device = status.st_dev;
         mine->inode = status.st_ino;

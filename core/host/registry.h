@@ -24,6 +24,9 @@ typedef struct nas_services {
     void (*log)(void *context, nas_level level, const char *message); /* [any] */
     void *context;
     const void *(*extension)(const char *id); /* nas_host's further services [any]; NULL: none */
+    bool allow_commands; /* cost models may start the programs that their options name */
+    /* A plugin's function is called now; function NULL: it has returned. [main] NULL: not told. */
+    void (*calling)(void *context, const char *id, const char *function);
 } nas_services;
 
 /* Reads manifests in order; one that is listed twice is read once. An id that is named twice is an

@@ -157,10 +157,13 @@ static const nas_option train_options[] = {
               "keeps; 0: it keeps the last step's weights"),
     NAS_INT("log_every", nas_train_config, log_every, "10", 1, 10000000, "steps",
             "number of steps from one line of metrics.jsonl to the next"),
-    NAS_INT(
-        "checkpoint_every", nas_train_config, checkpoint_every, "0", 0, 10000000, "steps",
-        "number of steps from one checkpoint to the next; 0: one is written only when the run is "
-        "stopped"),
+    NAS_INT("checkpoint_every", nas_train_config, checkpoint_every, "0", 0, 10000000, "steps",
+            "number of steps from one checkpoint to the next; 0: they are written by time alone, "
+            "and when "
+            "the run is stopped"),
+    NAS_FLOAT("checkpoint_seconds", nas_train_config, checkpoint_seconds, "600", 0, 1e9, "s",
+              "wall time after which a checkpoint is written at the latest; 0: none is written by "
+              "time"),
     {0},
 };
 

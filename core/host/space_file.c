@@ -70,6 +70,7 @@ static int read_file(const char *path, const nas_place *place, json_t **space, n
     nas_error why;
     int rc = nas_json_load(path, space, &why);
     if (!rc) return NAS_OK;
+    if (rc == NAS_ERR_MEMORY) return nas_fail(err, rc, "%s: %.900s", place->file, why.message);
     return nas_fail_at(place, "space", err, "%s", why.message);
 }
 
@@ -79,7 +80,7 @@ int nas_space_find(const json_t *value, const nas_place *place, const nas_regist
     *space = NULL;
     if (json_is_object(value)) {
         snprintf(source, source_size, "%s: space", place->file);
-        *space = json_deep_copy(value);
+        *space = nas_json_copy(value);
         return *space ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
     }
     const char *name = json_string_value(value);
@@ -105,12 +106,14 @@ int nas_space_of_weights(const char *path, json_t **space, char *source, size_t 
     int rc = nas_tensors_load(path, &file, err);
     if (rc) return rc;
     snprintf(source, source_size, "%s: its space", path);
-    json_t *metadata = file.metadata ? json_loads(file.metadata, 0, NULL) : NULL;
+    json_t *metadata = NULL;
+    if (file.metadata)
+        rc = nas_json_parse(file.metadata, strlen(file.metadata), 0, path, &metadata, err);
     const char *text = json_string_value(json_object_get(metadata, "space_json"));
-    if (text) *space = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    if (text) rc = nas_json_parse(text, strlen(text), 0, source, space, err);
     json_decref(metadata);
     nas_tensors_free(&file);
-    if (json_is_object(*space)) return NAS_OK;
+    if (rc || json_is_object(*space)) return rc;
     json_decref(*space);
     *space = NULL;
     return nas_fail(err, NAS_ERR_INPUT,

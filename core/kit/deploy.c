@@ -1,5 +1,6 @@
 #include <nashost/kit/deploy.h>
 
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 
 #include <errno.h>
@@ -74,21 +75,23 @@ json_t *nas_deploy_classes(const nas_network *network) {
     if (!NAS_HAS(network, class_names) || !network->class_names) return NULL;
     json_t *list = json_array();
     for (uint32_t i = 0; i < network->classes; i++)
-        json_array_append_new(list, json_string(network->class_names[i]));
-    if (json_array_size(list) == network->classes) return list;
-    json_decref(list);
-    return NULL;
+        nas_json_add(&list, nas_text_json(network->class_names[i]));
+    return list;
 }
 
 int nas_deploy_write(const char *who, const char *path, bool (*print)(void *context, FILE *file),
                      void *context, nas_error *err) {
+    errno = 0;
     FILE *file = fopen(path, "wb");
-    bool good = file && print(context, file);
+    bool good = file && print(context, file) && fflush(file) == 0;
+    /* A print whose result was not looked at, and a flush that went well since, lose text. */
+    good = good && !ferror(file);
     int reason = errno;
     if (file && fclose(file) != 0) {
         if (good) reason = errno;
         good = false;
     }
     if (good) return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot write %s: %s", who, path, strerror(reason));
+    return nas_fail(err, reason == ENOMEM ? NAS_ERR_MEMORY : NAS_ERR_IO, "%s: cannot write %s: %s",
+                    who, path, reason ? strerror(reason) : "a part of it was lost");
 }

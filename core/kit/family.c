@@ -1,9 +1,11 @@
 #include <nashost/kit/family.h>
+#include <nashost/kit/json_file.h>
 
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_BLOCKS = 80, MAX_DEPTH = 8 }; /* a stage's depth is at most MAX_DEPTH: space/space.h */
@@ -175,23 +177,22 @@ static json_t *expand_choices(const nas_family *family, const block_sizes *b) {
     static const int whole[] = {2, 3, 4};
     json_t *list = json_array();
     for (size_t i = family->elastic; i < sizeof whole / sizeof *whole; i++)
-        if (whole[i] < b->inner / (double)b->in)
-            json_array_append_new(list, json_integer(whole[i]));
-    json_array_append_new(list, ratio_json(b));
+        if (whole[i] < b->inner / (double)b->in) nas_json_add(&list, json_integer(whole[i]));
+    nas_json_add(&list, ratio_json(b));
     return list;
 }
 
 static json_t *kernel_choices(uint32_t kernel) {
     json_t *list = json_array();
     for (uint32_t k = kernel > 3 ? 3 : kernel; k <= kernel; k += 2)
-        json_array_append_new(list, json_integer(k));
+        nas_json_add(&list, json_integer(k));
     return list;
 }
 
 static json_t *depth_choices(const nas_family *family, uint32_t n) {
     json_t *list = json_array();
     for (uint32_t i = family->elastic && n > 1 ? 2 : 1; i <= n; i++)
-        json_array_append_new(list, json_integer(i));
+        nas_json_add(&list, json_integer(i));
     return list;
 }
 
@@ -210,16 +211,16 @@ static json_t *stage_json(const reading *r, uint32_t s) {
     uint32_t depth = r->first[s + 1] - r->first[s];
     json_t *kernels = json_array(), *expands = json_array();
     for (uint32_t i = 0; i < depth; i++) {
-        json_array_append_new(kernels, kernel_choices(first[i].kernel));
-        json_array_append_new(expands, expand_choices(r->family, &first[i]));
+        nas_json_add(&kernels, kernel_choices(first[i].kernel));
+        nas_json_add(&expands, expand_choices(r->family, &first[i]));
     }
     json_t *json =
         json_pack("{s:I, s:I, s:o, s:o, s:o, s:s}", "width", (json_int_t)first->out, "stride",
                   (json_int_t)stage->stride, "depth", depth_choices(r->family, depth), "kernel",
                   merged(kernels), "expand", merged(expands), "activation", stage->activation);
     if (first->reduced)
-        json_object_set_new(json, "squeeze_excite",
-                            json_loads(r->family->squeeze_excite, JSON_DECODE_ANY, NULL));
+        nas_json_put(&json, "squeeze_excite",
+                     json_loads(r->family->squeeze_excite, JSON_DECODE_ANY, NULL));
     return json;
 }
 
@@ -244,24 +245,23 @@ static int head_json(const reading *r, json_t **json) {
     *json =
         json_pack("{s:I, s:s}", "width", (json_int_t)width, "activation", r->family->activation);
     if (!hidden) return NAS_OK;
-    json_object_set_new(*json, "hidden", json_pack("[I]", (json_int_t)hidden));
-    json_object_set_new(*json, "hidden_activation", json_string(r->family->hidden_activation));
+    nas_json_put(json, "hidden", json_pack("[I]", (json_int_t)hidden));
+    nas_json_put(json, "hidden_activation", json_string(r->family->hidden_activation));
     name_tensor(r->family, r->checkpoint, &bias, name);
-    if (!nas_checkpoint_find(r->checkpoint, name))
-        json_object_set_new(*json, "hidden_bias", json_false());
+    if (!nas_checkpoint_find(r->checkpoint, name)) nas_json_put(json, "hidden_bias", json_false());
     return NAS_OK;
 }
 
 static json_t *space_json(const reading *r, json_t *stem, json_t *head) {
     const nas_family *f = r->family;
     json_t *stages = json_array();
-    for (uint32_t s = 0; s < r->n_stages; s++) json_array_append_new(stages, stage_json(r, s));
+    for (uint32_t s = 0; s < r->n_stages; s++) nas_json_add(&stages, stage_json(r, s));
     json_t *json = json_pack(
         "{s:s, s:[i, i, i, i, i, i], s:{s:[f, f, f], s:[f, f, f]}, s:s, s:f, s:o, s:o, s:o}",
         "name", f->name, "resolution", 64, 96, 128, 160, 192, 224, "input", "mean", f->mean[0],
         f->mean[1], f->mean[2], "std", f->std[0], f->std[1], f->std[2], "padding", f->padding,
         "batch_norm_epsilon", f->epsilon, "stem", stem, "stages", stages, "head", head);
-    if (json && f->kernel_transform) json_object_set_new(json, "kernel_transform", json_true());
+    if (f->kernel_transform) nas_json_put(&json, "kernel_transform", json_true());
     return json;
 }
 
@@ -298,16 +298,19 @@ int nas_family_recognise(void *self, const nas_checkpoint *checkpoint, bool *min
 /* Takes the space. */
 static int write_space(const nas_family *family, json_t *space, nas_import_network *network,
                        nas_error *err) {
-    size_t bytes = space ? json_dumpb(space, network->space, network->space_size,
-                                      JSON_COMPACT | JSON_REAL_PRECISION(9))
-                         : 0;
+    size_t bytes = 0;
+    char *text = nas_json_text(space, JSON_COMPACT | JSON_REAL_PRECISION(9), &bytes);
+    int rc = NAS_OK;
     json_decref(space);
-    if (!bytes) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a space");
-    if (bytes >= network->space_size)
-        return nas_fail(err, NAS_ERR_PLUGIN, "the space of %s needs %zu bytes, the host gave %zu",
-                        family->name, bytes, network->space_size);
-    network->space[bytes] = '\0';
-    return NAS_OK;
+    if (!text)
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for a space");
+    else if (bytes >= network->space_size)
+        rc = nas_fail(err, NAS_ERR_PLUGIN, "the space of %s needs %zu bytes, the host gave %zu",
+                      family->name, bytes, network->space_size);
+    else
+        memcpy(network->space, text, bytes + 1);
+    free(text);
+    return rc;
 }
 
 int nas_family_describe(void *self, const nas_checkpoint *checkpoint, nas_import_network *network,

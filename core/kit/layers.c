@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *nas_op_name(uint32_t op) {
@@ -64,6 +65,13 @@ uint32_t nas_layer_depth(const nas_layer *layer) {
     return layer->op == NAS_OP_DEPTHWISE ? 1 : layer->in.c;
 }
 
+double nas_layer_expand(const nas_layer *layer) {
+    char text[24];
+    if (layer->expand_ratio == floorf(layer->expand_ratio)) return layer->expand;
+    snprintf(text, sizeof text, "%.6g", (double)layer->expand_ratio);
+    return strtod(text, NULL);
+}
+
 uint32_t nas_layer_pad_after(const nas_layer *layer) {
     uint32_t half = layer->kernel / 2, there = layer->in.h + layer->pad_before;
     uint32_t read = (layer->out.h - 1) * layer->stride + layer->kernel;
@@ -86,22 +94,25 @@ uint32_t nas_dtype_bytes(const char *dtype) {
 
 char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_KEY]) {
     snprintf(buffer, NAS_LAYER_KEY,
-             "%s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%s se=%u",
+             "%s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%.10g act=%s se=%u",
              nas_op_name(layer->op), layer->in.h, layer->in.w, layer->in.c, layer->out.h,
-             layer->out.w, layer->out.c, layer->kernel, layer->stride, layer->expand,
+             layer->out.w, layer->out.c, layer->kernel, layer->stride, nas_layer_expand(layer),
              nas_activation_name(layer->activation), layer->squeeze_excite);
     return buffer;
 }
 
 bool nas_layer_from_key(const char *key, nas_layer *l) {
     char op[16], activation[16], again[NAS_LAYER_KEY];
+    double expand;
     *l = (nas_layer){.op = 0};
     /* Overflow is caught below: the key is written again and compared. */
     int n = sscanf(/* NOLINT(cert-err34-c) */ key,
-                   "%15s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%u act=%15s se=%u", op,
-                   &l->in.h, &l->in.w, &l->in.c, &l->out.h, &l->out.w, &l->out.c, &l->kernel,
-                   &l->stride, &l->expand, activation, &l->squeeze_excite);
-    if (n != 12) return false;
+                   "%15s in=%ux%ux%u out=%ux%ux%u kernel=%u stride=%u expand=%lf act=%15s se=%u",
+                   op, &l->in.h, &l->in.w, &l->in.c, &l->out.h, &l->out.w, &l->out.c, &l->kernel,
+                   &l->stride, &expand, activation, &l->squeeze_excite);
+    if (n != 12 || !(expand >= 0 && expand <= UINT32_MAX)) return false;
+    l->expand = (uint32_t)llround(expand);
+    l->expand_ratio = (float)expand;
     for (uint32_t i = NAS_OP_CONV; i <= NAS_OP_ADD; i++)
         if (strcmp(op, nas_op_name(i)) == 0) l->op = i;
     for (uint32_t i = NAS_ACT_NONE; i <= NAS_ACT_SIGMOID; i++)

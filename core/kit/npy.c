@@ -1,5 +1,6 @@
 #include <nashost/kit/npy.h>
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -76,7 +77,9 @@ int nas_npy_parse(char *text, size_t length, uint32_t begin, const char *name, n
     json_error_t why;
     *npy = (nas_npy){0};
     to_json(text, length);
+    errno = 0;
     json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
+    if (!json && errno == ENOMEM) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", name);
     if (!json)
         return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: the header is damaged: %s", name,
                         (unsigned long long)begin + (unsigned long long)why.position, why.text);

@@ -96,7 +96,6 @@ int nas_resize_box(const uint8_t *pixels, uint32_t h, uint32_t w, uint32_t chann
 
 int nas_resize_square(const uint8_t *pixels, uint32_t h, uint32_t w, uint32_t channels,
                       uint32_t side, uint8_t *out, nas_error *err) {
-    uint32_t square = h < w ? h : w;
-    return nas_resize_box(pixels, h, w, channels, (w - square) / 2, (h - square) / 2, square, side,
-                          out, err);
+    uint32_t square = h < w ? h : w, left = (w - square) / 2, top = (h - square) / 2;
+    return nas_resize_box(pixels, h, w, channels, left, top, square, side, out, err);
 }

@@ -38,10 +38,27 @@ static double violation(const nas_constraints *constraints, const nas_candidate 
     return sum;
 }
 
-int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
-                       const nas_hardware_api *hardware, void *self,
-                       const nas_constraints *constraints, nas_candidate *candidate,
-                       nas_error *err) {
+/* A cost that no device can have would meet every constraint. */
+static int check_cost(const nas_cost *cost, nas_error *err) {
+    const struct {
+        const char *name;
+        double value, most;
+    } fields[] = {{"latency_ms", cost->latency_ms, HUGE_VAL},
+                  {"energy_mj", cost->energy_mj, HUGE_VAL},
+                  {"known_share", cost->known_share, 1 + 1e-6}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (fields[i].value < 0 || isinf(fields[i].value) || fields[i].value > fields[i].most)
+            return nas_fail(
+                err, NAS_ERR_PLUGIN,
+                "the hardware plugin gives %s %g; expected a number of at least 0%s, or "
+                "NaN where it is not known",
+                fields[i].name, fields[i].value, i == 2 ? " and at most 1" : " that is finite");
+    return NAS_OK;
+}
+
+/* All but its costs, and the network. */
+static int begin(const nas_space *space, const nas_genome *genome, nas_candidate *candidate,
+                 nas_lowered **lowered, nas_error *err) {
     *candidate = (nas_candidate){.genome = *genome, .violation = INFINITY, .score = NAN};
     nas_genome_canonical(space, &candidate->genome);
     candidate->hash = nas_genome_hash(space, &candidate->genome);
@@ -51,12 +68,33 @@ int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
                                  .peak_bytes = UINT64_MAX,
                                  .flash_bytes = UINT64_MAX,
                                  .known_share = NAN};
-    nas_lowered *lowered = NULL;
-    int rc = nas_lower(space, &candidate->genome, &lowered, err);
+    int rc = nas_lower(space, &candidate->genome, lowered, err);
     if (rc) return rc;
-    candidate->macs = lowered->network.macs;
-    candidate->params = lowered->network.params;
+    candidate->macs = (*lowered)->network.macs;
+    candidate->params = (*lowered)->network.params;
+    return NAS_OK;
+}
+
+int nas_candidate_unknown(const nas_space *space, const nas_genome *genome,
+                          nas_candidate *candidate, nas_error *err) {
+    nas_lowered *lowered = NULL;
+    int rc = begin(space, genome, candidate, &lowered, err);
+    nas_lowered_free(lowered);
+    return rc;
+}
+
+int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
+                       const nas_hardware_api *hardware, void *self,
+                       const nas_constraints *constraints, nas_candidate *candidate,
+                       nas_error *err) {
+    nas_lowered *lowered = NULL;
+    int rc = begin(space, genome, candidate, &lowered, err);
+    if (rc) return rc;
     rc = hardware->cost(self, &lowered->network, &candidate->cost, err);
+    if (!rc || rc == NAS_ERR_INFEASIBLE) {
+        int broke = check_cost(&candidate->cost, err);
+        if (broke) rc = broke;
+    }
     if (!rc || rc == NAS_ERR_INFEASIBLE) candidate->violation = violation(constraints, candidate);
     if (rc && candidate->violation <= 0) candidate->violation = INFINITY;
     nas_lowered_free(lowered);

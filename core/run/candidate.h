@@ -40,6 +40,10 @@ int nas_candidate_cost(const nas_space *space, const nas_genome *genome,
                        const nas_constraints *constraints, nas_candidate *candidate,
                        nas_error *err);
 
+/* The same without asking for costs: none of them is known. [main] */
+int nas_candidate_unknown(const nas_space *space, const nas_genome *genome,
+                          nas_candidate *candidate, nas_error *err);
+
 /* True if a is the better answer: feasible before infeasible, then the higher score, then the lower
  * latency, then the lower hash. */
 bool nas_candidate_better(const nas_candidate *a, const nas_candidate *b);

@@ -2,7 +2,10 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "host/call.h"
 #include "host/exporter.h"
+#include "host/guarded.h"
+#include "nn/gemm.h"
 #include "run/data_file.h"
 #include "run/rundir.h"
 #include "supernet/pretrained.h"
@@ -71,12 +74,14 @@ static int create_all(nas_context *context, nas_error *err) {
     return rc ? rc : check_exports(context, err);
 }
 
-/* A loss that asks for what the host cannot give is refused before the first step. */
-static int read_plan(nas_context *context, nas_error *err) {
+int nas_context_plan(nas_context *context, nas_error *err) {
     nas_ssl_plan *plan = &context->plan;
     const char *id = context->pipeline->ssl.id;
     *plan = (nas_ssl_plan){.size = sizeof *plan};
-    int rc = nas_context_ssl(context)->plan(context->ssl.self, plan, err);
+    nas_call call;
+    nas_call_begin(&call, &context->ssl, "plan");
+    int rc = nas_context_ssl(context)->plan(context->ssl.self, plan, &call.err);
+    rc = nas_call_end(&call, rc, err);
     if (rc) return rc;
     if (plan->n_views > NAS_SSL_MAX_VIEWS)
         return nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' plans %u views; expected at most %d", id,
@@ -120,7 +125,7 @@ static int open_space(nas_context *context, nas_error *err) {
 
 static int check_images(const nas_context *context, nas_error *err) {
     uint32_t untested = 0;
-    int rc = nas_source_check_images(context->dataset.plugin->vtable, context->dataset.self,
+    int rc = nas_source_check_images(&nas_guarded_dataset, nas_guarded(&context->dataset),
                                      &untested, err);
     if (!rc && untested)
         nas_log_line(context->request->log, NAS_WARNING,
@@ -146,12 +151,13 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
                              .pipeline = request->pipeline,
                              .seed = (uint64_t)request->pipeline->seed,
                              .augment = request->pipeline->augment};
-    int rc = create_all(context, err);
-    if (!rc) rc = read_plan(context, err);
+    int rc = nas_gemm_reserve(request->threads, err);
+    if (!rc) rc = create_all(context, err);
+    if (!rc) rc = nas_context_plan(context, err);
     if (!rc && request->check_images) rc = check_images(context, err);
     if (!rc)
-        rc = nas_source_open(context->dataset.plugin->vtable, context->dataset.self,
-                             &context->source, err);
+        rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset), &context->source,
+                             err);
     if (!rc) tell_source(context);
     context->augment.flip = context->augment.flip && context->source.info.flip;
     if (!rc) rc = open_space(context, err);

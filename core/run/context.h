@@ -38,6 +38,10 @@ typedef struct nas_context {
 int nas_context_open(const nas_run_request *request, nas_context *context, nas_error *err);
 void nas_context_close(nas_context *context); /* NULL-safe, zeroed is fine [main] */
 
+/* Asks the loss for its plan. One that the host cannot follow is refused, before the first step.
+ * nas_context_open does it. [main] */
+int nas_context_plan(nas_context *context, nas_error *err);
+
 /* The same on the heap, for the run directory of a finished training. On failure *context is NULL.
  * [main] */
 int nas_context_create(const nas_run_request *request, nas_context **context, nas_error *err);

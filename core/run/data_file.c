@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "host/guarded.h"
 
 #include <inttypes.h>
 #include <nashost/kit/dataset_files.h>
@@ -30,11 +31,10 @@ static uint64_t hash_labels(const nas_images *images) {
 static json_t *split_json(const nas_source *source, nas_split split) {
     const nas_dataset_api *api = source->api;
     json_t *json = json_object();
+    bool told = NAS_HAS(api, fingerprint) && api->fingerprint;
+    uint64_t list = told ? api->fingerprint(source->self, split) : NAS_NO_FINGERPRINT;
     nas_json_put(&json, "images", nas_count_json(source->info.count[split]));
-    nas_json_put(&json, "list",
-                 NAS_HAS(api, fingerprint) && api->fingerprint
-                     ? hash_json(api->fingerprint(source->self, split))
-                     : json_null());
+    nas_json_put(&json, "list", list == NAS_NO_FINGERPRINT ? json_null() : hash_json(list));
     return json;
 }
 

@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,15 +41,12 @@ static uint64_t get_little(const uint8_t *in, int bytes) {
 }
 
 static int write_record(nas_events *events, const uint8_t *data, size_t n, nas_error *err) {
-    uint8_t head[12], foot[4];
-    put_little(head, n, 8);
-    put_little(head + 8, masked_crc(head, 8), 4);
-    put_little(foot, masked_crc(data, n), 4);
-    FILE *file = events->file;
-    if (fwrite(head, sizeof head, 1, file) == 1 && fwrite(data, n, 1, file) == 1 &&
-        fwrite(foot, sizeof foot, 1, file) == 1 && fflush(file) == 0)
-        return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot be written: %s", events->path, strerror(errno));
+    uint8_t record[MOST_EVENT + FRAME];
+    put_little(record, n, 8);
+    put_little(record + 8, masked_crc(record, 8), 4);
+    memcpy(record + 12, data, n);
+    put_little(record + 12 + n, masked_crc(data, n), 4);
+    return nas_file_append(events->file, events->path, record, n + FRAME, err);
 }
 
 /* ---- Messages ---- */
@@ -210,9 +206,7 @@ int nas_events_open(const char *out, const char *run, uint64_t last_step, nas_ev
                                     : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", out);
     free(folder);
     if (!rc) rc = trim(events->path, last_step, &kept, err);
-    if (!rc) events->file = fopen(events->path, "ab");
-    if (!rc && !events->file)
-        rc = nas_fail(err, NAS_ERR_IO, "%s: cannot be opened: %s", events->path, strerror(errno));
+    if (!rc) rc = nas_file_open_append(events->path, &events->file, err);
     if (!rc && !kept) rc = write_header(events, err);
     if (rc) nas_events_close(events);
     return rc;
@@ -231,7 +225,7 @@ int nas_events_write(nas_events *events, uint64_t step, const json_t *values, na
 }
 
 void nas_events_close(nas_events *events) {
-    if (events->file) fclose(events->file);
+    if (events->file > 0) close(events->file);
     free(events->path);
     *events = (nas_events){0};
 }

@@ -10,7 +10,7 @@
 #include <nashost/plugin.h>
 
 typedef struct nas_events {
-    FILE *file;
+    int file; /* a descriptor; 0: none */
     char *path;
 } nas_events;
 

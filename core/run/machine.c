@@ -1,5 +1,6 @@
 #include "run/machine.h"
 
+#include "base/json.h"
 #include "base/version.h"
 #include "nn/kernels.h"
 
@@ -25,8 +26,7 @@ static json_t *command(void) {
     char *text = read_start("/proc/self/cmdline", &n);
     json_t *words = json_array();
     for (size_t at = 0; at < n; at += strlen(text + at) + 1) {
-        json_t *word = json_string(text + at); /* NULL: not UTF-8 */
-        json_array_append_new(words, word ? word : json_string("?"));
+        nas_json_add(&words, nas_text_json(text + at));
     }
     free(text);
     return words;

@@ -2,13 +2,12 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/json_text.h"
 #include "run/candidate.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_BYTES = 1 << 30 };
 
@@ -63,6 +62,38 @@ json_t *nas_metrics_json(const nas_metrics *m, uint64_t step, double seconds, do
     return NULL;
 }
 
+json_t *nas_metrics_state(const nas_metrics *m) {
+    json_t *values = json_array();
+    for (uint32_t i = 0; i < m->n_values; i++) nas_json_add(&values, json_real(m->values[i]));
+    return json_pack("{s:I, s:[f, f, f], s:[I, I, I, I], s:I, s:o}", "subnets",
+                     (json_int_t)m->subnets, "losses", m->loss, m->labelled, m->unlabelled, "rows",
+                     (json_int_t)m->rows, (json_int_t)m->used, (json_int_t)m->judged,
+                     (json_int_t)m->right, "images", (json_int_t)m->images, "values", values);
+}
+
+bool nas_metrics_restore(const json_t *json, nas_metrics *m) {
+    json_int_t counts[6];
+    json_t *values;
+    *m = (nas_metrics){0};
+    if (json_unpack((json_t *)(uintptr_t)json, "{s:I, s:[F, F, F], s:[I, I, I, I], s:I, s:o}",
+                    "subnets", &counts[0], "losses", &m->loss, &m->labelled, &m->unlabelled, "rows",
+                    &counts[1], &counts[2], &counts[3], &counts[4], "images", &counts[5], "values",
+                    &values))
+        return false;
+    for (int i = 0; i < 6; i++)
+        if (counts[i] < 0) return false;
+    if (!json_is_array(values) || json_array_size(values) > NAS_SSL_MAX_METRICS) return false;
+    m->subnets = (uint64_t)counts[0], m->rows = (uint64_t)counts[1], m->used = (uint64_t)counts[2];
+    m->judged = (uint64_t)counts[3], m->right = (uint64_t)counts[4];
+    m->images = (uint64_t)counts[5];
+    m->n_values = (uint32_t)json_array_size(values);
+    for (uint32_t i = 0; i < m->n_values; i++) {
+        m->names[i] = "?"; /* until the loss says it again */
+        m->values[i] = json_number_value(json_array_get(values, i));
+    }
+    return isfinite(m->loss) && isfinite(m->labelled) && isfinite(m->unlabelled);
+}
+
 /* Cuts a file of JSON lines before the first that is beyond last_step, or that is not whole. */
 static int trim(const char *path, uint64_t last_step, nas_error *err) {
     char *data = NULL;
@@ -70,14 +101,18 @@ static int trim(const char *path, uint64_t last_step, nas_error *err) {
     int rc = nas_file_read(path, MAX_BYTES, &data, &bytes, err);
     if (rc) return rc;
     for (char *end; (end = memchr(data + kept, '\n', bytes - kept)) != NULL;) {
-        json_t *line = json_loadb(data + kept, (size_t)(end - data) - kept, 0, NULL);
+        json_t *line;
+        rc = nas_json_parse(data + kept, (size_t)(end - data) - kept, 0, path, &line, err);
+        if (rc == NAS_ERR_MEMORY) break;
+        rc = NAS_OK; /* what is no line of ours is cut, with what follows it */
         const json_t *step = json_object_get(line, "step");
-        bool keep = json_is_integer(step) && (uint64_t)json_integer_value(step) <= last_step;
+        bool keep = json_is_integer(step) && (uint64_t)json_integer_value(step) <= last_step &&
+                    !json_object_get(line, "validation_top1");
         json_decref(line);
         if (!keep) break;
         kept = (size_t)(end + 1 - data);
     }
-    if (kept < bytes) rc = nas_file_write(path, data, kept, err);
+    if (!rc && kept < bytes) rc = nas_file_write(path, data, kept, err);
     free(data);
     return rc;
 }
@@ -88,23 +123,22 @@ int nas_jsonl_open(const char *path, uint64_t last_step, nas_jsonl *jsonl, nas_e
         int rc = trim(path, last_step, err);
         if (rc) return rc;
     }
-    jsonl->file = fopen(path, "a");
-    if (jsonl->file) return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    return nas_file_open_append(path, &jsonl->file, err);
 }
 
 int nas_jsonl_write(nas_jsonl *jsonl, json_t *json, nas_error *err) {
     if (!json) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
-    char *text = nas_json_text(json, 0);
+    size_t bytes = 0;
+    char *line = nas_json_text(json, 0, &bytes);
     json_decref(json);
-    if (!text) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
-    int failed = fputs(text, jsonl->file) == EOF;
-    free(text);
-    if (!failed && fputc('\n', jsonl->file) != EOF && fflush(jsonl->file) == 0) return NAS_OK;
-    return nas_fail(err, NAS_ERR_IO, "%s: cannot be written: %s", jsonl->path, strerror(errno));
+    if (!line) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", jsonl->path);
+    line[bytes] = '\n'; /* where its NUL was */
+    int rc = nas_file_append(jsonl->file, jsonl->path, line, bytes + 1, err);
+    free(line);
+    return rc;
 }
 
 void nas_jsonl_close(nas_jsonl *jsonl) {
-    if (jsonl->file) fclose(jsonl->file);
-    jsonl->file = NULL;
+    if (jsonl->file > 0) close(jsonl->file);
+    jsonl->file = 0;
 }

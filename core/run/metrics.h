@@ -40,14 +40,20 @@ double nas_metrics_mask_rate(const nas_metrics *metrics);
 json_t *nas_metrics_json(const nas_metrics *metrics, uint64_t step, double seconds, double interval,
                          double lr);
 
-/* An append-only file of JSON lines, flushed after each. */
+/* The sums as an object, for a checkpoint, and back; names are not kept, as the next sum brings
+ * them. The caller owns the result; NULL: out of memory. restore: false if json is no such object.
+ */
+json_t *nas_metrics_state(const nas_metrics *metrics);
+bool nas_metrics_restore(const json_t *json, nas_metrics *metrics);
+
+/* An append-only file of JSON lines, each handed to the system at once. */
 typedef struct nas_jsonl {
-    FILE *file;
+    int file;         /* a descriptor; 0: none */
     const char *path; /* borrowed */
 } nas_jsonl;
 
-/* Opens the file, keeping of an earlier run's lines those whose "step" is at most last_step. [main]
- */
+/* Opens the file, keeping of an earlier run's lines those whose "step" is at most last_step, but no
+ * validation, which ends a training. [main] */
 int nas_jsonl_open(const char *path, uint64_t last_step, nas_jsonl *jsonl, nas_error *err);
 
 /* Writes one line and releases json; NULL: out of memory. [main] */

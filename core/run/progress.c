@@ -1,5 +1,6 @@
 #include "run/progress.h"
 
+#include <math.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,9 +18,21 @@ nas_progress nas_progress_open(const nas_log *log, const char *stage, uint64_t f
     return progress;
 }
 
-bool nas_progress_due(const nas_progress *progress) {
-    double every = progress->terminal ? terminal_every : plain_every;
-    return !progress->silent && nas_seconds() - progress->shown >= every;
+bool nas_progress_due(nas_progress *progress, uint64_t done) {
+    double every = progress->terminal ? terminal_every : plain_every, now = nas_seconds();
+    if (progress->warmed <= 0 && done > progress->first) {
+        progress->warm = done;
+        progress->warmed = now;
+    }
+    return !progress->silent && now - progress->shown >= every;
+}
+
+/* Seconds that one more takes; NaN: not known yet. */
+static double seconds_each(const nas_progress *progress, uint64_t done, double now) {
+    if (progress->warmed > 0 && done > progress->warm)
+        return (now - progress->warmed) / (double)(done - progress->warm);
+    if (done > progress->first) return (now - progress->opened) / (double)(done - progress->first);
+    return NAN;
 }
 
 /* "3:05" or "1:03:05" */
@@ -43,10 +56,8 @@ void nas_progress_show(nas_progress *progress, uint64_t done, const char *text) 
     if (progress->silent) return;
     double now = nas_seconds();
     char left[48] = "?", line[512];
-    if (done > progress->first) {
-        double each = (now - progress->opened) / (double)(done - progress->first);
-        clock_text(each * (double)(progress->total - done), left, sizeof left);
-    }
+    double each = seconds_each(progress, done, now);
+    if (isfinite(each)) clock_text(each * (double)(progress->total - done), left, sizeof left);
     snprintf(line, sizeof line, "%s %llu/%llu  %s  %s left", progress->stage,
              (unsigned long long)done, (unsigned long long)progress->total, text, left);
     progress->shown = now;

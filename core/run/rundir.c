@@ -58,21 +58,39 @@ static bool find(const json_t *before, const json_t *now, const char *path, diff
 
 static char *value_text(const json_t *value, char *buffer, size_t size) {
     char *text =
-        value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+        value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL)
+              : NULL;
     snprintf(buffer, size, "%s", text ? text : "nothing");
     free(text);
     return buffer;
 }
 
-/* A pipeline's keys that decide the trained weights. */
-static json_t *training_keys(const json_t *pipeline) {
+json_t *nas_rundir_training(const json_t *pipeline) {
     static const char *const later[] = {"search", "platforms", "export"};
-    json_t *copy = json_deep_copy(pipeline);
+    json_t *copy = nas_json_copy(pipeline);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) json_object_del(copy, later[i]);
     json_t *train = json_object_get(copy, "train");
     json_object_del(train, "log_every");
     json_object_del(train, "checkpoint_every");
+    json_object_del(train, "checkpoint_seconds");
     return copy;
+}
+
+int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const char *where,
+                             nas_error *err) {
+    char then[80], now[80];
+    difference at;
+    json_t *keys = nas_rundir_training(pipeline);
+    int rc = keys ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", where);
+    if (!rc && find(before, keys, "", &at))
+        rc =
+            nas_fail(err, NAS_ERR_PLUGIN,
+                     "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
+                     "to train from the start",
+                     where, at.path, value_text(at.before, then, sizeof then),
+                     value_text(at.now, now, sizeof now));
+    json_decref(keys);
+    return rc;
 }
 
 /* ---- Keeping a directory in step with its pipeline ---- */
@@ -130,7 +148,8 @@ static int settle_searches(const char *out, const json_t *resolved, const nas_ru
 }
 
 bool nas_rundir_begun(const char *out) {
-    return holds(out, "supernet.safetensors") || holds(out, "checkpoint/state.safetensors");
+    return holds(out, "supernet.safetensors") || holds(out, "checkpoint/state.safetensors") ||
+           holds(out, "checkpoint/previous.safetensors");
 }
 
 bool nas_rundir_split_stays(const char *out, bool anew) {
@@ -155,7 +174,7 @@ int nas_rundir_forget(const char *out, nas_error *err) {
 static int compare(const char *out, const json_t *resolved, nas_rundir_change *change,
                    nas_error *err) {
     char then[80], now[80];
-    json_t *before = training_keys(change->before), *after = training_keys(resolved);
+    json_t *before = nas_rundir_training(change->before), *after = nas_rundir_training(resolved);
     int rc = before && after ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", out);
     difference at;
     bool retrain = !rc && find(before, after, "", &at);

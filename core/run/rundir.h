@@ -26,6 +26,15 @@ int nas_rundir_path(const char *out, const char *name, char *path, size_t size, 
  */
 int nas_rundir_needs(const char *out, const char *name, const char *command, nas_error *err);
 
+/* The keys of a resolved pipeline that decide the trained weights. The caller owns the result;
+ * NULL: out of memory. [any] */
+json_t *nas_rundir_training(const json_t *pipeline);
+
+/* Fails unless `before`, of nas_rundir_training, is that of the pipeline; the message, which starts
+ * with where, names the key and both values. [any] */
+int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const char *where,
+                             nas_error *err);
+
 #define NAS_RUNDIR_PATH 4096 /* what the stages give a path */
 
 /* out/search/PLATFORM.jsonl into path [NAS_RUNDIR_PATH]. [any] */
@@ -37,9 +46,9 @@ int nas_rundir_lock(const char *out, int *lock, nas_error *err);
 
 /* How a pipeline differs from the one that the directory was made by. */
 typedef enum nas_rundir_kind {
-    NAS_RUNDIR_NEW,   /* there is none */
-    NAS_RUNDIR_SAME,  /* it does not */
-    NAS_RUNDIR_LATER, /* in search, platforms, export, train.log_every, train.checkpoint_every */
+    NAS_RUNDIR_NEW,       /* there is none */
+    NAS_RUNDIR_SAME,      /* it does not */
+    NAS_RUNDIR_LATER,     /* in search, platforms, export, train.log_every, train.checkpoint_* */
     NAS_RUNDIR_UNTRAINED, /* in the training, of which there are no weights yet */
 } nas_rundir_kind;
 

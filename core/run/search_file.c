@@ -1,68 +1,59 @@
 #include "run/search_file.h"
 
 #include "base/file.h"
-#include "base/json_text.h"
+#include "base/json.h"
 #include "base/memory.h"
 
-#include <errno.h>
+#include <nashost/kit/text.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { MAX_BYTES = 1 << 30 };
 
-typedef struct lines {
-    const char *path; /* of the file, for messages */
-    const nas_space *space;
-    const nas_candidate **ordered;
-    size_t n;
-} lines;
-
-static int write_lines(void *context, const char *temporary, nas_error *err) {
-    const lines *all = context;
-    FILE *file = fopen(temporary, "w");
-    if (!file)
-        return nas_fail(err, NAS_ERR_IO, "%s: cannot be opened: %s", temporary, strerror(errno));
-    int rc = NAS_OK;
-    for (size_t i = 0; i < all->n && !rc; i++) {
-        json_t *json = nas_candidate_json(all->space, all->ordered[i]);
-        char *text = json ? nas_json_text(json, JSON_COMPACT) : NULL;
-        if (!rc && !text) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", all->path);
-        if (!rc && (fputs(text, file) == EOF || fputc('\n', file) == EOF))
-            rc = nas_fail(err, NAS_ERR_IO, "%s: cannot be written", all->path);
-        free(text);
+/* The candidates in the order in which the search asked for them. */
+static int add_lines(const char *path, const nas_space *space, const nas_candidate *const *ordered,
+                     size_t n, nas_text *text, nas_error *err) {
+    for (size_t i = 0; i < n && !text->failed; i++) {
+        json_t *json = nas_candidate_json(space, ordered[i]);
+        size_t bytes = 0;
+        char *line = nas_json_text(json, JSON_COMPACT, &bytes);
         json_decref(json);
+        nas_text_add(text, line, bytes);
+        nas_text_put(text, "\n");
+        text->failed = text->failed || !line;
+        free(line);
     }
-    if (fclose(file) && !rc)
-        rc = nas_fail(err, NAS_ERR_IO, "%s: cannot be written: %s", all->path, strerror(errno));
-    return rc;
+    return text->failed ? nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path) : NAS_OK;
 }
 
 int nas_search_file_write(const char *path, const nas_space *space, const nas_memo *memo,
                           nas_error *err) {
-    lines all = {.path = path, .space = space};
-    all.ordered = nas_alloc(memo->n ? memo->n : 1, sizeof(nas_candidate *));
+    size_t n = 0;
+    nas_text text = {0};
+    const nas_candidate **ordered = nas_alloc(memo->n ? memo->n : 1, sizeof *ordered);
     char *folder = nas_path_folder(path);
-    int rc = all.ordered && folder ? nas_folder_make(folder, err)
-                                   : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    int rc = ordered && folder ? nas_folder_make(folder, err)
+                               : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     for (size_t i = 0; i < memo->n && !rc; i++) {
         const nas_candidate *item = &memo->items[i];
         if (!item->asked) continue;
-        all.ordered[item->asked - 1] = item;
-        all.n++;
+        ordered[item->asked - 1] = item;
+        n++;
     }
-    if (!rc) rc = nas_file_replace(path, write_lines, &all, err);
+    if (!rc) rc = add_lines(path, space, ordered, n, &text, err);
+    if (!rc) rc = nas_file_write(path, text.data, text.bytes, err);
+    nas_text_free(&text);
     free(folder);
-    free(all.ordered);
+    free(ordered);
     return rc;
 }
 
 static int read_line(const char *where, const char *text, size_t bytes, const nas_space *space,
                      nas_memo *memo, nas_error *err) {
-    json_error_t error;
-    json_t *json = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!json) return nas_fail(err, NAS_ERR_INPUT, "%s: %s", where, error.text);
+    json_t *json;
     nas_candidate candidate;
-    int rc = nas_candidate_read(space, json, where, &candidate, err);
+    int rc = nas_json_parse(text, bytes, 0, where, &json, err);
+    if (!rc) rc = nas_candidate_read(space, json, where, &candidate, err);
     json_decref(json);
     if (rc) return rc;
     if (nas_memo_find(memo, &candidate.genome))

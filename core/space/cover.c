@@ -17,8 +17,10 @@ static void count_choices(const nas_space *space, uint32_t n[DIGITS]) {
         const nas_stage *stage = &space->stages[s];
         uint32_t width = s % 2 ? ODD_WIDTH : EVEN_WIDTH;
         n[width] = most(n[width], stage->width.n);
-        n[KERNEL] = most(n[KERNEL], stage->kernel.n);
-        n[EXPAND] = most(n[EXPAND], stage->expand.n);
+        for (uint32_t b = 0; b < stage->depth.value[stage->depth.n - 1]; b++) {
+            n[KERNEL] = most(n[KERNEL], stage->kernel.of[b].n);
+            n[EXPAND] = most(n[EXPAND], stage->expand.of[b].n);
+        }
     }
 }
 

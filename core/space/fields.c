@@ -37,7 +37,7 @@ static void describe(const json_t *json, char *text, size_t size) {
     }
     char *dump = json_is_object(json) || json_is_array(json)
                      ? NULL
-                     : json_dumps(json, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
+                     : nas_json_text(json, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6), NULL);
     if (dump) {
         snprintf(text, size, "%.60s", dump);
     } else if (json_is_array(json)) {

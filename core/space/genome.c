@@ -3,6 +3,8 @@
 
 #include "space/keys.h"
 
+#include <math.h>
+#include <nashost/kit/json_file.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +86,8 @@ nas_arch nas_genome_decode(const nas_space *space, const nas_genome *genome) {
         arch.width[s] = stage->width.value[gene[0]];
         arch.depth[s] = stage->depth.value[gene[1]];
         for (uint32_t b = 0; b < arch.depth[s]; b++) {
-            arch.block[s][b].kernel = stage->kernel.value[gene[2 + 2 * b]];
-            arch.block[s][b].expand = stage->expand.value[gene[3 + 2 * b]];
+            arch.block[s][b].kernel = stage->kernel.of[b].value[gene[2 + 2 * b]];
+            arch.block[s][b].expand = stage->expand.of[b].value[gene[3 + 2 * b]];
         }
     }
     return arch;
@@ -95,8 +97,8 @@ static json_t *stage_to_json(const nas_arch *arch, uint32_t s) {
     json_t *blocks = json_array();
     bool good = blocks != NULL;
     for (uint32_t b = 0; good && b < arch->depth[s]; b++) {
-        json_t *block = json_pack("{s:i, s:i}", "kernel", (int)arch->block[s][b].kernel, "expand",
-                                  (int)arch->block[s][b].expand);
+        json_t *block = json_pack("{s:i, s:o}", "kernel", (int)arch->block[s][b].kernel, "expand",
+                                  nas_json_plain(arch->block[s][b].expand));
         good = json_array_append_new(blocks, block) == 0;
     }
     if (!good) {
@@ -127,8 +129,8 @@ static void write_genome(FILE *to, const nas_space *space, const nas_arch *arch)
     for (uint32_t s = 0; s < space->n_stages; s++) {
         fprintf(to, "%s{\"width\": %u, \"blocks\": [", s ? ", " : "", arch->width[s]);
         for (uint32_t b = 0; b < arch->depth[s]; b++)
-            fprintf(to, "%s{\"kernel\": %u, \"expand\": %u}", b ? ", " : "",
-                    (unsigned)arch->block[s][b].kernel, (unsigned)arch->block[s][b].expand);
+            fprintf(to, "%s{\"kernel\": %u, \"expand\": %.6g}", b ? ", " : "",
+                    (unsigned)arch->block[s][b].kernel, arch->block[s][b].expand);
         fputs("]}", to);
     }
     fputs("]}", to);
@@ -150,7 +152,7 @@ char *nas_genome_text(const nas_space *space, const nas_genome *genome) {
 /* Which values there are is the space's to say. */
 static const nas_key block_keys[] = {
     {.name = "kernel", .form = NAS_KEY_INT, .min = 1, .max = NAS_MAX_KERNEL, .odd = true},
-    {.name = "expand", .form = NAS_KEY_INT, .min = 1, .max = NAS_MAX_EXPAND},
+    {.name = "expand", .form = NAS_KEY_NUMBER, .low = 1, .high = NAS_MAX_EXPAND},
     {0},
 };
 static const nas_key stage_keys[] = {
@@ -182,20 +184,27 @@ json_t *nas_genome_schema(void) {
 }
 
 /* "3, 5 or 7" */
-static void list_choices(const nas_choices *choices, char *text, size_t size) {
+static void list_choices(const nas_ratios *choices, char *text, size_t size) {
     size_t used = 0;
     for (uint32_t i = 0; i < choices->n && used < size; i++) {
         const char *mark = i == 0 ? "" : i + 1 == choices->n ? " or " : ", ";
-        used += (size_t)snprintf(text + used, size - used, "%s%u", mark, choices->value[i]);
+        used += (size_t)snprintf(text + used, size - used, "%s%.6g", mark, choices->value[i]);
     }
 }
 
-/* Finds value among the choices. what precedes the list in messages. */
-static int find_choice(const nas_spot *at, const json_t *found, json_int_t value,
-                       const nas_choices *choices, const char *what, uint16_t *gene,
+static nas_ratios ratios_of(const nas_choices *choices) {
+    nas_ratios ratios = {.n = choices->n};
+    for (uint32_t i = 0; i < choices->n; i++) ratios.value[i] = choices->value[i];
+    return ratios;
+}
+
+/* Finds value, which may have been rounded to 6 digits, among the choices. what precedes the list
+ * in messages. */
+static int find_choice(const nas_spot *at, const json_t *found, double value,
+                       const nas_ratios *choices, const char *what, uint16_t *gene,
                        nas_error *err) {
     for (uint32_t i = 0; i < choices->n; i++) {
-        if (value == (json_int_t)choices->value[i]) {
+        if (fabs(value - choices->value[i]) <= 1e-5 * choices->value[i]) {
             *gene = (uint16_t)i;
             return NAS_OK;
         }
@@ -205,12 +214,21 @@ static int find_choice(const nas_spot *at, const json_t *found, json_int_t value
     return nas_spot_fail(at, found, err, "%s%s", what, list);
 }
 
+static int read_ratio(const nas_spot *spot, const json_t *object, const char *key,
+                      const nas_ratios *choices, uint16_t *gene, nas_error *err) {
+    const json_t *json = json_object_get(object, key);
+    nas_spot at = nas_spot_key(spot, key);
+    double value = json_is_number(json) ? json_number_value(json) : -1;
+    return find_choice(&at, json, value, choices, "", gene, err);
+}
+
 static int read_gene(const nas_spot *spot, const json_t *object, const char *key,
                      const nas_choices *choices, uint16_t *gene, nas_error *err) {
     const json_t *json = json_object_get(object, key);
     nas_spot at = nas_spot_key(spot, key);
-    json_int_t value = json_is_integer(json) ? json_integer_value(json) : -1;
-    return find_choice(&at, json, value, choices, "", gene, err);
+    nas_ratios whole = ratios_of(choices);
+    double value = json_is_integer(json) ? (double)json_integer_value(json) : -1;
+    return find_choice(&at, json, value, &whole, "", gene, err);
 }
 
 static int read_stage(const nas_spot *at, const json_t *json, const nas_stage *stage,
@@ -222,14 +240,16 @@ static int read_stage(const nas_spot *at, const json_t *json, const nas_stage *s
     if (rc) return rc;
     size_t depth = json_array_size(blocks);
     nas_spot list = nas_spot_key(at, "blocks");
-    rc = find_choice(&list, blocks, (json_int_t)depth, &stage->depth,
+    nas_ratios depths = ratios_of(&stage->depth);
+    rc = find_choice(&list, blocks, (double)depth, &depths,
                      "an array of one object per block, as many as ", &gene[1], err);
     for (size_t b = 0; b < depth && !rc; b++) {
         const json_t *block = json_array_get(blocks, b);
         nas_spot item = nas_spot_item(&list, b);
         rc = nas_keys_check(&item, block, block_keys, err);
-        if (!rc) rc = read_gene(&item, block, "kernel", &stage->kernel, &gene[2 + 2 * b], err);
-        if (!rc) rc = read_gene(&item, block, "expand", &stage->expand, &gene[3 + 2 * b], err);
+        uint16_t *own = &gene[2 + 2 * b];
+        if (!rc) rc = read_gene(&item, block, "kernel", &stage->kernel.of[b], &own[0], err);
+        if (!rc) rc = read_ratio(&item, block, "expand", &stage->expand.of[b], &own[1], err);
     }
     return rc;
 }
@@ -272,7 +292,7 @@ char *nas_genome_short(const nas_space *space, const nas_genome *genome, char *b
     for (uint32_t s = 0; s < space->n_stages; s++) {
         append(buffer, size, &used, " %u:", arch.width[s]);
         for (uint32_t b = 0; b < arch.depth[s]; b++) {
-            append(buffer, size, &used, "%s%ux%u", b ? "," : "", arch.block[s][b].kernel,
+            append(buffer, size, &used, "%s%ux%.6g", b ? "," : "", arch.block[s][b].kernel,
                    arch.block[s][b].expand);
         }
     }

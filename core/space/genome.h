@@ -10,7 +10,8 @@ typedef struct nas_genome {
 } nas_genome;
 
 typedef struct nas_block {
-    uint32_t kernel, expand;
+    uint32_t kernel;
+    double expand;
 } nas_block;
 
 /* A decoded genome. */
@@ -35,8 +36,9 @@ uint64_t nas_genome_hash(const nas_space *space, const nas_genome *genome);
 
 nas_arch nas_genome_decode(const nas_space *space, const nas_genome *genome);
 
-/* {"resolution": 28, "stages": [{"width": 24, "blocks": [{"kernel": 5, "expand": 4}, ...]}, ...]}
- * The caller owns the result; NULL: out of memory. [any] */
+/* {"resolution": 28, "stages": [{"width": 24, "blocks": [{"kernel": 5, "expand": 4}, ...]}, ...]};
+ * expansions that are not whole have up to 6 digits. The caller owns the result; NULL: out of
+ * memory. [any] */
 json_t *nas_genome_to_json(const nas_space *space, const nas_genome *genome);
 
 /* The same as text, on one line. The caller frees it; NULL: out of memory. [any] */

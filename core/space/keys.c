@@ -1,5 +1,6 @@
 #include "space/keys.h"
 
+#include "base/json.h"
 #include "base/names.h"
 #include "space/choices.h"
 
@@ -37,33 +38,84 @@ static int read_integer(const nas_spot *at, const json_t *json, const nas_key *k
     return NAS_OK;
 }
 
-/* A list of choices, or one number. */
-static int read_choices(const nas_spot *at, const json_t *json, const nas_key *key,
-                        nas_choices *choices, nas_error *err) {
-    bool list = json_is_array(json);
-    size_t n = list ? json_array_size(json) : 1;
-    if ((!list && !json_is_integer(json)) || n < 1 || n > NAS_MAX_CHOICES)
-        return nas_spot_fail(at, json, err, "an integer or an array of 1 to %d integers",
-                             NAS_MAX_CHOICES);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *item = list ? json_array_get(json, i) : json;
-        nas_spot here = list ? nas_spot_item(at, i) : *at;
-        int rc = read_integer(&here, item, key, &choices->value[i], err);
-        if (rc) return rc;
-        if (i > 0 && choices->value[i] <= choices->value[i - 1])
-            return nas_spot_fail(&here, item, err, "more than %u (choices ascend)",
-                                 choices->value[i - 1]);
-    }
-    choices->n = (uint32_t)n;
-    return NAS_OK;
-}
-
 static int read_number(const nas_spot *at, const json_t *json, const nas_key *key, double *value,
                        nas_error *err) {
     double found = json_number_value(json);
     if (!json_is_number(json) || !(found >= key->low && found <= key->high))
         return nas_spot_fail(at, json, err, "a number from %g to %g", key->low, key->high);
     *value = found;
+    return NAS_OK;
+}
+
+static int read_choice(const nas_spot *at, const json_t *json, const nas_key *key, double *value,
+                       nas_error *err) {
+    uint32_t whole = 0;
+    if (key->form == NAS_KEY_RATIOS) return read_number(at, json, key, value, err);
+    int rc = read_integer(at, json, key, &whole, err);
+    *value = whole;
+    return rc;
+}
+
+/* A list of choices, or one number. They are told apart by a thousandth. */
+static int read_list(const nas_spot *at, const json_t *json, const nas_key *key,
+                     nas_ratios *choices, nas_error *err) {
+    const char *one = key->form == NAS_KEY_RATIOS ? "a number" : "an integer";
+    bool list = json_is_array(json);
+    size_t n = list ? json_array_size(json) : 1;
+    if ((!list && (key->form == NAS_KEY_RATIOS ? !json_is_number(json) : !json_is_integer(json))) ||
+        n < 1 || n > NAS_MAX_CHOICES)
+        return nas_spot_fail(at, json, err, "%s or an array of 1 to %d %ss", one, NAS_MAX_CHOICES,
+                             strchr(one, ' ') + 1);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *item = list ? json_array_get(json, i) : json;
+        nas_spot here = list ? nas_spot_item(at, i) : *at;
+        int rc = read_choice(&here, item, key, &choices->value[i], err);
+        if (rc) return rc;
+        if (i > 0 && choices->value[i] < choices->value[i - 1] + 0.001)
+            return nas_spot_fail(&here, item, err, "more than %g (choices ascend)",
+                                 choices->value[i - 1]);
+    }
+    choices->n = (uint32_t)n;
+    return NAS_OK;
+}
+
+static int read_choices(const nas_spot *at, const json_t *json, const nas_key *key,
+                        nas_choices *choices, nas_error *err) {
+    nas_ratios read = {0};
+    int rc = read_list(at, json, key, &read, err);
+    choices->n = read.n;
+    for (uint32_t i = 0; i < read.n; i++) choices->value[i] = (uint32_t)read.value[i];
+    return rc;
+}
+
+/* Choices b of a stage's blocks. */
+static int read_block(const nas_spot *at, const json_t *json, const nas_key *key, size_t b,
+                      void *field, nas_error *err) {
+    if (key->form == NAS_KEY_RATIOS)
+        return read_list(at, json, key, &((nas_block_ratios *)field)->of[b], err);
+    return read_choices(at, json, key, &((nas_block_choices *)field)->of[b], err);
+}
+
+/* Choices of all blocks, or, in a list whose items are lists, of each. */
+static int read_blocks(const nas_spot *at, const json_t *json, const nas_key *key, void *field,
+                       nas_error *err) {
+    size_t n = json_is_array(json_array_get(json, 0)) ? json_array_size(json) : 0;
+    uint32_t *listed = key->form == NAS_KEY_RATIOS ? &((nas_block_ratios *)field)->listed
+                                                   : &((nas_block_choices *)field)->listed;
+    if (n > NAS_MAX_DEPTH)
+        return nas_spot_fail(at, json, err, "lists for at most %d blocks", NAS_MAX_DEPTH);
+    for (size_t b = 0; b < NAS_MAX_DEPTH; b++) {
+        nas_spot item = nas_spot_item(at, b);
+        bool own = b < n;
+        const json_t *choices = own ? json_array_get(json, b)
+                                : n ? json_array_get(json, n - 1)
+                                    : json;
+        if (own && !json_is_array(choices))
+            return nas_spot_fail(&item, choices, err, "an array of the block's choices");
+        int rc = read_block(own ? &item : at, choices, key, b, field, err);
+        if (rc) return rc;
+    }
+    *listed = (uint32_t)n;
     return NAS_OK;
 }
 
@@ -151,6 +203,9 @@ static int read_key(const nas_spot *spot, const json_t *object, const nas_key *k
         return read_integer(&at, json, key, field, err);
     case NAS_KEY_CHOICES:
         return read_choices(&at, json, key, field, err);
+    case NAS_KEY_BLOCKS:
+    case NAS_KEY_RATIOS:
+        return read_blocks(&at, json, key, field, err);
     case NAS_KEY_NUMBER:
         return read_number(&at, json, key, field, err);
     case NAS_KEY_WORD:
@@ -185,8 +240,7 @@ static json_t *integer_schema(const nas_key *key) {
         return json_pack("{s:s, s:I, s:I}", "type", "integer", "minimum", (json_int_t)key->min,
                          "maximum", (json_int_t)key->max);
     json_t *values = json_array();
-    for (uint32_t i = key->min | 1; i <= key->max; i += 2)
-        json_array_append_new(values, json_integer(i));
+    for (uint32_t i = key->min | 1; i <= key->max; i += 2) nas_json_add(&values, json_integer(i));
     return json_pack("{s:o}", "enum", values);
 }
 
@@ -195,21 +249,32 @@ static json_t *array_schema(json_t *items, size_t least, size_t most) {
                      "maxItems", (json_int_t)most, "items", items);
 }
 
-/* One number, or several that differ. */
-static json_t *choices_schema(const nas_key *key) {
-    json_t *list = array_schema(integer_schema(key), 1, NAS_MAX_CHOICES);
-    json_object_set_new(list, "uniqueItems", json_true());
-    return json_pack("{s:[o, o]}", "anyOf", integer_schema(key), list);
-}
-
 static json_t *number_schema(const nas_key *key) {
     return json_pack("{s:s, s:f, s:f}", "type", "number", "minimum", key->low, "maximum",
                      key->high);
 }
 
+static json_t *choice_schema(const nas_key *key) {
+    return key->form == NAS_KEY_RATIOS ? number_schema(key) : integer_schema(key);
+}
+
+static json_t *list_schema(const nas_key *key) {
+    json_t *list = array_schema(choice_schema(key), 1, NAS_MAX_CHOICES);
+    nas_json_put(&list, "uniqueItems", json_true());
+    return list;
+}
+
+/* One number, or several that differ, or a list of such for each block. */
+static json_t *choices_schema(const nas_key *key) {
+    json_t *any = json_pack("[o, o]", choice_schema(key), list_schema(key));
+    if (key->form != NAS_KEY_CHOICES)
+        nas_json_add(&any, array_schema(list_schema(key), 1, NAS_MAX_DEPTH));
+    return json_pack("{s:o}", "anyOf", any);
+}
+
 static json_t *words_schema(const nas_key *key) {
     json_t *words = json_array();
-    for (size_t i = 0; key->words[i]; i++) json_array_append_new(words, json_string(key->words[i]));
+    for (size_t i = 0; key->words[i]; i++) nas_json_add(&words, json_string(key->words[i]));
     return json_pack("{s:o}", "enum", words);
 }
 
@@ -221,6 +286,8 @@ static json_t *key_schema(const nas_key *key) {
     case NAS_KEY_INT:
         return integer_schema(key);
     case NAS_KEY_CHOICES:
+    case NAS_KEY_BLOCKS:
+    case NAS_KEY_RATIOS:
         return choices_schema(key);
     case NAS_KEY_NUMBER:
         return number_schema(key);

@@ -10,6 +10,8 @@ typedef enum nas_key_form {
     NAS_KEY_INT,     /* uint32_t */
     NAS_KEY_NUMBER,  /* double */
     NAS_KEY_CHOICES, /* nas_choices: ascending integers, or one */
+    NAS_KEY_BLOCKS,  /* nas_block_choices: such choices, or a list of them for each block */
+    NAS_KEY_RATIOS,  /* nas_block_ratios: the same of numbers */
     NAS_KEY_WORD,    /* uint32_t: the number of one of some words */
     NAS_KEY_FLAG,    /* bool */
     NAS_KEY_COLOUR,  /* float [3]: three numbers, 0 to 1 */

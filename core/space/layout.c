@@ -1,5 +1,6 @@
 #include "space/layout.h"
 
+#include <math.h>
 #include <nashost/kit/layers.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +12,10 @@ typedef struct builder {
     uint32_t n;
     int32_t last; /* index of its layer */
     nas_shape shape;
-    uint32_t padding;                /* nas_padding */
-    uint32_t expand, squeeze_excite; /* of the current block */
-    char prefix[24];                 /* "stage1.block0." or "" */
+    uint32_t padding; /* nas_padding */
+    double expand;    /* of the current block */
+    uint32_t squeeze_excite;
+    char prefix[24]; /* "stage1.block0." or "" */
 } builder;
 
 /* Appends a layer that reads the last tensor; its counts are filled in by finish_layer. */
@@ -28,7 +30,8 @@ static nas_layer *add_layer(builder *b, nas_role role, nas_op op, const char *na
                          .out = b->shape,
                          .kernel = 1,
                          .stride = 1,
-                         .expand = b->expand,
+                         .expand = (uint32_t)lround(b->expand),
+                         .expand_ratio = (float)b->expand,
                          .squeeze_excite = b->squeeze_excite};
     size_t prefix = strlen(b->prefix), length = strlen(name); /* some 10 each; the room is ample */
     memcpy(layer->name, b->prefix, prefix);
@@ -102,7 +105,7 @@ static void add_squeeze_excite(builder *b, const nas_squeeze_rule *rule, uint32_
 static void add_block(builder *b, const nas_stage *stage, const nas_block *block, uint32_t stride,
                       uint32_t width) {
     int32_t input = b->last;
-    uint32_t narrow = b->shape.c, inner = narrow * block->expand;
+    uint32_t narrow = b->shape.c, inner = nas_inner_width(narrow, block->expand);
     bool residual = stride == 1 && narrow == width;
     b->expand = block->expand;
     b->squeeze_excite = stage->squeeze_excite;
@@ -145,7 +148,8 @@ uint32_t nas_layout(const nas_space *space, const nas_arch *arch, nas_layer *lay
         }
     }
     b.prefix[0] = '\0';
-    b.expand = b.squeeze_excite = 0;
+    b.expand = 0;
+    b.squeeze_excite = 0;
     add_head(&b, space);
     return b.n;
 }

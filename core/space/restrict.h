@@ -10,6 +10,10 @@
  * space is of no use. [any] */
 int nas_space_restrict(nas_space *space, const json_t *json, const char *where, nas_error *err);
 
+/* The description of a narrowed space: a copy of that of the whole one, with the choices that are
+ * left. The caller owns it; NULL: out of memory. [any] */
+json_t *nas_space_narrowed_json(const json_t *description, const nas_space *narrowed);
+
 /* The JSON Schema (2020-12) of such objects. The caller owns it; NULL: out of memory. [any] */
 json_t *nas_restrict_schema(void);
 

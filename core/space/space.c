@@ -119,19 +119,21 @@ static const nas_key stage_keys[] = {
      .max = NAS_MAX_DEPTH,
      .help = "choices of the number of blocks in the stage"},
     {.name = "kernel",
-     .form = NAS_KEY_CHOICES,
+     .form = NAS_KEY_BLOCKS,
      IN_STAGE(kernel),
      .min = 1,
      .max = NAS_MAX_KERNEL,
      .odd = true,
-     .help = "choices of the depthwise convolution's kernel, picked for each block by itself"},
+     .help = "choices of the depthwise convolution's kernel, picked for each block by itself; or "
+             "a list of each block's own choices"},
     {.name = "expand",
-     .form = NAS_KEY_CHOICES,
+     .form = NAS_KEY_RATIOS,
      IN_STAGE(expand),
-     .min = 1,
-     .max = NAS_MAX_EXPAND,
+     .low = 1,
+     .high = NAS_MAX_EXPAND,
      .help = "choices of the expansion ratio, a block's inner width over its input width, picked "
-             "for each block by itself; 1: no expanding convolution"},
+             "for each block by itself; 1: no expanding convolution; or a list of each block's own "
+             "choices"},
     {.name = "activation",
      .form = NAS_KEY_WORD,
      .words = activations,
@@ -218,6 +220,13 @@ static const nas_key space_keys[] = {
      .form = NAS_KEY_OBJECT,
      .keys = head_keys,
      .help = "the layers from the last stage to the classifier"},
+    {.name = "kernel_transform",
+     .form = NAS_KEY_FLAG,
+     IN_SPACE(kernel_transform),
+     .optional = true,
+     .help =
+         "whether learned matrices make a depthwise convolution's smaller kernels of its larger "
+         "ones, as in once-for-all; if not, they are their centre (false)"},
     {.name = "padding",
      .form = NAS_KEY_WORD,
      .words = paddings,
@@ -243,15 +252,20 @@ static uint32_t most(const nas_choices *choices) {
     return choices->value[choices->n - 1];
 }
 
+static double most_ratio(const nas_ratios *choices) {
+    return choices->value[choices->n - 1];
+}
+
 /* Refuses a space whose largest subnet no machine that this runs on could hold. */
 static int check_scale(const nas_spot *root, const nas_space *space, nas_error *err) {
     double side = ceil(most(&space->resolution) / (double)space->stem.stride);
     double in = space->stem.width, weights = 0, tensor = side * side * in;
     for (uint32_t s = 0; s < space->n_stages; s++) {
         const nas_stage *stage = &space->stages[s];
-        double out = most(&stage->width), kernel = most(&stage->kernel);
+        double out = most(&stage->width);
         for (uint32_t b = 0; b < most(&stage->depth); b++) {
-            double inner = in * most(&stage->expand);
+            double inner = nas_inner_width((uint32_t)in, most_ratio(&stage->expand.of[b]));
+            double kernel = most(&stage->kernel.of[b]);
             tensor = fmax(tensor, side * side * inner);
             weights += inner * (in + out + kernel * kernel);
             if (stage->squeeze_excite)
@@ -273,6 +287,27 @@ static int check_scale(const nas_spot *root, const nas_space *space, nas_error *
     return NAS_OK;
 }
 
+static int check_listed(const nas_spot *root, uint32_t s, const char *key, uint32_t listed,
+                        uint32_t depth, nas_error *err) {
+    if (!listed || listed == depth) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: stages[%u].%s: expected the choices of %u blocks, as many as the stage "
+                    "can have, found those of %u",
+                    root->where, s, key, depth, listed);
+}
+
+/* Where choices are listed for each block, none is forgotten. */
+static int check_blocks(const nas_spot *root, const nas_space *space, nas_error *err) {
+    int rc = NAS_OK;
+    for (uint32_t s = 0; s < space->n_stages && !rc; s++) {
+        const nas_stage *stage = &space->stages[s];
+        uint32_t depth = most(&stage->depth);
+        rc = check_listed(root, s, "kernel", stage->kernel.listed, depth, err);
+        if (!rc) rc = check_listed(root, s, "expand", stage->expand.listed, depth, err);
+    }
+    return rc;
+}
+
 NAS_PRINTF(3, 4)
 static void add_gene(nas_space *space, uint32_t arity, const char *name, ...) {
     va_list args;
@@ -292,8 +327,8 @@ void nas_space_number_genes(nas_space *space) {
         add_gene(space, stage->width.n, "stage%u.width", s);
         add_gene(space, stage->depth.n, "stage%u.depth", s);
         for (uint32_t b = 0; b < most(&stage->depth); b++) {
-            add_gene(space, stage->kernel.n, "stage%u.block%u.kernel", s, b);
-            add_gene(space, stage->expand.n, "stage%u.block%u.expand", s, b);
+            add_gene(space, stage->kernel.of[b].n, "stage%u.block%u.kernel", s, b);
+            add_gene(space, stage->expand.of[b].n, "stage%u.block%u.expand", s, b);
         }
     }
 }
@@ -317,9 +352,14 @@ int nas_space_parse(const json_t *json, const char *where, uint32_t channels, ui
     *space = (nas_space){.channels = channels, .classes = classes};
     set_defaults(space);
     int rc = nas_keys_read(&root, json, space_keys, space, err);
+    if (!rc) rc = check_blocks(&root, space, err);
     if (!rc) rc = check_scale(&root, space, err);
     if (!rc) nas_space_number_genes(space);
     return rc;
+}
+
+uint32_t nas_inner_width(uint32_t input, double expand) {
+    return (uint32_t)lround(expand * input);
 }
 
 uint32_t nas_squeeze_width(const nas_squeeze_rule *rule, uint32_t inner, uint32_t input) {
@@ -336,7 +376,10 @@ double nas_space_size(const nas_space *space) {
         const nas_stage *stage = &space->stages[s];
         double blocks = 0;
         for (uint32_t d = 0; d < stage->depth.n; d++) {
-            blocks += pow((double)stage->kernel.n * stage->expand.n, stage->depth.value[d]);
+            double each = 1;
+            for (uint32_t b = 0; b < stage->depth.value[d]; b++)
+                each *= (double)stage->kernel.of[b].n * stage->expand.of[b].n;
+            blocks += each;
         }
         size *= stage->width.n * blocks;
     }

@@ -10,7 +10,6 @@
 #include <nashost/plugin.h>
 
 #define NAS_MAX_STAGES 10
-#define NAS_MAX_DEPTH 8 /* blocks in a stage */
 #define NAS_MAX_HIDDEN 2
 #define NAS_MIN_RESOLUTION 4
 #define NAS_MAX_RESOLUTION 1024
@@ -32,9 +31,12 @@ typedef enum nas_squeeze_of { NAS_SQUEEZE_INNER = 0, NAS_SQUEEZE_INPUT = 1 } nas
 
 /* A stage. Its first block has the stride; the later ones have stride 1. A block has a residual
  * connection if its stride is 1 and its input and output widths are equal. Its inner width is
- * expand * input width; with expand 1 there is no expanding convolution. */
+ * expand * input width, rounded; where that is the input width there is no expanding convolution.
+ */
 typedef struct nas_stage {
-    nas_choices width, depth, kernel, expand;
+    nas_choices width, depth;
+    nas_block_choices kernel;
+    nas_block_ratios expand;
     uint32_t stride;
     bool squeeze_excite;
     nas_squeeze_rule squeeze;
@@ -68,6 +70,7 @@ typedef struct nas_space {
     struct {
         float mean[3], std[3];
     } input;
+    bool kernel_transform;      /* smaller kernels are made by learned matrices */
     uint32_t padding;           /* nas_padding */
     double batch_norm_epsilon;  /* added to batch norm's variance */
     uint32_t channels, classes; /* of the data set */
@@ -89,6 +92,9 @@ void nas_space_number_genes(nas_space *space);
 /* The JSON Schema (2020-12) of spaces, made from the table that nas_space_parse reads by. The
  * caller owns it; NULL: out of memory. [any] */
 json_t *nas_space_schema(void);
+
+/* A block's inner width. [any] */
+uint32_t nas_inner_width(uint32_t input, double expand);
 
 /* The reduced width of squeeze-excite in a block of such widths: rounded to the nearest multiple of
  * round_to, halves up, and once more up where that is below 0.9 of what it rounds (MobileNet's

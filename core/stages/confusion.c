@@ -1,5 +1,6 @@
 #include "stages/confusion.h"
 
+#include "base/json.h"
 #include "base/memory.h"
 #include "stages/figures.h"
 
@@ -19,9 +20,7 @@ static json_t *count(uint64_t *pairs, uint64_t n, uint64_t classes) {
         for (end = first + 1; end < n && pairs[end] == pairs[first];) end++;
         json_t *cell = json_pack("[I, I, I]", (json_int_t)(pairs[first] / classes),
                                  (json_int_t)(pairs[first] % classes), (json_int_t)(end - first));
-        if (!json_array_append_new(cells, cell)) continue;
-        json_decref(cells);
-        return NULL;
+        nas_json_add(&cells, cell);
     }
     return cells;
 }

@@ -8,24 +8,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH = 250 }; /* images run at once */
+/* Images run at once, unless their tensors need more than this: then so many fewer. */
+enum { BATCH = 250 };
+static const size_t MOST_BYTES = (size_t)4 << 30;
+
+static int create_engine(nas_evaluator *evaluator, uint32_t batch, nas_error *err) {
+    const nas_context *context = evaluator->context;
+    const nas_dataset_info *info = &context->source.info;
+    evaluator->batch = batch;
+    return nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, batch, 1, info->height,
+                             info->width, context->request->threads, &evaluator->engine, err);
+}
+
+/* The same batch on every machine, as batch norm's statistics are of a batch; only where there is
+ * no memory for it, a smaller one. */
+static int open_engine(nas_evaluator *evaluator, nas_error *err) {
+    int rc = create_engine(evaluator, 1, err);
+    if (rc) return rc;
+    size_t each = nas_engine_bytes(evaluator->engine), most = MOST_BYTES / (each ? each : 1);
+    uint32_t batch = most < 1 ? 1 : most < BATCH ? (uint32_t)most : BATCH;
+    do {
+        nas_engine_destroy(evaluator->engine);
+        evaluator->engine = NULL;
+        rc = create_engine(evaluator, batch, err);
+        batch /= 2;
+    } while (rc == NAS_ERR_MEMORY && batch);
+    if (!rc && evaluator->batch < BATCH)
+        nas_log_line(evaluator->context->request->log, NAS_WARNING,
+                     "subnets are evaluated on %u images at once, for want of memory for %d",
+                     evaluator->batch, BATCH);
+    return rc;
+}
 
 int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas_error *err) {
-    const nas_dataset_info *info = &context->source.info;
     size_t area = nas_source_area(&context->source);
     *evaluator = (nas_evaluator){.context = context};
-    evaluator->pixels = nas_alloc(BATCH + 1, area);
-    evaluator->images = nas_alloc(BATCH, area * sizeof(nas_real));
-    int rc = NAS_OK;
-    if (!evaluator->pixels || !evaluator->images)
-        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for %d images", BATCH);
-    if (!rc) rc = nas_calibration_open(context, &evaluator->calibration, err);
-    if (!rc)
-        rc = nas_engine_create(context->supernet, NAS_ENGINE_FORWARD, BATCH, 1, info->height,
-                               info->width, context->request->threads, &evaluator->engine, err);
+    int rc = nas_calibration_open(context, &evaluator->calibration, err);
+    if (!rc) rc = open_engine(evaluator, err);
+    evaluator->pixels = nas_alloc(evaluator->batch + 1, area);
+    evaluator->images = nas_alloc(evaluator->batch, area * sizeof(nas_real));
+    if (!rc && (!evaluator->pixels || !evaluator->images))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u images", evaluator->batch);
     if (!rc) rc = nas_bn_stats_create(evaluator->engine, &evaluator->stats, err);
     if (rc) nas_evaluator_close(evaluator);
     return rc;
+}
+
+size_t nas_evaluator_bytes(const nas_evaluator *evaluator) {
+    size_t area = nas_source_area(&evaluator->context->source);
+    return nas_engine_bytes(evaluator->engine) + BATCH * area * (1 + sizeof(nas_real)) +
+           evaluator->calibration.n * area * sizeof(nas_real) +
+           nas_split_pool_size(&evaluator->context->split) * sizeof(uint64_t);
 }
 
 void nas_evaluator_close(nas_evaluator *evaluator) {
@@ -70,16 +103,17 @@ static void take(nas_evaluator *evaluator, const alteration *change, const uint8
         nas_augment_weak(&context->augment, &rng, image, out, info->height, info->width,
                          info->channels);
     else
-        nas_augment_strong(&context->augment, &rng, image, out, evaluator->pixels + BATCH * area,
-                           info->height, info->width, info->channels, context->source.fill);
+        nas_augment_strong(&context->augment, &rng, image, out,
+                           evaluator->pixels + evaluator->batch * area, info->height, info->width,
+                           info->channels, context->source.fill);
 }
 
 static void run(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,
                 uint64_t n, const alteration *change, float *logits) {
     const nas_context *context = evaluator->context;
     size_t area = nas_source_area(&context->source), classes = context->source.info.classes;
-    for (uint64_t first = 0; first < n; first += BATCH) {
-        uint64_t count = n - first < BATCH ? n - first : BATCH;
+    for (uint64_t first = 0; first < n; first += evaluator->batch) {
+        uint64_t count = n - first < evaluator->batch ? n - first : evaluator->batch;
         for (uint64_t i = 0; i < count; i++) {
             uint64_t index = indices ? indices[first + i] : first + i;
             take(evaluator, change, images->pixels + index * area, index,

@@ -12,6 +12,7 @@ typedef struct nas_evaluator {
     nas_engine *engine;
     nas_bn_stats stats; /* of the subnet that was calibrated last */
     nas_calibration calibration;
+    uint32_t batch;        /* images run at once */
     uint8_t *pixels;       /* room for a batch, and an image */
     nas_real *images;      /* room for a batch */
     nas_genome calibrated; /* the subnet that stats belong to, if ready */
@@ -22,6 +23,8 @@ typedef struct nas_evaluator {
 /* Makes the calibration images; the context must have its split. On failure nothing is left.
  * [main] */
 int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas_error *err);
+/* Bytes of memory that it takes. [any] */
+size_t nas_evaluator_bytes(const nas_evaluator *evaluator);
 void nas_evaluator_close(nas_evaluator *evaluator); /* zeroed is fine */
 
 /* Makes this subnet the one that the calls below run, its batch norm calibrated. [main] */

@@ -101,13 +101,9 @@ static json_t *image_json(const gallery *g, uint64_t i) {
 static json_t *gallery_json(const gallery *g) {
     const nas_dataset_info *info = &g->context->source.info;
     json_t *images = json_array();
-    int failed = 0;
-    for (uint64_t i = 0; i < g->n; i++) failed |= json_array_append_new(images, image_json(g, i));
-    json_t *json = json_pack("{s:i, s:i, s:i, s:o}", "height", (int)info->height, "width",
-                             (int)info->width, "channels", (int)info->channels, "images", images);
-    if (!failed) return json;
-    json_decref(json);
-    return NULL;
+    for (uint64_t i = 0; i < g->n; i++) nas_json_add(&images, image_json(g, i));
+    return json_pack("{s:i, s:i, s:i, s:o}", "height", (int)info->height, "width", (int)info->width,
+                     "channels", (int)info->channels, "images", images);
 }
 
 static void select_largest(nas_evaluator *evaluator) {
@@ -159,8 +155,7 @@ static json_t *bins_json(const nas_evaluator *evaluator, const float *logits) {
     if (!judged) return json_null();
     json_t *bins = json_array();
     for (int b = 0; b < BINS; b++)
-        json_array_append_new(bins,
-                              json_pack("[I, I]", (json_int_t)images[b], (json_int_t)right[b]));
+        nas_json_add(&bins, json_pack("[I, I]", (json_int_t)images[b], (json_int_t)right[b]));
     return bins;
 }
 

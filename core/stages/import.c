@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/safetensors.h"
-#include "host/instance.h"
+#include "host/call.h"
 #include "space/lower.h"
 #include "supernet/order.h"
 #include "supernet/pretrained.h"
@@ -32,10 +32,9 @@ typedef struct import {
 
 /* ---- The checkpoint and its plugin ---- */
 
-static int open_file(import *in, nas_error *err) {
+/* Shows the file's tensors to plugins. */
+static int show_file(import *in, nas_error *err) {
     const nas_import_request *request = in->request;
-    int rc = nas_tensors_load(request->weights, &in->file, err);
-    if (rc) return rc;
     in->tensors = nas_alloc(in->file.n_tensors + 1, sizeof *in->tensors);
     in->used = nas_alloc(in->file.n_tensors + 1, sizeof *in->used);
     if (!in->tensors || !in->used)
@@ -50,18 +49,31 @@ static int open_file(import *in, nas_error *err) {
     return NAS_OK;
 }
 
+static int open_file(import *in, nas_error *err) {
+    int rc = nas_tensors_load(in->request->weights, &in->file, err);
+    return rc ? rc : show_file(in, err);
+}
+
 static int create(import *in, const char *id, nas_error *err) {
     const nas_place place = {"import", "", "."};
     return nas_instance_create(in->request->registry, NAS_KIND_IMPORT, id, NULL, &place,
                                &in->plugin, err);
 }
 
+static int recognise(const import *in, bool *mine, nas_error *err) {
+    const nas_import_api *api = in->plugin.plugin->vtable;
+    nas_call call;
+    *mine = false;
+    nas_call_begin(&call, &in->plugin, "recognise");
+    int status = api->recognise(in->plugin.self, &in->checkpoint, mine, &call.err);
+    return nas_call_end(&call, status, err);
+}
+
 static int try_plugin(import *in, const char *id, bool *mine, nas_error *err) {
     *mine = false;
     int rc = create(in, id, err);
     if (rc) return rc;
-    const nas_import_api *api = in->plugin.plugin->vtable;
-    rc = api->recognise(in->plugin.self, &in->checkpoint, mine, err);
+    rc = recognise(in, mine, err);
     if (rc || !*mine) nas_instance_destroy(&in->plugin);
     return rc;
 }
@@ -97,18 +109,22 @@ static int describe(import *in, nas_error *err) {
     in->network = (nas_import_network){
         .size = sizeof in->network, .space = in->space_text, .space_size = SPACE_BYTES};
     nas_error why = {0};
-    int rc = api->describe(in->plugin.self, &in->checkpoint, &in->network, &why);
+    nas_call call;
+    nas_call_begin(&call, &in->plugin, "describe");
+    int rc = api->describe(in->plugin.self, &in->checkpoint, &in->network, &call.err);
+    rc = nas_call_end(&call, rc, &why);
     if (rc)
         return nas_fail(err, rc, "%s: %s: %.700s", in->request->weights, in->plugin.plugin->id,
                         why.message);
     in->space_text[SPACE_BYTES - 1] = '\0';
     char where[96];
     snprintf(where, sizeof where, "the space of import plugin '%s'", in->plugin.plugin->id);
-    json_t *json = json_loads(in->space_text, JSON_REJECT_DUPLICATES, NULL);
-    if (!json) return nas_fail(err, NAS_ERR_PLUGIN, "%s is not valid JSON", where);
-    rc = nas_space_parse(json, where, 3, in->network.classes, &in->space, err);
+    json_t *json = NULL;
+    rc = nas_json_parse(in->space_text, strlen(in->space_text), 0, where, &json, &why);
+    if (!rc) rc = nas_space_parse(json, where, 3, in->network.classes, &in->space, &why);
     json_decref(json);
-    return rc ? nas_fail(err, NAS_ERR_PLUGIN, "%s", err->message) : NAS_OK;
+    if (!rc) return NAS_OK;
+    return nas_fail(err, rc == NAS_ERR_MEMORY ? rc : NAS_ERR_PLUGIN, "%s", why.message);
 }
 
 /* ---- Tensors ---- */
@@ -176,7 +192,10 @@ static int fetch(import *in, const target *to, const nas_import_target *asked, f
                  nas_error *err) {
     const nas_import_api *api = in->plugin.plugin->vtable;
     char name[NAS_IMPORT_NAME] = "";
-    int rc = api->locate(in->plugin.self, &in->checkpoint, asked, name, err);
+    nas_call call;
+    nas_call_begin(&call, &in->plugin, "locate");
+    int rc = api->locate(in->plugin.self, &in->checkpoint, asked, name, &call.err);
+    rc = nas_call_end(&call, rc, err);
     if (rc) return rc;
     name[sizeof name - 1] = '\0';
     const nas_tensor *t = nas_tensors_find(&in->file, name);
@@ -255,15 +274,28 @@ static int fetch_statistic(import *in, const nas_parameter *p, nas_error *err) {
     return fetch(in, &to, &asked, in->statistics + p->offset, err);
 }
 
-static void find_left_over(import *in) {
+static int ask_spare(const import *in, const char *name, bool *spare, nas_error *err) {
     const nas_import_api *api = in->plugin.plugin->vtable;
+    *spare = false;
+    if (!NAS_HAS(api, spare) || !api->spare) return NAS_OK;
+    nas_call call;
+    nas_call_begin(&call, &in->plugin, "spare");
+    *spare = api->spare(in->plugin.self, name);
+    return nas_call_done(&call, err);
+}
+
+static int find_left_over(import *in, nas_error *err) {
     for (size_t i = 0; i < in->file.n_tensors; i++) {
         const char *name = in->file.tensors[i].name;
-        if (in->used[i] || (api->spare && api->spare(in->plugin.self, name))) continue;
+        bool spare = in->used[i];
+        int rc = spare ? NAS_OK : ask_spare(in, name, &spare, err);
+        if (rc) return rc;
+        if (spare) continue;
         in->problems++;
         nas_log_line(in->request->log, NAS_WARNING, "%s: tensor \"%s\" has no place in a %s",
                      in->request->weights, name, in->space.name);
     }
+    return NAS_OK;
 }
 
 static int fetch_all(import *in, nas_error *err) {
@@ -274,8 +306,10 @@ static int fetch_all(import *in, nas_error *err) {
         rc = fetch_parameter(in, &in->supernet->parameters[i], err);
         if (!rc) rc = fetch_statistic(in, &in->supernet->parameters[i], err);
     }
-    if (rc) return rc;
-    find_left_over(in);
+    return rc ? rc : find_left_over(in, err);
+}
+
+static int check_problems(const import *in, nas_error *err) {
     if (!in->problems) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT,
                     "%s: as a %s it has %zu tensors that are missing, left over or of another "
@@ -310,7 +344,7 @@ static char *metadata(const import *in) {
     nas_json_put(&json, "space", nas_text_json(in->space.name));
     nas_json_put(&json, "space_json", nas_text_json(in->space_text));
     nas_json_put(&json, "imported_by", nas_text_json(in->plugin.plugin->id));
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char *text = nas_json_text(json, JSON_COMPACT, NULL);
     json_decref(json);
     return text;
 }
@@ -325,9 +359,9 @@ static int write_out(const import *in, nas_error *err) {
     free(text);
     free(tensors);
     if (rc || !request->space_out) return rc;
-    json_t *space = json_loads(in->space_text, 0, NULL);
-    rc = space ? nas_json_save(request->space_out, space, err)
-               : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", request->space_out);
+    json_t *space = NULL;
+    rc = nas_json_parse(in->space_text, strlen(in->space_text), 0, request->space_out, &space, err);
+    if (!rc) rc = nas_json_save(request->space_out, space, err);
     json_decref(space);
     return rc;
 }
@@ -357,9 +391,18 @@ static int run_import(import *in, json_t **result, nas_error *err) {
     if (!rc) rc = describe(in, err);
     if (!rc) rc = nas_supernet_create(&in->space, 0, false, &in->supernet, err);
     if (!rc) rc = fetch_all(in, err);
+    if (!rc) rc = check_problems(in, err);
     if (!rc && !in->network.ordered) rc = nas_order_channels(in->supernet, in->statistics, err);
     if (!rc) rc = write_out(in, err);
     return rc ? rc : result_json(in, result, err);
+}
+
+static void close_import(import *in) {
+    nas_supernet_destroy(in->supernet);
+    free(in->statistics);
+    free(in->tensors);
+    free(in->used);
+    free(in);
 }
 
 int nas_import(const nas_import_request *request, json_t **result, nas_error *err) {
@@ -368,12 +411,38 @@ int nas_import(const nas_import_request *request, json_t **result, nas_error *er
     if (!in) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     in->request = request;
     int rc = run_import(in, result, err);
-    nas_supernet_destroy(in->supernet);
     nas_instance_destroy(&in->plugin);
     nas_tensors_free(&in->file);
-    free(in->statistics);
-    free(in->tensors);
-    free(in->used);
-    free(in);
+    close_import(in);
+    return rc;
+}
+
+/* ---- Rehearsing ---- */
+
+/* A plugin may refuse to describe what it does not recognise; what it describes must be good. */
+static int rehearse(import *in, nas_error *err) {
+    bool mine = false;
+    int rc = show_file(in, err);
+    if (!rc) rc = recognise(in, &mine, err);
+    if (rc) return rc;
+    rc = describe(in, err);
+    if (!mine && rc == NAS_ERR_INPUT) return NAS_OK;
+    if (!rc) rc = nas_supernet_create(&in->space, 0, false, &in->supernet, err);
+    return rc ? rc : fetch_all(in, err); /* that tensors are missing is no fault of it */
+}
+
+int nas_import_rehearse(const nas_instance *plugin, nas_error *err) {
+    static const float data[216];
+    nas_tensor tensors[] = {{"stem.weight", 4, {8, 3, 3, 3}, data},
+                            {"stem.norm.weight", 1, {8}, data},
+                            {"stem.norm.count", 1, {1}, data}};
+    const nas_import_request request = {.weights = "the check's own checkpoint"};
+    import *in = nas_alloc(1, sizeof *in);
+    if (!in) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    in->request = &request;
+    in->plugin = *plugin;
+    in->file = (nas_tensor_file){.tensors = tensors, .n_tensors = sizeof tensors / sizeof *tensors};
+    int rc = rehearse(in, err);
+    close_import(in);
     return rc;
 }

@@ -3,7 +3,7 @@
 #define NAS_STAGES_IMPORT_H
 
 #include "base/log.h"
-#include "host/registry.h"
+#include "host/instance.h"
 
 #include <jansson.h>
 
@@ -25,5 +25,9 @@ typedef struct nas_import_request {
  * [main]
  */
 int nas_import(const nas_import_request *request, json_t **result, nas_error *err);
+
+/* Asks an import plugin everything of a checkpoint that hardly is its own, by the same code, and so
+ * with the same checks. [main] */
+int nas_import_rehearse(const nas_instance *plugin, nas_error *err);
 
 #endif

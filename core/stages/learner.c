@@ -1,7 +1,6 @@
 #include "stages/learner.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "nn/optimizer.h"
 #include "stages/parts.h"
@@ -29,6 +28,7 @@ static int allocate(nas_learner *t, nas_error *err) {
     state->size = supernet->size;
     state->weights = supernet->weights;
     state->ssl = &t->context->ssl;
+    state->pipeline = t->context->pipeline->resolved;
     state->velocity = nas_alloc(state->size, sizeof *state->velocity);
     t->gradient = nas_alloc(state->size, sizeof *t->gradient);
     t->spans = nas_alloc(supernet->n_parameters, sizeof *t->spans);
@@ -39,13 +39,11 @@ static int allocate(nas_learner *t, nas_error *err) {
     return nas_fail(err, NAS_ERR_MEMORY, "out of memory for training %zu weights", state->size);
 }
 
-static int resume(nas_learner *t, const char *checkpoint, nas_error *err) {
-    if (!nas_file_exists(checkpoint)) return NAS_OK;
-    int rc = nas_checkpoint_load(checkpoint, &t->state, err);
-    if (rc) return rc;
-    if (t->state.step > (uint64_t)config_of(t)->steps)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: step: expected at most %lld, found %llu",
-                        checkpoint, (long long)config_of(t)->steps, (ull)t->state.step);
+static int resume(nas_learner *t, const char *out, nas_error *err) {
+    bool found;
+    int rc = nas_checkpoint_load(out, (uint64_t)config_of(t)->steps, t->context->request->log,
+                                 &t->state, &found, err);
+    if (rc || !found) return rc;
     nas_log_line(t->context->request->log, NAS_INFO, "the training goes on from step %llu of %lld",
                  (ull)t->state.step, (long long)config_of(t)->steps);
     return NAS_OK;
@@ -63,11 +61,10 @@ int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_load
     return nas_loader_open(&context->source, &context->split, &config, first_step, loader, err);
 }
 
-int nas_learner_open(const nas_context *context, const char *checkpoint, nas_learner *t,
-                     nas_error *err) {
+int nas_learner_open(const nas_context *context, const char *out, nas_learner *t, nas_error *err) {
     *t = (nas_learner){.context = context};
     int rc = allocate(t, err);
-    if (!rc && checkpoint) rc = resume(t, checkpoint, err);
+    if (!rc && out) rc = resume(t, out, err);
     if (!rc) rc = nas_learner_loader(context, t->state.step, &t->loader, err);
     if (!rc) rc = nas_step_open(context, nas_loader_pool(t->loader), &t->step, err);
     t->earlier = t->state.seconds;
@@ -113,7 +110,7 @@ int nas_learner_step(nas_learner *t, nas_error *err) {
         nas_learning_rate(config->lr, state->step, (size_t)config->steps, (size_t)config->warmup,
                           config->schedule == NAS_SCHEDULE_COSINE ? config->cosine_cycles : 0);
     nas_error inner = {0};
-    rc = nas_step_run(&t->step, batch, state->weights, state->average, t->gradient, &t->metrics,
+    rc = nas_step_run(&t->step, batch, state->weights, state->average, t->gradient, &state->metrics,
                       &inner);
     if (rc == NAS_ERR_NUMERIC) return diverged(t, inner.message, err);
     if (rc) return nas_fail(err, rc, "step %llu: %s", (ull)state->step, inner.message);

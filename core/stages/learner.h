@@ -9,19 +9,19 @@
 
 typedef struct nas_learner {
     const nas_context *context;
-    nas_train_state state; /* weights are the supernet's */
+    nas_train_state state; /* weights are the supernet's; metrics are cleared by who reads them */
     nas_real *gradient;
     nas_span *spans;
     nas_step step;
     nas_loader *loader;
-    nas_metrics metrics;    /* since whoever reads them last cleared them */
     double opened, earlier; /* this process's start, and seconds of those before it */
     double lr;              /* of the last step */
 } nas_learner;
 
-/* Starts from the context's weights, or from the file `checkpoint` if it is not NULL and there. The
- * context must have its split. Do not move it. On failure nothing is left. [main] */
-int nas_learner_open(const nas_context *context, const char *checkpoint, nas_learner *learner,
+/* Starts from the context's weights, or from the checkpoint of the run directory out, if that is
+ * not NULL and has one. The context must have its split. Do not move it. On failure nothing is
+ * left. [main] */
+int nas_learner_open(const nas_context *context, const char *out, nas_learner *learner,
                      nas_error *err);
 void nas_learner_close(nas_learner *learner); /* zeroed is fine */
 

@@ -1,13 +1,20 @@
 #include "stages/plan.h"
 
 #include "base/json.h"
+#include "host/guarded.h"
 #include "run/candidate.h"
 #include "stages/evaluate.h"
 #include "stages/learner.h"
 #include "stages/scorer.h"
 #include "stages/step.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 typedef unsigned long long ull;
+
+enum { CODE_BYTES = 3 << 20 }; /* of the program and its libraries, that is first run later */
 
 /* The figures of the plan. */
 typedef struct plan {
@@ -19,14 +26,37 @@ typedef struct plan {
     double all_subnets; /* of the space before it is narrowed */
     nas_candidate largest[NAS_MAX_PLATFORMS], smallest[NAS_MAX_PLATFORMS];
     size_t train_bytes, evaluate_bytes, image_bytes;
+    size_t process_bytes; /* what the program takes with its images and the first weights */
 } plan;
 
 /* What the training would refuse before its first step. */
-static int check_loader(const nas_context *context, nas_error *err) {
+static int measure_loader(plan *p, nas_error *err) {
     nas_loader *loader;
-    int rc = nas_learner_loader(context, 0, &loader, err);
-    if (!rc) nas_loader_close(loader);
-    return rc;
+    int rc = nas_learner_loader(p->context, 0, &loader, err);
+    if (rc) return rc;
+    p->train_bytes += nas_loader_bytes(loader);
+    nas_loader_close(loader);
+    return NAS_OK;
+}
+
+/* Bytes of this process that are in memory: the second number of the file, in pages; 0: the system
+ * does not tell. */
+static size_t resident_bytes(void) {
+    char line[100], *end = line;
+    FILE *file = fopen("/proc/self/statm", "r");
+    bool got = file && fgets(line, sizeof line, file);
+    if (file) fclose(file);
+    if (got) strtoull(line, &end, 10);
+    return got ? (size_t)strtoull(end, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+/* The most at any time: training, while the evaluator waits; or the report, which has the test
+ * images but no longer what trains. */
+static size_t peak_bytes(const plan *p) {
+    const nas_source *source = &p->context->source;
+    size_t test = source->info.count[NAS_SPLIT_TEST] * nas_source_area(source);
+    return p->process_bytes + CODE_BYTES + p->evaluate_bytes +
+           (p->train_bytes > test ? p->train_bytes : test);
 }
 
 static int measure_engines(plan *p, nas_error *err) {
@@ -39,14 +69,14 @@ static int measure_engines(plan *p, nas_error *err) {
     p->subnets = step.subnets;
     p->teacher = names[step.teacher];
     const nas_train_config *train = &context->pipeline->train;
-    size_t arrays = 3U + (train->ema > 0) + (train->anchor > 0); /* weights, velocity, gradient */
+    size_t arrays = 2U + (train->ema > 0) + (train->anchor > 0); /* velocity, gradient, average */
     p->train_bytes = nas_step_bytes(&step) + arrays * context->supernet->size * sizeof(nas_real);
     nas_step_close(&step);
-    rc = check_loader(context, err);
+    rc = measure_loader(p, err);
     if (rc) return rc;
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
-    p->evaluate_bytes = nas_engine_bytes(evaluator.engine);
+    p->evaluate_bytes = nas_evaluator_bytes(&evaluator);
     rc = nas_scorer_check(&evaluator, err);
     nas_evaluator_close(&evaluator);
     return rc;
@@ -64,8 +94,16 @@ static int cost(const plan *p, size_t i, const nas_genome *genome, nas_candidate
                 nas_error *err) {
     const nas_context *context = p->context;
     const nas_instance *hardware = &context->hardware[i];
-    int rc = nas_candidate_cost(&context->space, genome, hardware->plugin->vtable, hardware->self,
-                                &context->pipeline->platforms[i].constraints, candidate, err);
+    if (nas_instance_barred(hardware)) { /* a dry run starts nothing: its cost is not known */
+        nas_log_line(context->request->log, NAS_WARNING,
+                     "platform '%s': the program of the plugin '%s' is not started in a dry run; "
+                     "--allow-commands does",
+                     context->pipeline->platforms[i].name, hardware->plugin->id);
+        return nas_candidate_unknown(&context->space, genome, candidate, err);
+    }
+    int rc =
+        nas_candidate_cost(&context->space, genome, &nas_guarded_hardware, nas_guarded(hardware),
+                           &context->pipeline->platforms[i].constraints, candidate, err);
     return rc == NAS_ERR_INFEASIBLE ? NAS_OK : rc;
 }
 
@@ -168,6 +206,7 @@ static json_t *memory_json(const plan *p) {
     nas_json_put(&json, "train_bytes", nas_count_json(p->train_bytes));
     nas_json_put(&json, "evaluate_bytes", nas_count_json(p->evaluate_bytes));
     nas_json_put(&json, "image_bytes", nas_count_json(p->image_bytes));
+    nas_json_put(&json, "peak_bytes", nas_count_json(peak_bytes(p)));
     return json;
 }
 
@@ -186,7 +225,7 @@ static json_t *plan_json(const plan *p) {
 }
 
 int nas_plan(const nas_context *context, json_t **result, nas_error *err) {
-    plan p = {.context = context};
+    plan p = {.context = context, .process_bytes = resident_bytes()};
     int rc = measure(&p, err);
     if (rc) return rc;
     *result = plan_json(&p);

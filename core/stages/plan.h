@@ -14,7 +14,7 @@
  *    "search": {"plugin", "score", "evaluations"},
  *    "platforms": [{"name", "constraints", "largest": {"macs", "params", "predicted", "fits"},
  *                   "smallest": {...}}, ...],
- *    "memory": {"train_bytes", "evaluate_bytes", "image_bytes"}}
+ *    "memory": {"train_bytes", "evaluate_bytes", "image_bytes", "peak_bytes"}}
  *
  * where labelled, unlabelled and subnets of "train" are those of one step, and "of" counts the
  * space before space_restrict narrows it. The context must have its split. Opens what training and

@@ -179,7 +179,7 @@ static int publish(const report *r, const nas_candidate *chosen, json_t **family
 static int begin(const report *r, nas_progress *progress, uint64_t done, const char *what,
                  nas_error *err) {
     char doing[96];
-    if (nas_progress_due(progress)) nas_progress_show(progress, done, what);
+    if (nas_progress_due(progress, done)) nas_progress_show(progress, done, what);
     snprintf(doing, sizeof doing, "in the report, at '%.40s'", what);
     return nas_context_stopped(r->context, doing, err);
 }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "run/context.h"
+#include "run/leftovers.h"
 #include "run/rundir.h"
 #include "stages/evaluate.h"
 #include "stages/plan.h"
@@ -10,7 +11,6 @@
 #include "stages/scorer.h"
 #include "stages/search.h"
 #include "stages/train.h"
-#include "stages/validate.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -70,8 +70,6 @@ static int settle_split(nas_context *context, nas_error *err) {
 
 /* The stages, in a run directory that fits. */
 static int run_stages(nas_context *context, json_t **result, nas_error *err) {
-    const char *out = context->request->out;
-    char path[NAS_RUNDIR_PATH];
     nas_evaluator evaluator;
     bool trained = false;
     int rc = settle_split(context, err);
@@ -80,9 +78,7 @@ static int run_stages(nas_context *context, json_t **result, nas_error *err) {
     rc = nas_evaluator_open(context, &evaluator, err);
     if (rc) return rc;
     rc = nas_scorer_check(&evaluator, err);
-    if (!rc) rc = nas_train(context, &trained, err);
-    if (!rc) rc = nas_rundir_path(out, "metrics.jsonl", path, sizeof path, err);
-    if (!rc && trained) rc = nas_validate(&evaluator, path, err);
+    if (!rc) rc = nas_train(context, &evaluator, &trained, err);
     if (!rc && context->request->until == NAS_UNTIL_TRAIN)
         *result = trained_json(context, trained);
     else if (!rc)
@@ -95,6 +91,7 @@ static int run_in_directory(nas_context *context, json_t **result, nas_error *er
     const nas_run_request *request = context->request;
     int lock = -1;
     int rc = nas_rundir_lock(request->out, &lock, err);
+    if (!rc) rc = nas_leftovers_settle(request->out, request->log, err);
     if (!rc) rc = nas_staging_open(request, &context->staging, err);
     if (!rc) {
         rc = run_stages(context, result, err);
@@ -109,7 +106,8 @@ static int dry_run(nas_context *context, json_t **result, nas_error *err) {
     const nas_run_request *request = context->request;
     char path[NAS_RUNDIR_PATH];
     nas_rundir_change change;
-    int rc = nas_rundir_path(request->out, "split.json", path, sizeof path, err);
+    int rc = nas_leftovers_check_owner(request->out, request->log, err);
+    if (!rc) rc = nas_rundir_path(request->out, "split.json", path, sizeof path, err);
     if (!rc) rc = nas_rundir_compare(request->out, request->pipeline->resolved, &change, err);
     if (rc) return rc;
     bool anew = change.kind == NAS_RUNDIR_UNTRAINED, other_data = false;

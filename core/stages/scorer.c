@@ -1,5 +1,6 @@
 #include "stages/scorer.h"
 
+#include "host/call.h"
 #include "space/lower.h"
 #include "stages/probing.h"
 
@@ -107,12 +108,18 @@ static int ask_plugin(nas_evaluator *evaluator, const nas_genome *genome, int wh
     handle h = {evaluator, genome};
     nas_subnet subnet;
     open_subnet(&h, &lowered->network, &subnet);
+    nas_call call;
+    nas_call_begin(&call, &context->score,
+                   what == SCORE   ? "score"
+                   : what == START ? "start"
+                                   : "check");
     if (what == SCORE)
-        rc = api->score(context->score.self, &subnet, value, err);
+        rc = api->score(context->score.self, &subnet, value, &call.err);
     else if (what == START)
-        rc = api->start(context->score.self, &subnet, err);
+        rc = api->start(context->score.self, &subnet, &call.err);
     else if (NAS_HAS(api, check) && api->check)
-        rc = api->check(context->score.self, &subnet, err);
+        rc = api->check(context->score.self, &subnet, &call.err);
+    rc = nas_call_end(&call, rc, err);
     nas_lowered_free(lowered);
     return rc;
 }

@@ -3,6 +3,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "host/call.h"
+#include "host/guarded.h"
 #include "run/events.h"
 #include "run/progress.h"
 #include "run/rundir.h"
@@ -66,8 +68,9 @@ static bool look(search *s, const nas_genome *genome, bool keep, nas_candidate *
     }
     nas_error err = {0};
     double start = nas_seconds();
-    int rc = nas_candidate_cost(&s->context->space, genome, s->hardware->plugin->vtable,
-                                s->hardware->self, &s->platform->constraints, candidate, &err);
+    int rc =
+        nas_candidate_cost(&s->context->space, genome, &nas_guarded_hardware,
+                           nas_guarded(s->hardware), &s->platform->constraints, candidate, &err);
     if (s->times) s->times->cost_seconds += nas_seconds() - start;
     if (rc == NAS_ERR_INFEASIBLE) {
         if (!s->refusal.code) s->refusal = err;
@@ -136,7 +139,7 @@ static int failed(const search *s, nas_error *err) {
 
 static void show(search *s) {
     char text[64];
-    if (!nas_progress_due(&s->progress)) return;
+    if (!nas_progress_due(&s->progress, s->scored)) return;
     snprintf(text, sizeof text, "best score %.4f", s->best);
     nas_progress_show(&s->progress, s->scored, text);
 }
@@ -213,16 +216,28 @@ static int judge(search *s, asking *r, nas_error *err) {
     return NAS_OK;
 }
 
+static int tell(const nas_instance *plugin, const asking *r, nas_error *err) {
+    const nas_search_api *api = plugin->plugin->vtable;
+    nas_call call;
+    nas_call_begin(&call, plugin, "tell");
+    int rc = api->tell(plugin->self, r->n, r->genomes, r->objectives, r->violation, &call.err);
+    return nas_call_end(&call, rc, err);
+}
+
 static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_error *err) {
     const nas_search_api *api = plugin->plugin->vtable;
     uint64_t budget = s->problem.budget, asks = 0, misses = 0;
-    int rc = api->start(plugin->self, &s->problem, err);
+    nas_call call;
+    nas_call_begin(&call, plugin, "start");
+    int rc = nas_call_end(&call, api->start(plugin->self, &s->problem, &call.err), err);
     while (!rc && s->scored < budget && asks < MOST_ASKS * budget &&
            misses < MOST_MISSES * budget) {
         uint64_t before = s->scored;
         size_t wanted = budget - s->scored < r->room ? (size_t)(budget - s->scored) : r->room;
         r->n = 0;
-        rc = api->ask(plugin->self, wanted, r->genomes, &r->n, err);
+        nas_call_begin(&call, plugin, "ask");
+        rc = api->ask(plugin->self, wanted, r->genomes, &r->n, &call.err);
+        rc = nas_call_end(&call, rc, err);
         if (rc || !r->n) break;
         if (r->n > wanted)
             return nas_fail(err, NAS_ERR_PLUGIN,
@@ -230,7 +245,7 @@ static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_er
                             s->context->pipeline->search.id, r->n, wanted);
         asks += r->n;
         rc = s->failure.code ? failed(s, err) : judge(s, r, err);
-        if (!rc) rc = api->tell(plugin->self, r->n, r->genomes, r->objectives, r->violation, err);
+        if (!rc) rc = tell(plugin, r, err);
         misses = s->scored > before ? 0 : misses + r->n;
     }
     return rc;
@@ -364,15 +379,17 @@ int nas_search(nas_context *context, nas_evaluator *evaluator, nas_candidate *ch
                nas_error *err) {
     nas_scorer scorer = nas_scorer_open(evaluator);
     nas_error found = {0}, last = {0};
+    int failed_with = NAS_OK;
     for (size_t i = 0; i < context->pipeline->n_platforms; i++) {
         int rc = find_for(context, &scorer, i, &chosen[i], &last);
-        if (rc && found.code == NAS_ERR_INFEASIBLE) /* the caller is told one error alone */
+        if (rc && failed_with == NAS_ERR_INFEASIBLE) /* the caller is told one error alone */
             nas_log_line(context->request->log, NAS_WARNING, "%s", found.message);
         if (rc) found = last;
+        if (rc) failed_with = rc;
         if (rc && rc != NAS_ERR_INFEASIBLE) break;
     }
     nas_scorer_close(&scorer);
-    return found.code ? nas_fail(err, found.code, "%s", found.message) : NAS_OK;
+    return failed_with ? nas_fail(err, failed_with, "%s", found.message) : NAS_OK;
 }
 
 int nas_search_time(nas_context *context, nas_evaluator *evaluator, size_t evaluations,
@@ -402,11 +419,13 @@ int nas_search_check(const nas_context *context, nas_error *err) {
     for (size_t i = 0; i < pipeline->n_platforms; i++) {
         const nas_platform *platform = &pipeline->platforms[i];
         const nas_instance *hardware = &context->hardware[i];
+        if (context->request->dry_run && nas_instance_barred(hardware)) continue;
         nas_candidate candidate;
         nas_limit limits[NAS_MAX_LIMITS];
         nas_error inner = {0};
-        int rc = nas_candidate_cost(&context->space, &smallest, hardware->plugin->vtable,
-                                    hardware->self, &platform->constraints, &candidate, &inner);
+        int rc =
+            nas_candidate_cost(&context->space, &smallest, &nas_guarded_hardware,
+                               nas_guarded(hardware), &platform->constraints, &candidate, &inner);
         if (rc && rc != NAS_ERR_INFEASIBLE)
             return nas_fail(err, rc, "platform '%s': %.900s", platform->name, inner.message);
         size_t n = nas_candidate_limits(&platform->constraints, &candidate, limits);

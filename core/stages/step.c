@@ -1,6 +1,7 @@
 #include "stages/step.h"
 
 #include "base/memory.h"
+#include "host/call.h"
 #include "stages/distil.h"
 
 #include <math.h>
@@ -270,7 +271,10 @@ static int mix(turn *t, nas_input *inputs, uint32_t *n_inputs, nas_error *err) {
     const nas_context *context = step->context;
     const nas_dataset_info *info = &context->source.info;
     size_t area = (size_t)info->height * info->width * info->channels;
-    int rc = step->mixer->mix(context->ssl.self, &t->given, &step->mix, err);
+    nas_call call;
+    nas_call_begin(&call, &context->ssl, "mix");
+    int rc = step->mixer->mix(context->ssl.self, &t->given, &step->mix, &call.err);
+    rc = nas_call_end(&call, rc, err);
     if (rc) return rc;
     for (uint32_t r = 0; r < step->rows; r++) {
         uint32_t partner = step->mix.partner[r];
@@ -320,14 +324,37 @@ static void distil(turn *t) {
     t->result.loss += weight * sum / step->labelled;
 }
 
+/* What a loss gives beside its gradients. */
+static int check_result(const turn *t, nas_error *err) {
+    const nas_ssl_result *result = &t->result;
+    const char *id = t->step->context->pipeline->ssl.id;
+    if (result->n_metrics > NAS_SSL_MAX_METRICS)
+        return nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives %u metrics; expected at most %d",
+                        id, result->n_metrics, NAS_SSL_MAX_METRICS);
+    for (uint32_t i = 0; i < result->n_metrics; i++)
+        if (!result->metrics[i].name)
+            return nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives metric %u without a name", id,
+                            i);
+    for (uint32_t i = 0; i < t->given.unlabelled; i++) {
+        int32_t label = result->pseudo_labels[i];
+        if (label < -1 || label >= (int32_t)t->given.classes || !isfinite(result->weights[i]))
+            return nas_fail(err, NAS_ERR_PLUGIN,
+                            "plugin '%s' gives image %u the pseudo-label %d with weight %g; "
+                            "expected -1 to %u and a finite weight",
+                            id, i, label, (double)result->weights[i], t->given.classes - 1);
+    }
+    return NAS_OK;
+}
+
 static int judge(turn *t, nas_error *err) {
     const nas_context *context = t->step->context;
     show_logits(t);
-    int rc = nas_context_ssl(context)->loss(context->ssl.self, &t->given, &t->result, err);
+    nas_call call;
+    nas_call_begin(&call, &context->ssl, "loss");
+    int rc = nas_context_ssl(context)->loss(context->ssl.self, &t->given, &t->result, &call.err);
+    rc = nas_call_end(&call, rc, err);
+    if (!rc) rc = check_result(t, err);
     if (rc) return rc;
-    if (t->result.n_metrics > NAS_SSL_MAX_METRICS)
-        return nas_fail(err, NAS_ERR_PLUGIN, "plugin '%s' gives %u metrics; expected at most %d",
-                        context->pipeline->ssl.id, t->result.n_metrics, NAS_SSL_MAX_METRICS);
     distil(t);
     if (isfinite(t->result.loss)) return NAS_OK;
     return nas_fail(err, NAS_ERR_NUMERIC, "the loss is %g", t->result.loss);

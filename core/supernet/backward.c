@@ -223,10 +223,24 @@ static void add_partials(const backward_sweep *s, size_t from, size_t n, nas_rea
     }
 }
 
+/* The whole gradient of a kernel that matrices make, and theirs. */
+static void add_chain(const backward_sweep *s, int index) {
+    const nas_unit *u = &s->plan->units[index];
+    nas_real *room = s->memory->units[index].chain;
+    nas_real *sum = nas_kernel_chain_result(&u->chain, room);
+    memset(sum, 0, nas_unit_weights(u) * sizeof *sum);
+    add_partials(s, 0, nas_unit_weights(u), sum);
+    nas_kernel_chain_backward(&u->chain, s->pass->weights, room, s->pass->gradient);
+}
+
 /* A share of the rows of a unit's weight gradient, after its sweep. */
 static void add_weights(const backward_sweep *s, int index, int share) {
     const nas_unit *u = &s->plan->units[index];
     size_t rows = nas_unit_rows(u), n = u->oc;
+    if (u->chain.n) {
+        if (share == 0) add_chain(s, index);
+        return;
+    }
     for (size_t row = (size_t)share; row < rows; row += NAS_CHUNKS)
         add_partials(s, row * n, n, s->pass->gradient + nas_slice_row(&u->weight, row));
     if (u->squeeze.c)

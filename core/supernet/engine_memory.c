@@ -28,6 +28,7 @@ static void take_small(nas_engine_memory *m, const nas_unit *u, nas_unit_memory 
     const nas_squeeze *s = &u->squeeze;
     size_t images = m->limits.max_images;
     um->packed = take(m, nas_unit_weights(u));
+    if (u->chain_room) um->chain = take(m, u->chain_room);
     if (u->expands) um->in_mean = take(m, m->limits.max_cohorts * u->c);
     if (!s->c) return;
     um->squeeze.pool = take(m, images * s->c);

@@ -64,6 +64,11 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
     return u;
 }
 
+static void add_chain(const planner *p, const nas_layer *layer, nas_unit *u) {
+    u->chain = nas_kernel_chain_find(p->supernet, layer, &u->weight);
+    if (p->supernet->space.kernel_transform) u->chain_room = nas_kernel_room(&u->weight);
+}
+
 static void add_linear(planner *p, const nas_layer *layer) {
     bool biased = nas_layer_has_bias(&p->supernet->space, layer);
     p->plan->linears[p->plan->n_linears++] =
@@ -100,7 +105,7 @@ static void add_layer(planner *p, const nas_layer *layer, nas_role role) {
         add_unit(p, layer, NAS_UNIT_POINTWISE)->expands = true;
         break;
     case NAS_ROLE_DEPTHWISE:
-        add_unit(p, layer, NAS_UNIT_DEPTHWISE);
+        add_chain(p, layer, add_unit(p, layer, NAS_UNIT_DEPTHWISE));
         p->squeeze = (nas_squeeze){0};
         break;
     case NAS_ROLE_REDUCE:
@@ -130,8 +135,11 @@ static void add_layer(planner *p, const nas_layer *layer, nas_role role) {
 
 /* Blocks of a stage that all subnets have alike, given that all is alike before them. */
 static uint32_t fixed_blocks(const nas_stage *stage) {
-    bool fixed = stage->width.n == 1 && stage->kernel.n == 1 && stage->expand.n == 1;
-    return fixed ? stage->depth.value[0] : 0;
+    uint32_t b = 0;
+    if (stage->width.n > 1) return 0;
+    while (b < stage->depth.value[0] && stage->kernel.of[b].n == 1 && stage->expand.of[b].n == 1)
+        b++;
+    return b;
 }
 
 /* Units at the start that all subnets have alike: up to the last such block's node. */
@@ -139,9 +147,10 @@ static int count_trunk(const nas_space *space, const nas_engine_plan *plan) {
     uint32_t blocks = 0;
     if (space->resolution.n > 1) return 0;
     for (uint32_t s = 0; s < space->n_stages; s++) {
-        const nas_stage *stage = &space->stages[s];
-        blocks += fixed_blocks(stage);
-        if (!fixed_blocks(stage) || stage->depth.n > 1) break;
+        const nas_choices *depth = &space->stages[s].depth;
+        uint32_t fixed = fixed_blocks(&space->stages[s]);
+        blocks += fixed;
+        if (fixed < depth->value[depth->n - 1]) break;
     }
     return plan->nodes[blocks].unit + 1;
 }

@@ -8,7 +8,7 @@
 #define NAS_SUPERNET_ENGINE_PLAN_H
 
 #include "nn/kernels.h"
-#include "supernet/slice.h"
+#include "supernet/kernel_chain.h"
 
 #define NAS_MAX_UNITS (2 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 3)
 #define NAS_MAX_NODES (1 + NAS_MAX_STAGES * NAS_MAX_DEPTH)
@@ -33,10 +33,12 @@ typedef struct nas_unit {
     int residual;        /* node added to this unit's input when it is stored as a node; -1: none */
     nas_squeeze squeeze; /* on the input; c = 0: none */
     nas_slice weight;    /* stem [k * k * c][oc], pointwise [c][oc], depthwise [k * k][c] */
-    size_t gamma, beta;  /* offsets in the flat array */
-    size_t bn;           /* of its channels in arrays of all channels, such as nas_bn_stats */
-    size_t values;       /* oh * ow * oc */
-    bool expands;        /* expand.c's */
+    nas_kernel_chain chain; /* of a depthwise unit whose kernel matrices make */
+    size_t chain_room;      /* work memory of any of its kernels */
+    size_t gamma, beta;     /* offsets in the flat array */
+    size_t bn;              /* of its channels in arrays of all channels, such as nas_bn_stats */
+    size_t values;          /* oh * ow * oc */
+    bool expands;           /* expand.c's */
 } nas_unit;
 
 typedef struct nas_node {

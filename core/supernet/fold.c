@@ -1,7 +1,7 @@
 #include "supernet/fold.h"
 
 #include "base/memory.h"
-#include "supernet/slice.h"
+#include "supernet/kernel_chain.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,6 +32,19 @@ static void cut(const folding *f, const nas_slice *slice, const double *scale, f
         for (size_t o = 0; o < slice->columns; o++)
             to[o] = (float)((double)from[o] * (scale ? scale[o] : 1));
     }
+}
+
+/* The same of a kernel that matrices make. */
+static int cut_chain(const folding *f, const nas_kernel_chain *chain, const nas_layer *layer,
+                     const double *scale, float *to) {
+    nas_real *kernel = nas_kernel_chain_make(chain, f->weights);
+    if (!kernel)
+        return nas_fail(f->err, NAS_ERR_MEMORY, "out of memory for a kernel of layer \"%s\"",
+                        layer->name);
+    for (uint64_t i = 0; i < layer->weights; i++)
+        to[i] = (float)((double)kernel[i] * scale[i % layer->out.c]);
+    free(kernel);
+    return NAS_OK;
 }
 
 /* Fills scale [out] of the layer's batch norm and its bias. */
@@ -69,7 +82,10 @@ static int fold_layer(folding *f, nas_layer *layer, double *scale) {
     float *weight = take(f, layer->weights), *bias = take(f, layer->biases);
     rc = bn ? fold_bn(f, layer, scale, bias) : copy_bias(f, layer, bias);
     if (rc) return rc;
-    cut(f, &slice, bn ? scale : NULL, weight);
+    const nas_kernel_chain chain = nas_kernel_chain_find(f->supernet, layer, &slice);
+    if (chain.n) rc = cut_chain(f, &chain, layer, scale, weight);
+    if (rc) return rc;
+    if (!chain.n) cut(f, &slice, bn ? scale : NULL, weight);
     layer->weight = weight;
     layer->bias = bias;
     return NAS_OK;

@@ -136,11 +136,17 @@ static void forward_unit(const nas_engine_plan *plan, const nas_engine_memory *m
 
 /* ---- Before the sweeps: weights as the kernels want them ---- */
 
-static void pack_weights(const nas_engine_pass *pass, const nas_unit *u, nas_real *packed) {
+static void pack_weights(const nas_engine_pass *pass, const nas_unit *u,
+                         const nas_unit_memory *um) {
+    nas_real *packed = um->packed;
     size_t rows = nas_unit_rows(u), columns = u->oc;
     if (u->kind != NAS_UNIT_DEPTHWISE) {
         nas_matrix weights = {pass->weights + u->weight.offset, u->weight.out, false};
         nas_product_pack(pass->kernels, packed, weights, NULL, rows, columns);
+        return;
+    }
+    if (u->chain.n) {
+        nas_kernel_chain_forward(&u->chain, pass->weights, um->chain, packed);
         return;
     }
     for (size_t tap = 0; tap < rows; tap++)
@@ -157,7 +163,7 @@ static void pack_share(void *context, int share, int thread) {
     const forward_sweep *s = context;
     (void)thread;
     for (int i = first_unit(s->plan, s->pass) + share; i < s->plan->n_units; i += NAS_CHUNKS)
-        pack_weights(s->pass, &s->plan->units[i], s->memory->units[i].packed);
+        pack_weights(s->pass, &s->plan->units[i], &s->memory->units[i]);
 }
 
 /* ---- Batch statistics: unit by unit ---- */

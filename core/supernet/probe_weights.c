@@ -2,7 +2,7 @@
 
 #include "base/memory.h"
 #include "base/rng.h"
-#include "supernet/slice.h"
+#include "supernet/kernel_chain.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,12 +31,25 @@ static void draw(const nas_probe_pass *p, const nas_parameter *tensor, double *v
     for (size_t i = 0; i < tensor->count; i++) values[i] = nas_rng_normal(&rng);
 }
 
+/* A kernel that matrices make. */
+static int fill_chain(const nas_probe_pass *p, nas_probed *at, const nas_kernel_chain *chain,
+                      nas_error *err) {
+    nas_real *kernel = nas_kernel_chain_make(chain, p->supernet->weights);
+    if (!kernel) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a kernel");
+    for (uint64_t i = 0; i < at->layer->weights; i++)
+        at->weight[i] = p->probe->absolute ? fabs((double)kernel[i]) : (double)kernel[i];
+    free(kernel);
+    return NAS_OK;
+}
+
 static int fill_kernel(const nas_probe_pass *p, nas_probed *at, double *random, nas_error *err) {
     nas_slice slice;
     bool inherited = p->probe->weights == NAS_PROBE_INHERITED;
     double factor = 1;
     int rc = nas_slice_find(p->supernet, at->layer, &slice, err);
     if (rc) return rc;
+    const nas_kernel_chain chain = nas_kernel_chain_find(p->supernet, at->layer, &slice);
+    if (inherited && chain.n) return fill_chain(p, at, &chain, err);
     if (!inherited) draw(p, slice.tensor, random);
     if (p->probe->weights == NAS_PROBE_INITIAL) factor = sqrt(2.0 / (double)nas_slice_rows(&slice));
     for (size_t r = 0, i = 0; r < nas_slice_rows(&slice); r++) {

@@ -6,6 +6,7 @@
 
 #include <math.h>
 #include <nashost/kit/layers.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,9 +43,25 @@ static void add_kernel(builder *b, const nas_layer *layer, nas_role role) {
         add(b, layer, layer->op == NAS_OP_CONV ? ".conv" : ".weight", in, 2, full + 2);
 }
 
+/* The matrices between a block's choices of kernels. */
+static void add_matrices(builder *b, const nas_space *space, const nas_layer *layer) {
+    uint32_t stage, block;
+    /* NOLINTNEXTLINE(cert-err34-c): the name is the layout's */
+    if (sscanf(layer->name, "stage%u.block%u.", &stage, &block) != 2) return;
+    const nas_choices *kernel = &space->stages[stage].kernel.of[block];
+    for (uint32_t i = kernel->n - 1; i > 0; i--) {
+        uint32_t from = kernel->value[i], to = kernel->value[i - 1];
+        char part[24];
+        snprintf(part, sizeof part, ".matrix%uto%u", from & 0xf, to & 0xf);
+        add(b, layer, part, 0, 2, (const uint32_t[]){to * to, to * to});
+        if (b->parameters) b->parameters[b->n - 1].decay = true; /* as the authors' code has it */
+    }
+}
+
 static void add_layer(builder *b, const nas_space *space, const nas_layer *layer, nas_role role) {
     if (!nas_layer_weighs(layer)) return;
     add_kernel(b, layer, role);
+    if (role == NAS_ROLE_DEPTHWISE && space->kernel_transform) add_matrices(b, space, layer);
     if (nas_layer_has_norm(layer)) {
         add(b, layer, ".bn.gamma", 0, 1, &layer->out.c);
         add(b, layer, ".bn.beta", 0, 1, &layer->out.c);
@@ -80,6 +97,8 @@ static void initialise(nas_supernet *net, uint64_t seed, bool zero_init) {
             bool branch = ends_with(p->name, "project.bn.gamma") && !strstr(p->name, ".block0.");
             nas_real gamma = zero_init && branch ? 0 : 1;
             for (size_t j = 0; j < p->count; j++) w[j] = gamma;
+        } else if (strstr(p->name, ".matrix")) {
+            for (size_t j = 0; j < p->shape[0]; j++) w[j * p->shape[0] + j] = 1;
         }
     }
 }
@@ -174,6 +193,7 @@ int nas_supernet_load(nas_supernet *net, const char *path, nas_error *err) {
                           net->n_parameters, file.n_tensors);
     for (uint32_t i = 0; status == NAS_OK && i < net->n_parameters; i++)
         status = check_tensor(&file, path, &net->parameters[i], err);
+    if (status == NAS_OK) status = nas_tensors_finite(&file, path, err);
     for (uint32_t i = 0; status == NAS_OK && i < net->n_parameters; i++)
         take_tensor(&file, &net->parameters[i], net->weights);
     nas_tensors_free(&file);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, MAX_LABELS = 2, MAX_FILES = 6 };
 enum { MAX_CLASSES = 100, MAX_TEXT = 65536 };
@@ -175,9 +176,10 @@ static int read_names(cifar *self, nas_error *err) {
     char path[PATH_MAX];
     int rc = nas_data_path(self->config->folder, self->kind->names, path, err);
     if (rc) return rc;
-    FILE *stream = fopen(path, "rb");
-    if (!stream && errno == ENOENT) return NAS_OK;
-    if (!stream) return nas_fail(err, NAS_ERR_IO, "%s: %s", path, strerror(errno));
+    FILE *stream;
+    if (access(path, F_OK) && errno == ENOENT) return NAS_OK;
+    rc = nas_data_open(path, "it was there a moment ago", &stream, NULL, err);
+    if (rc) return rc;
     self->text = calloc(1, MAX_TEXT + 1);
     size_t length = self->text ? fread(self->text, 1, MAX_TEXT, stream) : 0;
     bool failed = ferror(stream) != 0;

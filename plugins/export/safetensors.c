@@ -2,6 +2,7 @@
  * that each layer is a `NAME.weight` and a `NAME.bias`; "__metadata__" holds what it takes to run
  * them. Format: https://github.com/huggingface/safetensors#format */
 #include <nashost/kit/deploy.h>
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static bool put(json_t *object, const char *key, json_t *value) {
 
 /* The metadata's values must be strings: compound ones are JSON text. */
 static bool put_text(json_t *object, const char *key, json_t *value) {
-    char *text = value ? json_dumps(value, JSON_REAL_PRECISION(9)) : NULL;
+    char *text = value ? nas_json_text(value, JSON_REAL_PRECISION(9), NULL) : NULL;
     bool good = text && put(object, key, json_string(text));
     free(text);
     json_decref(value);
@@ -28,7 +29,7 @@ static bool put_text(json_t *object, const char *key, json_t *value) {
 /* The graph: each layer's inputs are indices of earlier ones, -1 being the image. */
 static json_t *describe_layers(const nas_network *network) {
     json_t *list = json_array();
-    for (uint32_t i = 0; list && i < network->n_layers; i++) {
+    for (uint32_t i = 0; i < network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(network, i);
         json_t *inputs = layer->input[1] == NAS_INPUT_NONE
                              ? json_pack("[i]", layer->input[0])
@@ -38,21 +39,17 @@ static json_t *describe_layers(const nas_network *network) {
                       nas_op_name(layer->op), "activation", nas_activation_name(layer->activation),
                       "inputs", inputs, "kernel", (int)layer->kernel, "stride", (int)layer->stride);
         int before = (int)layer->pad_before, after = (int)nas_layer_pad_after(layer);
-        bool good = before == (int)layer->kernel / 2 ||
-                    put(entry, "padding", json_pack("[ii]", before, after));
-        if (json_array_append_new(list, entry) == 0 && good) continue;
-        json_decref(list);
-        list = NULL;
+        if (before != (int)layer->kernel / 2)
+            nas_json_put(&entry, "padding", json_pack("[ii]", before, after));
+        nas_json_add(&list, entry);
     }
     return list;
 }
 
 static json_t *list_floats(const float *values, uint32_t n) {
     json_t *list = json_array();
-    for (uint32_t i = 0; i < n; i++) json_array_append_new(list, json_real((double)values[i]));
-    if (json_array_size(list) == n) return list;
-    json_decref(list);
-    return NULL;
+    for (uint32_t i = 0; i < n; i++) nas_json_add(&list, json_real((double)values[i]));
+    return list;
 }
 
 static json_t *describe(const nas_network *network) {
@@ -102,7 +99,7 @@ static char *make_header(const nas_network *network, size_t *length) {
                put_tensor(header, layer, "bias", json_pack("[i]", (int)layer->out.c), layer->biases,
                           &offset);
     }
-    char *text = good ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *text = good ? nas_json_text(header, JSON_COMPACT, NULL) : NULL;
     json_decref(header);
     json_decref(meta);
     if (!text) return NULL;

@@ -86,11 +86,17 @@ static int run(const divergence *me, const nas_subnet *subnet, int64_t view, uin
 
 /* ---- The largest subnet ---- */
 
+static int check(void *self, const nas_subnet *largest, nas_error *err) {
+    (void)self;
+    if (largest->heldout && largest->classes) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "divergence: expected held-out images to compare on, found none: raise the "
+                    "number of held-out images");
+}
+
 static int allocate(divergence *me, const nas_subnet *largest, nas_error *err) {
-    if (!largest->heldout || !largest->classes)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "divergence: expected held-out images to compare on, found none: raise the "
-                        "number of held-out images");
+    int rc = check(me, largest, err);
+    if (rc) return rc;
     release(me);
     me->classes = largest->classes;
     me->images = largest->heldout;
@@ -154,7 +160,8 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return rc;
 }
 
-static const nas_score_api api = {sizeof api, start, score};
+static const nas_score_api api = {
+    .size = sizeof api, .start = start, .score = score, .check = check};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -65,7 +65,8 @@ static int score(void *self, const nas_subnet *subnet, double *value, nas_error 
     return rc;
 }
 
-static const nas_score_api api = {sizeof api, start, score};
+static const nas_score_api api = {
+    .size = sizeof api, .start = start, .score = score, .check = start};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -29,18 +29,20 @@
     "            \"hidden_activation\": \"h-swish\"}}"
 
 /* What published mobile networks have besides: TensorFlow's padding of even and odd sides, another
- * epsilon, relu6 and swish, other rules of squeeze-excite, a hidden layer without bias. */
+ * epsilon, relu6 and swish, kernels by matrices, other rules of squeeze-excite, choices and
+ * fractions of each block's own, a hidden layer without bias. */
 #define MOBILE_SPACE                                                                               \
     "{\"name\": \"mobile\", \"resolution\": [11, 12], \"padding\": \"same\","                      \
-    " \"batch_norm_epsilon\": 0.001,"                                                              \
+    " \"batch_norm_epsilon\": 0.001, \"kernel_transform\": true,"                                  \
     " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 7, \"activation\": \"relu6\"},"          \
     " \"stages\": ["                                                                               \
     "  {\"width\": [8, 11], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [1, 3, 5, 7],"           \
-    "   \"expand\": [1, 2, 3], \"activation\": \"swish\","                                         \
+    "   \"expand\": [1, 2, 2.6], \"activation\": \"swish\","                                       \
     "   \"squeeze_excite\": {\"divisor\": 2, \"minimum\": 1, \"of\": \"input\","                   \
     "                      \"activation\": \"swish\", \"gate\": \"sigmoid\"}},"                    \
-    "  {\"width\": [8, 11], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3, 5],"                 \
-    "   \"expand\": [1, 2], \"squeeze_excite\": {\"round_to\": 3}, \"activation\": \"relu6\"}],"   \
+    "  {\"width\": [8, 11], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [[3, 5], [3]],"          \
+    "   \"expand\": [[1, 2.4], [1.7]], \"squeeze_excite\": {\"round_to\": 3}, \"activation\": "    \
+    "\"relu6\"}],"                                                                                 \
     " \"head\": {\"width\": 13, \"activation\": \"swish\", \"hidden\": [9],"                       \
     "          \"hidden_activation\": \"sigmoid\", \"hidden_bias\": false}}"
 

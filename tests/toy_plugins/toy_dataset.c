@@ -70,7 +70,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     return NAS_OK;
 }
 
-static const nas_dataset_api api = {sizeof api, info, read_split};
+static const nas_dataset_api api = {.size = sizeof api, .info = info, .read = read_split};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -37,7 +37,7 @@ static int create(const nas_host *host, const void *config, void **self, nas_err
     return *self ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
 }
 
-static const nas_score_api api = {sizeof api, start, score};
+static const nas_score_api api = {.size = sizeof api, .start = start, .score = score};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

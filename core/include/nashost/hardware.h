@@ -53,6 +53,14 @@ typedef struct nas_measure_api {
     int (*layer)(void *self, const nas_layer *layer, nas_measurement *measurement, nas_error *err);
 } nas_measure_api;
 
+/* Extension "nas.commands/1": the instance's cost() starts a program that its options name. The
+ * host calls it only where the user said that it may: not in a dry run, and not for a run
+ * directory, which may be a stranger's. */
+#define NAS_EXT_COMMANDS "nas.commands/1"
+typedef struct nas_commands_api {
+    uint32_t size;
+} nas_commands_api;
+
 /* Extension "nas.calibrate/1": a model that can be fitted to measurements. */
 #define NAS_EXT_CALIBRATE "nas.calibrate/1"
 typedef struct nas_calibrate_api {

@@ -39,13 +39,14 @@ typedef struct nas_layer {
     int32_t input[2];    /* indices of the layers it reads; -1: the image; unused: -2 */
     nas_shape in, out;   /* of input[0], and of the result */
     uint32_t kernel, stride;
-    uint32_t expand;            /* of its block; 0 outside blocks */
+    uint32_t expand;            /* of its block, rounded; 0 outside blocks */
     uint32_t squeeze_excite;    /* 1 if its block has squeeze-excite */
     uint64_t macs;              /* multiply-accumulates for one image */
     uint64_t weights, biases;   /* how many, after folding */
     const float *weight, *bias; /* NULL when only the shape of the network matters */
     uint32_t pad_before; /* rows of zeros above the input, and columns left of it; kernel / 2, or
                             fewer at stride 2 where padding is TensorFlow's SAME */
+    float expand_ratio;  /* expand, not rounded; 0: expand is right */
 } nas_layer;
 
 /* The values that a tensor took. */

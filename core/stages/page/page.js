@@ -192,7 +192,8 @@ function describePareto(t, platform, constraints, cost) {
     return [c[GENOME], known(c[SCORE]) ? `score ${c[SCORE].toFixed(4)}` : "not scored",
             ...COSTS.filter((k) => known(c[k.at])).map((k) => `${k.title} ${k.text(c[k.at])}`)];
   };
-  return { datasets, x: { title: cost.axis, max: edge },
+  return { datasets, x: { title: cost.axis, max: edge,
+                ticks: { color: t.dim, maxRotation: 0, autoSkipPadding: 12, includeBounds: false } },
            y: { title: `score: ${pipeline.search.score.plugin}`, min: low - 0.2 * room, max: high + 0.1 * room,
                 ticks: { color: t.dim, includeBounds: false } },
            tooltip: { title: () => "", label: describe } };

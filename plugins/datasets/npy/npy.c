@@ -8,6 +8,7 @@
 #include <nashost/kit/dataset_files.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, EXTRA_IMAGES, ARRAYS };
 enum { NHWC, NCHW }; /* indices of layouts */
@@ -297,7 +298,10 @@ static int look_at(void *roles, const char *name, const char *path, nas_error *e
     char value[2 * PATH_MAX];
     (void)err;
     if (dot && strcmp(dot, ".npy") == 0) nas_roles_add(roles, name, path);
-    zip_t *zip = dot && strcmp(dot, ".npz") == 0 ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
+    struct stat status; /* a pipe would be waited for */
+    bool archive =
+        dot && strcmp(dot, ".npz") == 0 && !stat(path, &status) && S_ISREG(status.st_mode);
+    zip_t *zip = archive ? zip_open(path, ZIP_RDONLY, NULL) : NULL;
     for (zip_int64_t i = 0; zip && i < zip_get_num_entries(zip, 0); i++) {
         const char *member = zip_get_name(zip, (zip_uint64_t)i, 0);
         const char *end = member ? strstr(member, ".npy") : NULL;

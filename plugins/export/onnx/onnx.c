@@ -5,6 +5,7 @@
 #include "graph.h"
 
 #include <nashost/kit/deploy.h>
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 
 #include <stdlib.h>
@@ -302,7 +303,7 @@ static void add_metadata(builder *b, Onnx__ModelProto *model, const char *key, c
 static void add_class_names(builder *b, Onnx__ModelProto *model) {
     if (!b->network->class_names) return;
     json_t *list = nas_deploy_classes(b->network);
-    char *names = list ? json_dumps(list, 0) : NULL;
+    char *names = list ? nas_json_text(list, 0, NULL) : NULL;
     if (names)
         add_metadata(b, model, "classes", names);
     else

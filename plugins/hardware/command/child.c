@@ -4,9 +4,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,32 +24,43 @@ static void close_end(int *fd) {
     *fd = -1;
 }
 
-/* A process group of its own, so that a time-out reaches its children; signals as a program expects
- * them, since the host ignores SIGPIPE. Returns an errno. */
-static int spawn(char **words, int out, int err, pid_t *pid) {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t none, pipe_only;
+/* In the child, where only calls that are safe in a signal handler may stand: a process group of
+ * its own, so that its children can be reached; the end of the host is its own; signals as a
+ * program expects them, since the host ignores some. */
+static void become(char **words, int out, int err, pid_t parent, int report) {
+    sigset_t none;
     sigemptyset(&none);
-    sigemptyset(&pipe_only);
-    sigaddset(&pipe_only, SIGPIPE);
-    int rc = posix_spawn_file_actions_init(&actions);
-    if (rc) return rc;
-    rc = posix_spawnattr_init(&attributes);
-    if (!rc) {
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-                                                  POSIX_SPAWN_SETSIGMASK);
-        posix_spawnattr_setpgroup(&attributes, 0);
-        posix_spawnattr_setsigdefault(&attributes, &pipe_only);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        if (!rc) rc = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-        if (!rc) rc = posix_spawn_file_actions_adddup2(&actions, err, STDERR_FILENO);
-        if (!rc) rc = posix_spawnp(pid, words[0], &actions, &attributes, words, environ);
-        posix_spawnattr_destroy(&attributes);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return rc;
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) _exit(127);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDONLY);
+    if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 &&
+        dup2(err, STDERR_FILENO) >= 0)
+        execvp(words[0], words);
+    int number = errno;
+    if (write(report, &number, sizeof number) < 0) _exit(126);
+    _exit(127);
+}
+
+/* Returns an errno. */
+static int spawn(char **words, int out, int err, pid_t *pid) {
+    int report[2], number = 0;
+    pid_t parent = getpid();
+    if (pipe2(report, O_CLOEXEC)) return errno;
+    *pid = fork();
+    if (*pid == 0) become(words, out, err, parent, report[1]);
+    if (*pid < 0) number = errno;
+    close(report[1]);
+    /* Its end is closed by an exec that went well. */
+    ssize_t got;
+    do got = *pid < 0 ? 0 : read(report[0], &number, sizeof number);
+    while (got < 0 && errno == EINTR);
+    close(report[0]);
+    if (*pid > 0 && number) waitpid(*pid, NULL, 0);
+    return number;
 }
 
 int nas_child_start(char **words, child *c, nas_error *err) {
@@ -104,20 +115,24 @@ static void drain_errors(child *c) {
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&c->err);
 }
 
+/* Leaves it to be waited for, so that its number stays its own. */
+static bool has_ended(pid_t pid) {
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
+}
+
 int nas_child_collect(child *c, double timeout_s, nas_error *err) {
     double deadline = nas_child_seconds() + timeout_s;
     bool fits = true;
     while (fits && !c->ended && nas_child_seconds() < deadline) {
         struct pollfd ends[2] = {{c->out, POLLIN, 0}, {c->err, POLLIN, 0}};
         poll(ends, 2, POLL_MS);
-        c->ended = waitpid(c->pid, &c->status, WNOHANG) != 0;
+        c->ended = has_ended(c->pid);
         fits = drain_output(c);
         drain_errors(c);
     }
-    if (!c->ended) {
-        kill(-c->pid, SIGKILL);
-        while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR) continue;
-    }
+    kill(-c->pid, SIGKILL); /* its children, too, if it has ended without them */
+    while (waitpid(c->pid, &c->status, 0) < 0 && errno == EINTR) continue;
     close_end(&c->out);
     close_end(&c->err);
     if (!fits)

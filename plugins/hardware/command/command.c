@@ -7,6 +7,7 @@
 #include <nashost/hardware.h>
 #include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
+#include <nashost/kit/text.h>
 
 #include <errno.h>
 #include <math.h>
@@ -73,29 +74,29 @@ static json_t *layer_json(const nas_layer *l) {
         l->pad_before == l->kernel / 2
             ? NULL
             : json_pack("[I, I]", (json_int_t)l->pad_before, (json_int_t)nas_layer_pad_after(l));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:o*}",
-                     "name", l->name, "op", nas_op_name(l->op), "activation",
-                     nas_activation_name(l->activation), "inputs", inputs, "in", shape_json(l->in),
-                     "out", shape_json(l->out), "kernel", (json_int_t)l->kernel, "stride",
-                     (json_int_t)l->stride, "expand", (json_int_t)l->expand, "squeeze_excite",
-                     (int)l->squeeze_excite, "macs", (json_int_t)l->macs, "weights",
-                     (json_int_t)l->weights, "biases", (json_int_t)l->biases, "padding", padding);
+    return json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:b, s:I, s:I, s:I, s:o*}", "name", l->name,
+        "op", nas_op_name(l->op), "activation", nas_activation_name(l->activation), "inputs",
+        inputs, "in", shape_json(l->in), "out", shape_json(l->out), "kernel", (json_int_t)l->kernel,
+        "stride", (json_int_t)l->stride, "expand", nas_json_plain(nas_layer_expand(l)),
+        "squeeze_excite", (int)l->squeeze_excite, "macs", (json_int_t)l->macs, "weights",
+        (json_int_t)l->weights, "biases", (json_int_t)l->biases, "padding", padding);
 }
 
 /* NULL: out of memory. */
 static json_t *network_json(const nas_network *network) {
     json_t *layers = json_array();
     for (uint32_t i = 0; i < network->n_layers; i++)
-        json_array_append_new(layers, layer_json(nas_network_layer(network, i)));
-    if (json_array_size(layers) != network->n_layers) {
-        json_decref(layers);
-        return NULL;
-    }
-    json_t *genome = network->genome ? json_loads(network->genome, 0, NULL) : NULL;
-    return json_pack("{s:o*, s:o, s:I, s:I, s:I, s:I, s:o}", "genome", genome, "image",
-                     shape_json(network->image), "classes", (json_int_t)network->classes, "macs",
-                     (json_int_t)network->macs, "params", (json_int_t)network->params,
-                     "peak_elements", (json_int_t)network->peak_elements, "layers", layers);
+        nas_json_add(&layers, layer_json(nas_network_layer(network, i)));
+    json_t *json = json_object();
+    if (network->genome) nas_json_put(&json, "genome", json_loads(network->genome, 0, NULL));
+    nas_json_put(&json, "image", shape_json(network->image));
+    nas_json_put(&json, "classes", json_integer((json_int_t)network->classes));
+    nas_json_put(&json, "macs", json_integer((json_int_t)network->macs));
+    nas_json_put(&json, "params", json_integer((json_int_t)network->params));
+    nas_json_put(&json, "peak_elements", json_integer((json_int_t)network->peak_elements));
+    nas_json_put(&json, "layers", layers);
+    return json;
 }
 
 typedef struct scratch {
@@ -112,9 +113,9 @@ static int write_files(const runner *r, const nas_network *network, const scratc
                        nas_error *err) {
     json_t *json = network_json(network);
     if (!json) return nas_fail(err, NAS_ERR_MEMORY, "command: out of memory");
-    int failed = json_dump_file(json, s->network, JSON_INDENT(1));
+    int rc = nas_json_write(s->network, json, JSON_INDENT(1), err);
     json_decref(json);
-    if (failed) return nas_fail(err, NAS_ERR_IO, "command: cannot write %s", s->network);
+    if (rc) return rc;
     return r->exporter ? r->service->write(r->exporter, network, s->file, err) : NAS_OK;
 }
 
@@ -138,21 +139,16 @@ static int make_scratch(const runner *r, const nas_network *network, scratch *s,
 
 /* word with every {network} and {file} replaced; the caller frees. NULL: out of memory. */
 static char *fill_word(const char *word, const scratch *s) {
-    size_t bytes = 0;
-    char *out = NULL;
-    FILE *stream = open_memstream(&out, &bytes);
-    if (!stream) return NULL;
+    nas_text text = {0};
     while (*word) {
         const char *value = NULL;
         size_t n = 1;
         if (strncmp(word, "{network}", 9) == 0) value = s->network, n = 9;
         if (strncmp(word, "{file}", 6) == 0) value = s->file, n = 6;
-        fprintf(stream, "%.*s", value ? (int)strlen(value) : 1, value ? value : word);
+        nas_text_add(&text, value ? value : word, value ? strlen(value) : 1);
         word += n;
     }
-    if (fclose(stream) == 0) return out;
-    free(out);
-    return NULL;
+    return nas_text_take(&text);
 }
 
 static void free_words(char **words) {
@@ -222,16 +218,17 @@ static char *last_line(char *text) {
 }
 
 static int read_answer(char *output, nas_cost *cost, nas_error *err) {
-    json_error_t why;
     char *line = last_line(output);
     if (!*line) return nas_fail(err, NAS_ERR_INPUT, "it printed nothing");
-    json_t *json = json_loads(line, JSON_REJECT_DUPLICATES, &why);
-    int rc = json_is_object(json)
-                 ? read_costs(json, cost, err)
-                 : nas_fail(err, NAS_ERR_INPUT,
-                            "expected a JSON object as the last line, such as {\"latency_ms\": "
-                            "1.5}, found \"%.100s\"",
-                            line);
+    json_t *json;
+    int rc = nas_json_parse(line, strlen(line), 0, "its answer", &json, err);
+    if (rc == NAS_ERR_MEMORY) return rc;
+    rc = json_is_object(json)
+             ? read_costs(json, cost, err)
+             : nas_fail(err, NAS_ERR_INPUT,
+                        "expected a JSON object as the last line, such as {\"latency_ms\": "
+                        "1.5}, found \"%.100s\"",
+                        line);
     json_decref(json);
     return rc;
 }
@@ -302,6 +299,8 @@ static int target(void *self, nas_target *result, nas_error *err) {
 static const void *extension(void *self, const char *id) {
     static const nas_measure_api measure = {sizeof measure, target, NULL};
     (void)self;
+    static const nas_commands_api commands = {sizeof commands};
+    if (strcmp(id, NAS_EXT_COMMANDS) == 0) return &commands;
     return strcmp(id, NAS_EXT_MEASURE) == 0 ? &measure : NULL;
 }
 

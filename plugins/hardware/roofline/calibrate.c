@@ -2,6 +2,7 @@
 #include "fit.h"
 #include "roofline.h"
 
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 #include <nashost/kit/lut_file.h>
 
@@ -195,27 +196,23 @@ static json_t *profile_json(const model *start, const nas_lut *table, const samp
              "%zu measured networks, with a typical error of %.2g %% on these; the rest is from "
              "the profile %.63s.",
              s->n, 100 * sqrt(error_of(fitted, s)), start->device.name);
-    json_t *json = json_deep_copy(start->json), *shares = json_object();
+    json_t *json = nas_json_copy(start->json), *shares = json_object();
     for (int k = 0; k < KINDS; k++)
-        json_object_set_new(shares, nas_roofline_kinds[k], json_real(fitted->efficiency[k]));
-    bool whole = json_object_size(shares) == KINDS;
+        nas_json_put(&shares, nas_roofline_kinds[k], json_real(fitted->efficiency[k]));
     json_t *changes =
         json_pack("{s:s#, s:s, s:s, s:f, s:f, s:f, s:o}", "name", device, (int)strnlen(device, 60),
                   "kind", kind, "source", source, "peak_gops", fitted->peak_gops, "bandwidth_gbs",
                   fitted->bandwidth_gbs, "overhead_us", fitted->overhead_us, "efficiency", shares);
-    if (json_object_update_new(json, changes) == 0 && whole) return json;
-    json_decref(json);
-    return NULL;
+    nas_json_merge(&json, changes);
+    return json;
 }
 
 static int write_profile(json_t *json, const char *out, nas_error *err) {
     if (!json) return nas_fail(err, NAS_ERR_MEMORY, "roofline: out of memory");
-    FILE *file = fopen(out, "w");
-    int failed = !file || json_dumpf(json, file, JSON_INDENT(2) | JSON_REAL_PRECISION(5));
-    if (file) failed |= fputc('\n', file) == EOF;
-    if (file) failed |= fclose(file);
+    nas_error why = {0};
+    int rc = nas_json_write(out, json, JSON_INDENT(2) | JSON_REAL_PRECISION(5), &why);
     json_decref(json);
-    return failed ? nas_fail(err, NAS_ERR_IO, "roofline: cannot write %s", out) : NAS_OK;
+    return rc ? nas_fail(err, rc, "roofline: %.1000s", why.message) : NAS_OK;
 }
 
 static int fit(const model *m, const nas_lut *table, const char *out, samples *s, nas_error *err) {

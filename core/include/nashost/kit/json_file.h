@@ -1,5 +1,7 @@
-/* nashost plugin kit: JSON files that a plugin reads with Jansson, and what it says of wrong ones.
- * Every function here: [any]. */
+/* nashost plugin kit: JSON by Jansson with errors as values: files that a plugin reads, what it
+ * says of wrong ones, values that it builds and writes. Jansson's own writers go on when there is
+ * no memory for a key, and its builders' results are easily forgotten: the host and its plugins use
+ * these alone. Every function here: [any]. */
 #ifndef NASHOST_KIT_JSON_FILE_H
 #define NASHOST_KIT_JSON_FILE_H
 
@@ -15,6 +17,46 @@ int nas_json_fail(const char *file, const char *key, const json_t *found, const 
  * NULL on failure. */
 int nas_json_read(const char *file, json_t **root, nas_error *err);
 
+/* Parses a text of n bytes; keys must be given once. flags: more of Jansson's, such as
+ * JSON_DECODE_ANY. where: file, or file and line, for messages. The caller drops *json, which is
+ * NULL on failure: NAS_ERR_MEMORY, or NAS_ERR_INPUT with line and column. */
+int nas_json_parse(const char *text, size_t n, size_t flags, const char *where, json_t **json,
+                   nas_error *err);
+
+/* A value's text, of *bytes bytes (NULL: not wanted), its numbers in as few digits as give them
+ * back: 0.8. flags: Jansson's. The caller frees; NULL: out of memory. */
+char *nas_json_text(const json_t *json, size_t flags, size_t *bytes);
+
+/* Writes a value's text and a newline to a new file, or over an old one. */
+int nas_json_write(const char *file, const json_t *json, size_t flags, nas_error *err);
+
+/* n bytes as a text of Base64 (RFC 4648, section 4). The caller owns it; NULL: out of memory. */
+json_t *nas_base64_json(const uint8_t *data, size_t n);
+
+/* Building a value. The first failure sticks: *object (or *array) is released and becomes NULL, to
+ * which nothing more can be added, so that the builder tests its result once, at the end: NULL is
+ * out of memory. value is taken over in any case; a NULL value is a failure. */
+void nas_json_put(json_t **object, const char *key, json_t *value);
+void nas_json_add(json_t **array, json_t *value);
+
+/* Takes over the object and adds all of its keys, likewise. */
+void nas_json_merge(json_t **object, json_t *others);
+
+/* A deep copy; NULL: out of memory, or json is NULL. The caller owns it. */
+json_t *nas_json_copy(const json_t *json);
+
+/* A number, or null if it is not finite; a count, or null for UINT64_MAX; a text, or null if it is
+ * NULL, bytes that are no UTF-8 replaced by U+FFFD. The caller owns the result; NULL: out of
+ * memory. */
+json_t *nas_number_json(double value);
+json_t *nas_count_json(uint64_t value);
+json_t *nas_text_json(const char *text);
+
+/* Whether a text is UTF-8, which JSON demands; and a text with \xHH for each byte of it that is
+ * not, for messages: returns buffer. */
+bool nas_text_valid(const char *text);
+char *nas_text_escaped(const char *text, char *buffer, size_t size);
+
 /* Refuses keys of an object other than names [n]. prefix: of the keys in messages, such as
  * "efficiency." or "". */
 int nas_json_keys(const char *file, const char *prefix, const json_t *object,
@@ -23,5 +65,8 @@ int nas_json_keys(const char *file, const char *prefix, const json_t *object,
 /* Takes a number in (0, most], or [0, most] if it may be zero. key: as messages name it. */
 int nas_json_number(const char *file, const char *key, const json_t *found, bool zero, double most,
                     double *value, nas_error *err);
+
+/* A number, as an integer where it is one; the caller owns it. NULL: out of memory. */
+json_t *nas_json_plain(double value);
 
 #endif

@@ -23,6 +23,9 @@ bool nas_layer_weighs(const nas_layer *layer);
 /* Input channels of each filter of a layer that has weights. [any] */
 uint32_t nas_layer_depth(const nas_layer *layer);
 
+/* The expansion of a layer's block as its genome has it; 0 outside blocks. [any] */
+double nas_layer_expand(const nas_layer *layer);
+
 /* Rows of zeros below a layer's input, and columns right of it, beside pad_before: kernel / 2 where
  * that is pad_before, else as many as the last output reads. [any] */
 uint32_t nas_layer_pad_after(const nas_layer *layer);
@@ -39,9 +42,9 @@ uint32_t nas_dtype_bytes(const char *dtype);
 /* Writes a layer's key; returns buffer. [any] */
 char *nas_layer_key(const nas_layer *layer, char buffer[NAS_LAYER_KEY]);
 
-/* The inverse: fills op, activation, shapes, kernel, stride, expand and squeeze_excite, takes the
- * padding to be kernel / 2, and zeroes the rest. False if key is not exactly what nas_layer_key
- * writes for a known layer. [any] */
+/* The inverse: fills op, activation, shapes, kernel, stride, expand, ratio and squeeze_excite,
+ * takes the padding to be kernel / 2, and zeroes the rest. False if key is not exactly what
+ * nas_layer_key writes for a known layer. [any] */
 bool nas_layer_from_key(const char *key, nas_layer *l);
 
 /* How many weights a layer has, counted from its shapes, so also for one that came from a key.

@@ -1,0 +1,13 @@
+/* How many processors this process may use. */
+#ifndef NAS_BASE_PROCESSORS_H
+#define NAS_BASE_PROCESSORS_H
+
+/* Those that its affinity names, but no more than the CPU quota of its control groups allows
+ * (rounded up; version 1 and 2, the group and those around it). At least 1. [any] */
+int nas_processors(void);
+
+/* The quota alone, in processors, rounded up; 0: there is none. root is put before /proc and /sys:
+ * "" but in tests. [any] */
+int nas_processors_quota(const char *root);
+
+#endif
