@@ -406,7 +406,11 @@ static void test_description(void **state) {
     toys *t = *state;
     toys_good(t, toys_run(t, "a", (toys_how){0}, "export=[" FLOAT_FILE ", " INT8_FILE "]"));
     json_t *family = toys_json(t, "a/family.json");
-    const json_t *entry = json_array_get(json_object_get(family, "platforms"), 0);
+    const json_t *entry = NULL, *platforms = json_object_get(family, "platforms");
+    for (size_t i = 0; i < json_array_size(platforms); i++) {
+        const json_t *name = nas_json_at(json_array_get(platforms, i), "name");
+        if (strcmp(json_string_value(name), "small") == 0) entry = json_array_get(platforms, i);
+    }
     for (int int8 = 0; int8 < 2; int8++) {
         json_t *described =
             toys_json(t, int8 ? "a/family/small.int8.txt.json" : "a/family/small.txt.json");

@@ -53,20 +53,3 @@ const char *nas_json_kind(const json_t *json) {
     }
     return "null";
 }
-
-json_t *nas_base64_json(const uint8_t *data, size_t n) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t length = (n + 2) / 3 * 4;
-    char *text = malloc(length + 1);
-    if (!text) return NULL;
-    for (size_t i = 0, at = 0; i < n; i += 3) {
-        unsigned left = n - i < 3 ? (unsigned)(n - i) : 3, bits = (unsigned)data[i] << 16;
-        if (left > 1) bits |= (unsigned)data[i + 1] << 8;
-        if (left > 2) bits |= data[i + 2];
-        for (unsigned d = 0; d < 4; d++)
-            text[at++] = d <= left ? digits[bits >> (18 - 6 * d) & 63] : '=';
-    }
-    json_t *json = json_stringn(text, length);
-    free(text);
-    return json;
-}

@@ -285,8 +285,8 @@ int nas_args_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
     *kind = nas_kind_from_name(args->kind);
     if (*kind || !args->kind) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT,
-                    "--kind: expected dataset, ssl, search, hardware, score or export, found "
-                    "\"%.60s\"",
+                    "--kind: expected dataset, ssl, search, hardware, score, export or import, "
+                    "found \"%.60s\"",
                     args->kind);
 }
 

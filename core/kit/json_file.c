@@ -116,15 +116,52 @@ static int add(const char *data, size_t n, void *text) {
     return ((nas_text *)text)->failed ? -1 : 0;
 }
 
+/* Writes the number in text [n] with as few digits as give it back, and returns how many characters
+ * these are; where that is no shorter, those of text. to may overlap it from the left. */
+static size_t shorten(const char *text, size_t n, char *to) {
+    char found[40], as_is[40];
+    bool real = n < sizeof as_is && memchr(text, '.', n);
+    memcpy(as_is, text, real ? n : 0);
+    as_is[real ? n : 0] = 0;
+    double value = strtod(as_is, NULL);
+    for (int digits = 15; real && digits < 17; digits++) {
+        snprintf(found, sizeof found, "%.*g", digits, value);
+        if (strtod(found, NULL) != value) continue;
+        if (!strpbrk(found, ".e")) strcat(found, ".0");
+        if (strlen(found) >= n) break;
+        memcpy(to, found, strlen(found));
+        return strlen(found);
+    }
+    memmove(to, text, n);
+    return n;
+}
+
+/* A JSON text with its numbers in as few digits as they need; returns its bytes. Jansson writes 17:
+ * 0.80000000000000004. */
+static size_t shorten_all(char *text) {
+    char *to = text;
+    for (const char *from = text; *from;) {
+        size_t n = 1;
+        bool number = *from == '-' || (*from >= '0' && *from <= '9');
+        if (number) n = strspn(from, "+-0123456789.eE");
+        while (*from == '"' && from[n] != '"') n += from[n] == '\\' ? 2 : 1;
+        if (*from == '"') n++;
+        if (number)
+            to += shorten(from, n, to);
+        else
+            to = (char *)memmove(to, from, n) + n;
+        from += n;
+    }
+    *to = 0;
+    return (size_t)(to - text);
+}
+
 char *nas_json_text(const json_t *json, size_t flags, size_t *bytes) {
     nas_text text = {0};
-    bool exact = (flags & JSON_REAL_PRECISION(31)) == 0;
-    if (exact) flags |= JSON_REAL_PRECISION(17);
     if (!json || json_dump_callback(json, add, &text, flags)) text.failed = true;
-    if (bytes) *bytes = text.failed ? 0 : text.bytes;
     char *taken = nas_text_take(&text);
-    size_t length = exact && taken ? nas_json_shorten(taken) : 0;
-    if (exact && taken && bytes) *bytes = length;
+    size_t n = taken ? shorten_all(taken) : 0;
+    if (bytes) *bytes = n;
     return taken;
 }
 
@@ -227,5 +264,22 @@ json_t *nas_text_json(const char *text) {
     }
     json_t *json = clean ? json_stringn(clean, used) : NULL;
     free(clean);
+    return json;
+}
+
+json_t *nas_base64_json(const uint8_t *data, size_t n) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t length = (n + 2) / 3 * 4;
+    char *text = malloc(length + 1);
+    if (!text) return NULL;
+    for (size_t i = 0, at = 0; i < n; i += 3) {
+        unsigned left = n - i < 3 ? (unsigned)(n - i) : 3, bits = (unsigned)data[i] << 16;
+        if (left > 1) bits |= (unsigned)data[i + 1] << 8;
+        if (left > 2) bits |= data[i + 2];
+        for (unsigned d = 0; d < 4; d++)
+            text[at++] = d <= left ? digits[bits >> (18 - 6 * d) & 63] : '=';
+    }
+    json_t *json = json_stringn(text, length);
+    free(text);
     return json;
 }

@@ -121,6 +121,27 @@ static json_t *validation_json(const nas_instance *hardware) {
     return json_null();
 }
 
+/* What the largest and the smallest subnet cost: {"largest": {...}, "smallest": {...}}. Null where
+ * a cost would have to be measured once more, or is not known. */
+static json_t *ends_json(const nas_html *html, size_t index, bool measures) {
+    const nas_space *space = &html->context->space;
+    const nas_instance *hardware = &html->context->hardware[index];
+    const nas_genome ends[] = {nas_genome_largest(space), nas_genome_smallest(space)};
+    const nas_constraints none = {.latency_ms = NAN, .energy_mj = NAN};
+    json_t *json = json_object();
+    for (int i = 0; i < 2; i++) {
+        nas_candidate candidate;
+        nas_error ignored;
+        int rc = measures ? NAS_ERR_INPUT
+                          : nas_candidate_cost(space, &ends[i], hardware->plugin->vtable,
+                                               hardware->self, &none, &candidate, &ignored);
+        bool priced = !rc || (!measures && rc == NAS_ERR_INFEASIBLE);
+        nas_json_put(&json, i ? "smallest" : "largest",
+                     priced ? nas_cost_json(&candidate.cost) : json_null());
+    }
+    return json;
+}
+
 static int platform_json(const nas_html *html, size_t index, json_t **list, nas_error *err) {
     const nas_context *context = html->context;
     const nas_platform *platform = &context->pipeline->platforms[index];
@@ -129,11 +150,12 @@ static int platform_json(const nas_html *html, size_t index, json_t **list, nas_
     bool measures = nas_instance_extension(hardware, NAS_EXT_MEASURE) != NULL;
     json_t *layers = NULL;
     int rc = layers_json(&context->space, &html->chosen[index].genome, &layers, err);
-    json_t *json = json_pack("{s:s, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:O}", "name", platform->name,
-                             "hardware", "plugin", plugin->id, "version", plugin->version,
-                             "summary", plugin->summary, "measures", measures, "layers",
-                             layers ? layers : json_null(), "validation", validation_json(hardware),
-                             "confusion", json_array_get(html->confusions, index));
+    json_t *json =
+        json_pack("{s:s, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:O}", "name", platform->name,
+                  "hardware", "plugin", plugin->id, "version", plugin->version, "summary",
+                  plugin->summary, "measures", measures, "layers", layers ? layers : json_null(),
+                  "validation", validation_json(hardware), "ends", ends_json(html, index, measures),
+                  "confusion", json_array_get(html->confusions, index));
     if (!rc) rc = json ? candidates_json(html, index, &json, err) : no_memory(err);
     nas_json_add(list, json);
     return rc ? rc : *list ? NAS_OK : no_memory(err);

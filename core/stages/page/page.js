@@ -29,6 +29,14 @@ function scaled(x, step, units) {
 const counts = (x) => scaled(x, 1000, ["", " k", " M", " G"]);
 const bytes = (x) => scaled(x, 1024, [" B", " KiB", " MiB", " GiB"]);
 const unit = (name) => (x) => (known(x) ? `${digits(x)} ${name}` : "–");
+/* Wilson's 95 % interval of a share that was found on n images. */
+function interval(share, n) {
+  const z = 1.96, middle = (share + z * z / (2 * n)) / (1 + z * z / n);
+  const half = z / (1 + z * z / n) * Math.sqrt(share * (1 - share) / n + z * z / (4 * n * n));
+  return [middle - half, middle + half].map((x) => (100 * Math.min(1, Math.max(0, x))).toFixed(1));
+}
+const tested = (x) => (known(x) && data.dataset.test ?
+  `${(100 * x).toFixed(2)} % (${interval(x, data.dataset.test).join("–")})` : percent(x));
 const percent = (x) => (known(x) ? `${(100 * x).toFixed(2)} %` : "–");
 
 /* What a subnet costs: by the names of family.json, and where it stands in a candidate. */
@@ -123,15 +131,21 @@ const limitText = (constraints) =>
 
 function showFamily() {
   const int8 = ["int8", "int8w7"].filter((key) => family.platforms.some((p) => p[key]));
-  const rows = family.platforms.map((p) => [p.name, limitText(p.constraints) || "no limit",
+  const rows = family.platforms.map((p) => [p.name, tested(p.test_top1), ...int8.map((key) => percent(p[key].test_top1)),
     latencyText(p.predicted), bytes(p.predicted.peak_bytes), counts(p.macs), counts(p.params),
-    known(p.score) ? p.score.toFixed(4) : "–", percent(p.test_top1), ...int8.map((key) => percent(p[key].test_top1))]);
+    known(p.score) ? p.score.toFixed(4) : "–", limitText(p.constraints) || "no limit"]);
+  /* One cost for each platform, in their order. */
+  const each = (name, text) => data.platforms.map((p) => text((p.ends || {})[name] || {})).join(" / ");
   for (const [name, r] of Object.entries(family.reference))
-    rows.push([`${name} subnet`, "for reference", "–", "–", counts(r.macs), counts(r.params), "–", percent(r.test_top1), ...int8.map(() => "–")]);
+    rows.push([`${name} subnet`, tested(r.test_top1), ...int8.map(() => "–"), each(name, (c) => unit("ms")(c.latency_ms)),
+      each(name, (c) => bytes(c.peak_bytes)), counts(r.macs), counts(r.params), "–", "for reference"]);
   section("family").append(
-    make("thead", {}, row(["platform", "at most", "#latency", "#peak memory", "#MACs", "#parameters", "#score", "#test top-1",
-      ...int8.map((key) => `#in ${key}`)], "th")),
+    make("thead", {}, row(["platform", "#test top-1", ...int8.map((key) => `#in ${key}`), "#latency", "#peak memory",
+      "#MACs", "#parameters", "#score", "at most"], "th")),
     make("tbody", {}, ...rows.map((r) => row(r))));
+  if (data.dataset.test) section("family").parentNode.after(make("p", { class: "note", text:
+    `In brackets: where top-1 lies with 95 % certainty (Wilson), as ${plural(data.dataset.test, "test image")} can tell it.` +
+    (data.platforms.length > 1 ? " The reference subnets' costs are those on each platform, in their order." : "") }));
   const d = data.dataset;
   section("summary").textContent =
     `${data.out}: ${plural(d.train, "image")} of ${d.plugin}, ${d.labelled} of them with labels; ` +
@@ -149,6 +163,14 @@ function front(points) {
   return best;
 }
 
+/* Where an axis ends, so that what fits fills it: a loose limit and what lies far beyond do not
+ * stretch it. undefined: nothing fits. */
+function rightEdge(xs, limit) {
+  if (!xs.length) return undefined;
+  const most = Math.max(...xs), end = limit > most && limit <= 1.6 * most ? limit : most;
+  return end + 0.15 * (end - Math.min(...xs) || end);
+}
+
 function describePareto(t, platform, constraints, cost) {
   const point = (c, i) => ({ x: c[cost.at] / (cost.divide || 1), y: c[SCORE], i });
   const all = platform.candidates.map(point).filter((p) => known(platform.candidates[p.i][cost.at]));
@@ -156,13 +178,16 @@ function describePareto(t, platform, constraints, cost) {
   const ys = fits.map((p) => p.y), low = Math.min(...ys), high = Math.max(...ys);
   const room = Math.max(high - low, 1e-3 * Math.abs(high), 1e-9);
   const misfits = all.filter((p) => !known(p.y)).map((p) => ({ ...p, y: low - 0.12 * room }));
+  const limit = constraints[cost.key] / (cost.divide || 1);
+  const edge = rightEdge(fits.map((p) => p.x), limit);
+  const beyond = misfits.filter((p) => p.x > edge).length;
   const datasets = [
     dots("chosen", fits.filter((p) => p.i === platform.chosen), t.red, "rectRot", 9, { borderWidth: 2, borderColor: t.text }),
     curve("front", front(fits), t.orange, 0, { stepped: "after" }),
     dots("fits", fits.filter((p) => p.i !== platform.chosen), t.blue, "circle", 4),
   ];
-  if (misfits.length) datasets.push(dots("does not fit, not scored", misfits, t.dim, "crossRot", 4));
-  const limit = constraints[cost.key] / (cost.divide || 1);
+  if (misfits.length) datasets.push(dots("does not fit, not scored" +
+    (beyond ? ` (${beyond} beyond the right edge)` : ""), misfits, t.dim, "crossRot", 4));
   if (known(constraints[cost.key]))
     datasets.push(curve(`limit ${cost.text(constraints[cost.key])}`,
       [{ x: limit, y: low - 0.2 * room }, { x: limit, y: high + 0.1 * room }], t.green, 1));
@@ -172,7 +197,8 @@ function describePareto(t, platform, constraints, cost) {
     return [c[GENOME], known(c[SCORE]) ? `score ${c[SCORE].toFixed(4)}` : "not scored",
             ...COSTS.filter((k) => known(c[k.at])).map((k) => `${k.title} ${k.text(c[k.at])}`)];
   };
-  return { datasets, x: { title: cost.axis },
+  return { datasets, x: { title: cost.axis, max: edge,
+                ticks: { color: t.dim, maxRotation: 0, autoSkipPadding: 12, includeBounds: false } },
            y: { title: `score: ${pipeline.search.score.plugin}`, min: low - 0.2 * room, max: high + 0.1 * room,
                 ticks: { color: t.dim, includeBounds: false } },
            tooltip: { title: () => "", label: describe } };
@@ -329,19 +355,23 @@ function showImage(g, image) {
     ...(right === "✗" ? [make("br"), make("span", { text: `is: ${className(image.label)}` })] : [])));
 }
 
+const FEW = 10; /* images that say nothing of a share */
+
 function showConfidence() {
   const bins = data.confidence, total = bins.reduce((sum, b) => sum + b[0], 0);
-  const labels = bins.map((b, i) => `${10 * i}–${10 * i + 10} %`);
+  const labels = bins.map((b, i) => [`${10 * i}–${10 * i + 10} %`, String(b[0])]);
+  const small = bins.some((b) => b[0] && b[0] < FEW);
   const [box, show] = chart("Confidence of the largest subnet on held-out images, and how often it is right", (t) => ({
     labels,
     datasets: [
-      { ...curve("share that it answers rightly", bins.map((b) => (b[0] ? b[1] / b[0] : null)), t.red, 0),
+      { ...curve("share that it answers rightly", bins.map((b) => (b[0] >= FEW ? b[1] / b[0] : null)), t.red, 0),
         pointRadius: 4, pointStyle: "rectRot", spanGaps: true },
       { type: "bar", label: "share of the images", data: bins.map((b) => b[0] / total), backgroundColor: t.blue,
         pointStyle: "rect" }],
-    x: { type: "category", title: "confidence" }, y: { title: "share", min: 0, max: 1 } }));
+    x: { type: "category", title: "confidence, and how many images" }, y: { title: "share", min: 0, max: 1 } }));
   section("pseudo").append(make("div", { class: "card" },
-    make("h3", { text: `Confidence on ${plural(total, "held-out image")}` }), box));
+    make("h3", { text: `Confidence on ${plural(total, "held-out image")}` }), box,
+    ...(small ? [make("p", { class: "note", text: `How often it is right is not shown for fewer than ${FEW} images.` })] : [])));
   show();
 }
 
