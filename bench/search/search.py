@@ -301,7 +301,7 @@ def summary(args, task, found):
                      if (name.split(",")[0] in OURS) == mine
                      and len(values := reached(task, runs, mark))]
             mean, name = min(means, default=(math.nan, ""))
-            best.append(f"{mean:.2f} {name.split(',')[0]}")
+            best.append(f"{mean:.2f} {name.split(',')[0]}" if means else "ended before")
         cells.append(" / ".join(best))
     limit = ", limit" if task.limit else ""
     return f"| {task.table.title}: {GOALS[task.objectives - 1]}{limit} | {' | '.join(cells)} |\n"
