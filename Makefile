@@ -217,12 +217,14 @@ bench: ## time training and evaluating beside PyTorch of Debian; ARGS as in benc
 	@scripts/install-deps --check bench
 	+@$(MAKE_ALL) all
 	@bench/peers/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
-check-engines: ## 20 exported subnets on 1000 images by onnxruntime, ncnn and a C compiler
+check-engines: ## exported subnets by onnxruntime, ncnn, a C compiler and LiteRT, the long run
 	@scripts/install-deps build run engines
 	@scripts/python-env
 	+@$(MAKE_ALL) all
 	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
 	 tests/export_engines.sh --subnets 20 --images 1000 $(ARGS)
+	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
+	 tests/export_litert.sh --subnets 6 --images 500
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 clang: ## build with clang, run every test
@@ -262,14 +264,18 @@ SDK_DIR = $(DESTDIR)$(PREFIX)/include/nashost
 MAN_DIR = $(DESTDIR)$(PREFIX)/share/man/man1
 COMPLETION_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 VERSION = $(shell sed -n 's/.*NASHOST_VERSION "\(.*\)".*/\1/p' core/base/version.h)
-PLUGIN_DATA := $(filter-out %.c %.h,$(wildcard plugins/*/*/*))
+# What errors and commands point to lies beside the plugins as it does here.
+HOME_DATA := $(wildcard spaces/* pipelines/* docs/*.md docs/*.py) \
+             $(filter-out %.c %.h,$(wildcard plugins/*/*/*))
+HEADERS := $(patsubst core/include/nashost/%,%,$(wildcard core/include/nashost/*.h core/include/nashost/kit/*.h))
 .PHONY: install uninstall
 install: all ## install under PREFIX (/usr/local), in DESTDIR
 	@scripts/man-page $(HOST) >$(BUILD)/nashost.1
 	@sed 's#"build/plugins/#"plugins/#' plugins.json >$(BUILD)/plugins.json.installed
 	install -D -m 755 $(HOST) "$(BIN_DIR)/nashost"
 	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f "$(HOME_DIR)/$$f" || exit 1; done
-	for f in $(wildcard spaces/*) $(PLUGIN_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
+	for f in $(HOME_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
+	for f in $(wildcard tools/*); do install -D -m 755 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
 	install -D -m 755 scripts/pth-to-safetensors "$(HOME_DIR)/scripts/pth-to-safetensors"
 	install -d "$(SDK_DIR)"
@@ -283,7 +289,9 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	install -D -m 644 scripts/nashost.bash "$(COMPLETION_DIR)/nashost"
 # The quotes matter: a prefix with a blank must not name two folders.
 uninstall: ## remove what install installed there
-	rm -rf "$(HOME_DIR)" "$(SDK_DIR)"
+	for f in $(PLUGINS:$(BUILD)/%=%) $(HOME_DATA) plugins.json; do rm -f "$(HOME_DIR)/$$f"; done
+	for f in $(HEADERS); do rm -f "$(SDK_DIR)/$$f"; done
+	for d in "$(HOME_DIR)" "$(SDK_DIR)"; do [ ! -d "$$d" ] || find "$$d" -depth -type d -empty -delete; done
 	rm -f "$(BIN_DIR)/nashost" "$(LIB_DIR)/libnashost-kit.a" "$(LIB_DIR)/pkgconfig/nashost.pc"
 	rm -f "$(MAN_DIR)/nashost.1"
 	rm -f "$(COMPLETION_DIR)/nashost"

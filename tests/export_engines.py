@@ -151,12 +151,13 @@ def run_onnx_haswell_plain(path, images):
     return run_onnx_haswell(path, images, precise=False)
 
 
-def run_ncnn(path, images):
+def run_ncnn(path, images, half=False):
     import ncnn
     net = ncnn.Net()
     net.opt.num_threads = 1
-    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
-    net.opt.use_bf16_storage = False
+    if not half:
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+        net.opt.use_bf16_storage = False
     assert net.load_param(str(path)) == 0 and net.load_model(str(path.with_suffix(".bin"))) == 0
     logits = []
     for image in images:
@@ -165,6 +166,11 @@ def run_ncnn(path, images):
         extractor.input("image", ncnn.Mat(planes).clone())
         logits.append(np.array(extractor.extract("logits")[1]))
     return np.array(logits)
+
+
+def run_ncnn_half(path, images):
+    """As ncnn's options are by default."""
+    return run_ncnn(path, images, half=True)
 
 
 MAIN = """
@@ -249,6 +255,8 @@ if platform.machine() != "x86_64":
 ENGINES = {
     "onnxruntime": ("onnx", "float32", run_onnx, ONNX, LIMIT, 0.999),
     "ncnn": ("ncnn", "float32", run_ncnn, missing_modules("ncnn"), LIMIT, 0.999),
+    "ncnn in its default, half precision":
+        ("ncnn", "float32", run_ncnn_half, missing_modules("ncnn"), 0.05, 0.99),
     "C": ("c", "float32", run_c, missing_programs("gcc"), LIMIT, 0.999),
     "C on ARM": ("c", "float32", run_arm, ARM, LIMIT, 0.999),
     "docs/run_safetensors.py": ("safetensors", "float32", run_safetensors, None, LIMIT, 0.999),

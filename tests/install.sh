@@ -45,7 +45,8 @@ complete_as() { # words of a command line; prints the completions of the last on
 stage=$scratch/stage
 check "make install DESTDIR" build_make install DESTDIR="$stage" PREFIX=/usr
 for file in bin/nashost lib/nashost/plugins.json lib/nashost/spaces/quickstart.json \
-    lib/nashost/plugins/hardware/profiles/mcu.json include/nashost/plugin.h \
+    lib/nashost/plugins/hardware/profiles/mcu.json lib/nashost/pipelines/bench.json \
+    lib/nashost/docs/datasets.md lib/nashost/docs/run_safetensors.py include/nashost/plugin.h \
     include/nashost/kit/logits.h lib/libnashost-kit.a \
     lib/pkgconfig/nashost.pc share/man/man1/nashost.1 share/bash-completion/completions/nashost; do
     check "it installs $file" test -s "$stage/usr/$file"
@@ -54,8 +55,10 @@ check "the package's paths are without DESTDIR" grep -qx 'prefix=/usr' "$stage/u
 check "no source of a plugin is installed" test -z "$(find "$stage/usr/lib" -name '*.[ch]')"
 check "the kit has no variables" test -z "$(size -A "$stage/usr/lib/libnashost-kit.a" | awk '$1 ~ /^[.](data|bss)$/ && $2 > 0')"
 check "it works where it was staged" "$stage/usr/bin/nashost" plugins
+touch "$stage/usr/lib/nashost/mine.json" "$stage/usr/include/nashost/mine.h"
 check "make uninstall" build_make uninstall DESTDIR="$stage" PREFIX=/usr
-check "which leaves no file" test -z "$(find "$stage" -type f)"
+check "which leaves the user's files alone" test "$(cd "$stage/usr" && find . -type f | sort | tr '\n' ' ')" = \
+    "./include/nashost/mine.h ./lib/nashost/mine.json "
 
 # ---- Names with blanks ----
 mkdir -p "$scratch/my" "$scratch/my tools"
@@ -90,6 +93,14 @@ fi
 check "bash completes commands" says compare complete_as nashost com
 check "bash completes options" says --threads complete_as nashost run --th
 check "bash completes plugins" says fixmatch complete_as nashost plugins describe fixm
+check "bash completes formats" says safetensors complete_as nashost export DIR --format safe
+check "bash completes kinds" says hardware complete_as nashost plugins list --kind h
+check "bash completes keys" says train.steps= complete_as nashost run "$root/pipeline.json" --set train.st
+check "bash completes keys in lists" says platforms.0.name= \
+    complete_as nashost run "$root/pipeline.json" --set platforms.0.n
+check "the plugins of a kind" says "export    onnx" "$nashost" plugins list --kind export
+check "and no others" test -z "$("$nashost" plugins list --kind export | grep -w search)"
+check "bench finds its pipeline" "$nashost" validate "$prefix/lib/nashost/pipelines/bench.json"
 check "bash completes subcommands" says describe complete_as nashost plugins desc
 
 # ---- A stranger's plugins ----

@@ -162,7 +162,8 @@ static void test_wrong_usage(void **state) {
     fails(f, 2, "export: --format is missing", "export nowhere --out n");
     fails(f, 2, "export: --out is missing", "export nowhere --format t-export");
     fails(f, 2, "nowhere holds no pipeline.json", "export nowhere --format t-export --out n");
-    fails(f, 2, "infer: --logits is missing", "infer nowhere --input x.npy");
+    fails(f, 2, "infer: --input is missing", "infer nowhere --logits y.npy");
+    fails(f, 2, "infer: --logits is missing", "infer --weights w --input x.npy");
     fails(f, 2, "give one --genome, or one --platform",
           "infer nowhere --input x.npy --logits y.npy --genome g.json --platform phone");
     fails(f, 2, "unknown command \"biuld\"; did you mean \"nashost lut build\"?", "lut biuld");

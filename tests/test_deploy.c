@@ -360,6 +360,82 @@ static void test_weight_bits(void **state) {
             "export[1]: 'toy-export' writes .txt files, as export[0] does already");
 }
 
+/* ---- What describes an exported file ---- */
+
+/* The bytes of a Base64 text, which says how many they are; the caller frees. */
+static uint8_t *decode(const char *text, size_t *bytes) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint8_t *data = malloc(strlen(text));
+    uint32_t bits = 0, n = 0;
+    assert_non_null(data);
+    for (*bytes = 0; *text && *text != '='; text++) {
+        bits = bits << 6 | (uint32_t)(strchr(digits, *text) - digits);
+        if (++n % 4 != 1) data[(*bytes)++] = (uint8_t)(bits >> (6 - 2 * ((n - 1) % 4)));
+    }
+    return data;
+}
+
+/* Its sample is answered by `infer` as it says. */
+static void check_sample(toys *t, const json_t *described, bool int8) {
+    static char input[TOY_PATH], logits_path[TOY_PATH];
+    const char *text = json_string_value(nas_json_at(described, "sample.pixels"));
+    long long side = json_integer_value(nas_json_at(described, "image.height"));
+    const json_t *logits = nas_json_at(described, "sample.logits");
+    char shape[64];
+    size_t bytes;
+    uint8_t *pixels = decode(text, &bytes);
+    assert_int_equal(bytes, side * side);
+    snprintf(shape, sizeof shape, "(1, %lld, %lld)", side, side);
+    write_images(t, shape, pixels, bytes);
+    free(pixels);
+    toys_path(t, "x.npy", input);
+    toys_path(t, "y.npy", logits_path);
+    wanted = (nas_infer_request){
+        .platform = "small", .input = input, .logits = logits_path, .int8 = int8};
+    toys_good(t, call(t, "a", (toys_how){.call = call_infer, .print = nas_infer_print}));
+    float *found = read_logits(t, 1);
+    assert_int_equal(json_array_size(logits), CLASSES);
+    for (size_t c = 0; c < CLASSES; c++)
+        assert_true(fabs(json_real_value(json_array_get(logits, c)) - (double)found[c]) < 1e-4);
+    assert_int_equal(json_integer_value(nas_json_at(described, "sample.answer")),
+                     nas_argmax(found, CLASSES));
+    free(found);
+}
+
+static void test_description(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run(t, "a", (toys_how){0}, "export=[" FLOAT_FILE ", " INT8_FILE "]"));
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *entry = json_array_get(json_object_get(family, "platforms"), 0);
+    for (int int8 = 0; int8 < 2; int8++) {
+        json_t *described =
+            toys_json(t, int8 ? "a/family/small.int8.txt.json" : "a/family/small.txt.json");
+        assert_string_equal(json_string_value(nas_json_at(described, "files.0.name")),
+                            int8 ? "small.int8.txt" : "small.txt");
+        assert_int_equal(json_array_size(nas_json_at(described, "classes")), CLASSES);
+        assert_true(json_equal(nas_json_at(described, "genome"), nas_json_at(entry, "genome")));
+        assert_true(json_is_null(nas_json_at(described, "image.from_pictures")));
+        assert_true(json_equal(nas_json_at(described, "tested.top1"),
+                               nas_json_at(entry, int8 ? "int8.test_top1" : "test_top1")));
+        assert_int_equal(json_integer_value(nas_json_at(described, "tested.images")), TEST_IMAGES);
+        const json_t *layers = nas_json_at(described, "int8.layers");
+        if (int8) assert_non_null(nas_json_at(json_array_get(layers, 0), "weight_scales.0"));
+        assert_true(int8 == (layers != NULL));
+        check_sample(t, described, int8);
+        json_decref(described);
+    }
+    json_decref(family);
+    /* An array without an output is answered on the screen. */
+    wanted.logits = NULL;
+    toys_good(t, call(t, "a", (toys_how){.call = call_infer, .print = nas_infer_print}));
+    assert_non_null(strstr(t->output, "image 0: "));
+    assert_non_null(strstr(t->output, " %\n"));
+    /* Nothing here reads pictures. */
+    wanted.input = "x.png";
+    refused(t, call(t, "a", (toys_how){.call = call_infer, .print = nas_infer_print}),
+            "no data set plugin of the manifests reads image files");
+}
+
 /* Without such a format nothing is said of 8 bits; twice the same one would be one file. */
 static void test_int8_alone(void **state) {
     toys *t = *state;
@@ -382,6 +458,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_export, setup, teardown),
         cmocka_unit_test_setup_teardown(test_int8, setup, teardown),
         cmocka_unit_test_setup_teardown(test_weight_bits, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_description, setup, teardown),
         cmocka_unit_test_setup_teardown(test_int8_alone, setup, teardown),
     };
     return cmocka_run_group_tests_name("deploy", tests, NULL, NULL);

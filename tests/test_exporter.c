@@ -59,6 +59,20 @@ static double exported_sum(const fixture *f, nas_exporter *exporter, const nas_n
     return sum;
 }
 
+/* The range of the logits, on the fourth line in 8 bits. */
+static void check_range(const fixture *f, nas_exporter *exporter, const nas_network *network,
+                        double low, double high) {
+    nas_error err = {0};
+    char *text;
+    size_t bytes;
+    double least, most;
+    if (nas_exporter_write(exporter, network, f->file, &err)) fail_msg("%s", err.message);
+    if (nas_file_read(f->file, 1000, &text, &bytes, &err)) fail_msg("%s", err.message);
+    assert_int_equal(sscanf(text, "{}\na\n%*f\n%lf %lf\n", &least, &most), 2);
+    assert_true(least == low && most == high);
+    free(text);
+}
+
 static void test_fills(void **state) {
     const fixture *f = *state;
     static const char *const names[] = {"a", "b"};
@@ -81,7 +95,8 @@ static void test_fills(void **state) {
                            .image = {1, 1, 3},
                            .genome = "{}",
                            .class_names = names};
-    if (nas_exporter_open(f->registry, "toy-export", &exporter, &err)) fail_msg("%s", err.message);
+    if (nas_exporter_open(f->registry, "toy-export", NULL, &exporter, &err))
+        fail_msg("%s", err.message);
     assert_string_equal(nas_exporter_extension(exporter), "txt");
     double sum = exported_sum(f, exporter, &network);
     assert_true(sum != 0.0 && fabs(sum) < 100);
@@ -95,16 +110,25 @@ static void test_fills(void **state) {
     assert_true(half != 0.0 && fabs(half) < 100);
     nas_exporter_close(exporter);
     nas_exporter_close(NULL);
+    if (nas_exporter_open(f->registry, "toy-export", "int8", &exporter, &err))
+        fail_msg("%s", err.message);
+    check_range(f, exporter, &network, -4, 4);
+    const nas_range known[3] = {{0, 1}, {0, 2}, {0, 3}};
+    network.results = known;
+    check_range(f, exporter, &network, 0, 3);
+    nas_exporter_close(exporter);
 }
 
 static void test_refusals(void **state) {
     const fixture *f = *state;
     nas_error err = {0};
     nas_exporter *exporter;
-    assert_int_equal(nas_exporter_open(f->registry, "toy-exprt", &exporter, &err), NAS_ERR_INPUT);
+    assert_int_equal(nas_exporter_open(f->registry, "toy-exprt", NULL, &exporter, &err),
+                     NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "toy-export"));
     assert_null(exporter);
-    assert_int_equal(nas_exporter_open(f->registry, "sample", &exporter, &err), NAS_ERR_INPUT);
+    assert_int_equal(nas_exporter_open(f->registry, "sample", NULL, &exporter, &err),
+                     NAS_ERR_INPUT);
 }
 
 /* A plugin that came from a manifest may export; one that was loaded by its file alone may not. */

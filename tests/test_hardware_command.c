@@ -334,9 +334,15 @@ static void fake_close(void *exporter) {
     assert_non_null(exporter);
 }
 
+static int fake_open_as(const nas_host *host, const char *id, const char *dtype, void **exporter,
+                        nas_error *err) {
+    assert_string_equal(dtype, "int8");
+    return fake_open(host, strcmp(id, "quantised") == 0 ? "some" : id, exporter, err);
+}
+
 static const void *fake_service(const nas_host *host, const char *id) {
-    static const nas_export_service service = {sizeof service, fake_open, fake_extension,
-                                               fake_write, fake_close};
+    static const nas_export_service service = {sizeof service, fake_open,  fake_extension,
+                                               fake_write,     fake_close, fake_open_as};
     (void)host;
     return strcmp(id, NAS_EXT_EXPORT) == 0 ? &service : NULL;
 }
@@ -360,6 +366,10 @@ static void test_export(void **state) {
     config.export = "other";
     assert_int_equal(nas_plugin_entry()->create(&host, &config, &self, &err), NAS_ERR_INPUT);
     assert_string_equal(err.message, "no other");
+    config.export = "quantised";
+    config.export_dtype = "int8";
+    if (nas_plugin_entry()->create(&host, &config, &self, &err)) fail_msg("%s", err.message);
+    nas_plugin_entry()->destroy(self);
 }
 
 static void refuse(const char *const *words, const char *export, const char *message) {

@@ -11,6 +11,7 @@
 
 #include "small_net.h"
 
+#include <nashost/files.h>
 #include <nashost/lut.h>
 
 static char folder[FIXTURE_PATH];
@@ -128,6 +129,39 @@ static void test_by_hand(void **state) {
 }
 
 /* 800 operations for a kernel of 1x1, 49 times that for 7x7, which has an efficiency of its own. */
+/* ---- Profiles by name ---- */
+
+static const char *folder_of(const nas_host *host, uint32_t i) {
+    (void)host;
+    return i == 0 ? "/nowhere" : i == 1 ? "." : NULL;
+}
+
+static const void *offer(const nas_host *host, const char *id) {
+    static const nas_files_service files = {sizeof files, folder_of};
+    (void)host;
+    return strcmp(id, NAS_EXT_FILES) == 0 ? &files : NULL;
+}
+
+static void test_names(void **state) {
+    (void)state;
+    const nas_host host = {.size = sizeof host, .extension = offer};
+    nas_error err = {0};
+    void *self = NULL;
+    /* As the host gives it: absolute. */
+    roofline_config config = {"/home/me/mcu-int8"};
+    if (nas_plugin_entry()->create(&host, &config, &self, &err)) fail_msg("%s", err.message);
+    assert_string_equal(((model *)self)->device.name, "mcu-int8");
+    assert_int_equal(((model *)self)->device.element_bytes, 1);
+    nas_plugin_entry()->destroy(self);
+    config.profile = "/home/me/phone-litle";
+    self = NULL;
+    assert_int_equal(nas_plugin_entry()->create(&host, &config, &self, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "/home/me/phone-litle: there is no such profile"));
+    assert_non_null(strstr(err.message, ": mcu-int8, mcu, phone-big, phone-little"));
+    assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "there are none beside the manifests"));
+}
+
 static void test_large_depthwise(void **state) {
     (void)state;
     nas_error err = {0};
@@ -388,17 +422,12 @@ static void test_shipped_profiles(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_hand),
-        cmocka_unit_test(test_memory_bound),
-        cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_unknowns),
-        cmocka_unit_test(test_does_not_fit),
-        cmocka_unit_test(test_bad_profiles),
-        cmocka_unit_test(test_bad_files),
-        cmocka_unit_test(test_shipped_profiles),
-        cmocka_unit_test(test_large_depthwise),
-        cmocka_unit_test(test_calibrate),
-        cmocka_unit_test(test_calibrate_refusals),
+        cmocka_unit_test(test_by_hand),      cmocka_unit_test(test_memory_bound),
+        cmocka_unit_test(test_int8),         cmocka_unit_test(test_unknowns),
+        cmocka_unit_test(test_does_not_fit), cmocka_unit_test(test_bad_profiles),
+        cmocka_unit_test(test_bad_files),    cmocka_unit_test(test_shipped_profiles),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_large_depthwise),
+        cmocka_unit_test(test_calibrate),    cmocka_unit_test(test_calibrate_refusals),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

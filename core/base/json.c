@@ -23,7 +23,7 @@ int nas_json_save(const char *path, const json_t *json, nas_error *err) {
                         "cannot write %s: expected an object or array, found %s", path,
                         nas_json_kind(json));
     size_t bytes = 0;
-    char *text = nas_json_text(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17), &bytes);
+    char *text = nas_json_text(json, JSON_INDENT(2), &bytes);
     if (!text)
         return nas_fail(err, NAS_ERR_MEMORY, "cannot write %s: no memory for its text", path);
     text[bytes] = '\n'; /* where its NUL was */
@@ -52,4 +52,21 @@ const char *nas_json_kind(const json_t *json) {
         break;
     }
     return "null";
+}
+
+json_t *nas_base64_json(const uint8_t *data, size_t n) {
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    size_t length = (n + 2) / 3 * 4;
+    char *text = malloc(length + 1);
+    if (!text) return NULL;
+    for (size_t i = 0, at = 0; i < n; i += 3) {
+        unsigned left = n - i < 3 ? (unsigned)(n - i) : 3, bits = (unsigned)data[i] << 16;
+        if (left > 1) bits |= (unsigned)data[i + 1] << 8;
+        if (left > 2) bits |= data[i + 2];
+        for (unsigned d = 0; d < 4; d++)
+            text[at++] = d <= left ? digits[bits >> (18 - 6 * d) & 63] : '=';
+    }
+    json_t *json = json_stringn(text, length);
+    free(text);
+    return json;
 }

@@ -281,6 +281,15 @@ int nas_args_options(const nas_args *args, json_t **options, nas_error *err) {
     return nas_fail(err, NAS_ERR_INPUT, "--options: not valid JSON: %.200s", why.text);
 }
 
+int nas_args_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
+    *kind = nas_kind_from_name(args->kind);
+    if (*kind || !args->kind) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "--kind: expected dataset, ssl, search, hardware, score or export, found "
+                    "\"%.60s\"",
+                    args->kind);
+}
+
 int nas_args_one_genome(const char *command, const nas_args *args, nas_error *err) {
     if (args->n_genomes + (args->platform != NULL) <= 1) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT,

@@ -100,6 +100,9 @@ bool nas_args_want_json(int argc, char **argv);
 /* Reads --options, JSON text, into a new reference; NULL if it was not given. */
 int nas_args_options(const nas_args *args, json_t **options, nas_error *err);
 
+/* Reads --kind; 0: not given. */
+int nas_args_kind(const nas_args *args, nas_kind *kind, nas_error *err);
+
 /* Fails unless at most one --genome and no --platform, or a --platform alone, is given. */
 int nas_args_one_genome(const char *command, const nas_args *args, nas_error *err);
 

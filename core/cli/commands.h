@@ -96,16 +96,23 @@ int nas_compare_print(const json_t *result, nas_error *err);
 typedef struct nas_infer_request {
     const char *genome;   /* which subnet: see nas_subnets_one; NULL: not given */
     const char *platform; /* likewise */
-    const char *input;    /* .npy: uint8 [n][h][w][c], at the data set's size, which is then resized
-                             as in training, or at the subnet's resolution, as its exports take it */
-    bool int8;            /* answer as exports in 8 bits do */
+    const char *input; /* an image file, a folder of them, or .npy: uint8 [n][h][w][c], at the data
+                          set's size, which is then resized as in training, or at the subnet's
+                          resolution, as its exports take it */
+    bool int8;         /* answer as exports in 8 bits do */
     uint32_t weight_bits; /* of these, 7 or 8; 0: 8 */
     const char *weights;  /* a file of weights that is run without a run directory; NULL: none */
-    const char *logits;   /* .npy to write: float32 [n][classes] */
+    const char *logits;   /* .npy to write: float32 [n][classes]; NULL: none */
 } nas_infer_request;
 
 /* Calibrates a subnet and runs it on a user's images: what its deployment should answer.
- * {"logits", "images", "classes", "subnet", "genome"}. Reads no test image. [main] */
+ *
+ *   {"logits", "images", "classes", "subnet", "genome",
+ *    "answers": [{"image", "label", "class", "confidence"}, ...]}
+ *
+ * answers: of image files, and of arrays where no logits are written; image is a file's name or an
+ * index, label the class's number, class its name or null, confidence softmax's share. Reads no
+ * test image. [main] */
 int nas_infer(const nas_run_request *request, const nas_infer_request *what, json_t **result,
               nas_error *err);
 
@@ -126,7 +133,8 @@ typedef struct nas_export_request {
 } nas_export_request;
 
 /* Calibrates a subnet, folds its batch norm, and writes it for deployment:
- * {"files": [...], "format", "bytes", "subnet", "genome"}. Reads no test image. [main] */
+ * {"files": [...], "description", "format", "bytes", "subnet", "genome"}. Reads no test image.
+ * [main] */
 int nas_export(const nas_run_request *request, const nas_export_request *what, json_t **result,
                nas_error *err);
 int nas_export_print(const json_t *result, nas_error *err);

@@ -7,7 +7,9 @@
 #include "run/context.h"
 #include "run/rundir.h"
 #include "stages/int8.h"
+#include "stages/sidecar.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -21,7 +23,7 @@ static const char help[] =
     "formats.\n"
     "\n"
     "  --format NAME     the export plugin\n"
-    "  --out FILE        the file to write\n"
+    "  --out FILE        the file to write; FILE.json, which describes it, is put beside it\n"
     "  --genome FILE     a JSON file with a genome or a {\"genome\": ...}\n"
     "  --platform NAME   the subnet that was found for this platform of the pipeline; if neither\n"
     "                    is given, the largest subnet\n"
@@ -48,6 +50,7 @@ static json_t *export_json(const nas_space *space, const nas_instance *plugin,
     }
     free(second);
     nas_json_put(&json, "files", files);
+    nas_json_put(&json, "description", json_sprintf("%s.json", what->out));
     nas_json_put(&json, "format", nas_text_json(what->format));
     nas_json_put(&json, "bytes", json_integer(bytes));
     nas_json_put(&json, "subnet", nas_text_json(subnet->name));
@@ -66,6 +69,7 @@ static int write_subnet(const nas_context *context, const nas_instance *plugin,
     if (!rc && bits) rc = nas_int8_calibrate(&evaluator, &folded, err);
     if (!rc) folded.lowered->network.weight_bits = bits;
     if (!rc) rc = nas_export_file(plugin, &folded.lowered->network, path, err);
+    if (!rc) rc = nas_sidecar_write(&(nas_sidecar){&evaluator, &folded, plugin, path, NAN, 0}, err);
     nas_folded_free(&folded);
     nas_evaluator_close(&evaluator);
     return rc;

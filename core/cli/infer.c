@@ -6,22 +6,27 @@
 #include "data/loader.h"
 #include "data/npy.h"
 #include "run/context.h"
+#include "run/photos.h"
 #include "run/rundir.h"
 #include "stages/int8.h"
 
+#include <math.h>
+#include <nashost/kit/logits.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char help[] =
-    "usage: nashost infer DIR --input X.npy --logits Y.npy [--genome FILE | --platform NAME]\n"
+    "usage: nashost infer DIR --input PATH [--logits Y.npy] [--genome FILE | --platform NAME]\n"
     "                     [options]\n"
     "       nashost infer --weights FILE --input X.npy --logits Y.npy [--genome FILE]\n"
     "\n"
     "Runs images through one subnet of a finished training, its batch norm calibrated: what the\n"
-    "subnet's exports should answer. DIR is the run directory.\n"
+    "subnet's exports should answer, and tells their classes. DIR is the run directory.\n"
     "\n"
-    "  --input X.npy     images as a NumPy array of type uint8, [n][height][width][channels], at\n"
-    "                    the data set's size or at the subnet's resolution\n"
-    "  --logits Y.npy    the array to write: float32, [n][classes]\n"
+    "  --input PATH      a PNG, JPEG or WebP file, a folder of them, or a NumPy array of type\n"
+    "                    uint8, [n][height][width][channels], at the data set's size or at the\n"
+    "                    subnet's resolution, whose name ends in .npy\n"
+    "  --logits Y.npy    an array to write: float32, [n][classes]\n"
     "  --weights FILE    a file that `nashost import` wrote, run by its own statistics of batch\n"
     "                    norm; images are at the subnet's resolution\n"
     "  --int8            answer as exports with the option \"dtype\": \"int8\" do\n"
@@ -42,8 +47,9 @@ typedef struct infer {
     const nas_infer_request *what;
     nas_named subnet;
     nas_arch arch;
-    nas_npy_images images;
-    float *logits; /* [images.n][classes] */
+    nas_photos photos;     /* n 0: the input is an array */
+    nas_npy_images images; /* those that are run */
+    float *logits;         /* [images.n][classes] */
 } infer;
 
 static int check_images(const infer *in, nas_error *err) {
@@ -119,6 +125,29 @@ static int run_images(infer *in, nas_error *err) {
     return rc;
 }
 
+/* What image i shows. */
+static json_t *answer_json(const infer *in, uint64_t i) {
+    const nas_dataset_info *info = &in->context->source.info;
+    const float *logits = in->logits + i * info->classes;
+    size_t best = nas_argmax(logits, info->classes);
+    double sum = 0;
+    for (uint32_t c = 0; c < info->classes; c++)
+        sum += exp((double)logits[c] - (double)logits[best]);
+    json_t *json = json_object();
+    nas_json_put(&json, "image",
+                 in->photos.n ? nas_text_json(in->photos.paths[i]) : nas_count_json(i));
+    nas_json_put(&json, "label", json_integer((json_int_t)best));
+    nas_json_put(&json, "class", nas_text_json(info->class_names ? info->class_names[best] : NULL));
+    nas_json_put(&json, "confidence", nas_number_json(1 / sum));
+    return json;
+}
+
+static json_t *answers_json(const infer *in) {
+    json_t *json = json_array();
+    for (uint64_t i = 0; i < in->images.n; i++) nas_json_add(&json, answer_json(in, i));
+    return json;
+}
+
 static json_t *infer_json(const infer *in) {
     json_t *json = json_object();
     nas_json_put(&json, "logits", nas_text_json(in->what->logits));
@@ -126,7 +155,33 @@ static json_t *infer_json(const infer *in) {
     nas_json_put(&json, "classes", nas_count_json(in->context->source.info.classes));
     nas_json_put(&json, "subnet", nas_text_json(in->subnet.name));
     nas_json_put(&json, "genome", nas_genome_to_json(&in->context->space, &in->subnet.genome));
+    if (in->photos.n || !in->what->logits) nas_json_put(&json, "answers", answers_json(in));
     return json;
+}
+
+static bool is_array(const char *input) {
+    size_t n = strlen(input);
+    return n > 4 && strcmp(input + n - 4, ".npy") == 0;
+}
+
+/* Pictures become what the data set's are. */
+static int read_images(infer *in, nas_error *err) {
+    const nas_context *context = in->context;
+    const nas_dataset_info *info = &context->source.info;
+    if (is_array(in->what->input)) {
+        int rc = nas_npy_read(in->what->input, &in->images, err);
+        return rc ? rc : check_images(in, err);
+    }
+    if (info->height != info->width)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: pictures are cut to squares, and the data set's are %u x %u; give "
+                        "them as a .npy file",
+                        in->what->input, info->height, info->width);
+    int rc = nas_photos_read(context->request->registry, &context->dataset, in->what->input,
+                             info->height, info->channels, &in->photos, err);
+    in->images = (nas_npy_images){in->photos.n,   info->height,      info->width,
+                                  info->channels, in->photos.pixels, NULL};
+    return rc;
 }
 
 static int infer_subnet(nas_context *context, infer *in, nas_error *err) {
@@ -136,11 +191,10 @@ static int infer_subnet(nas_context *context, infer *in, nas_error *err) {
     if (rc) return rc;
     in->context = context;
     in->arch = nas_genome_decode(&context->space, &in->subnet.genome);
-    rc = nas_npy_read(what->input, &in->images, err);
-    if (!rc) rc = check_images(in, err);
+    rc = read_images(in, err);
     if (!rc) rc = nas_context_load(context, err);
     if (!rc) rc = run_images(in, err);
-    if (!rc)
+    if (!rc && what->logits)
         rc = nas_npy_write(what->logits, in->logits, in->images.n, context->source.info.classes,
                            err);
     return rc;
@@ -154,7 +208,8 @@ int nas_infer(const nas_run_request *request, const nas_infer_request *what, jso
     int rc = nas_context_create(request, &context, err);
     if (!rc) rc = infer_subnet(context, &in, err);
     if (!rc && !(*result = infer_json(&in)))
-        rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", what->logits);
+        rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", what->input);
+    nas_photos_free(&in.photos);
     nas_npy_free(&in.images);
     free(in.logits);
     nas_context_destroy(context);
@@ -163,11 +218,32 @@ int nas_infer(const nas_run_request *request, const nas_infer_request *what, jso
 
 /* ---- The subcommand ---- */
 
+static void print_answers(const json_t *answers) {
+    size_t i;
+    json_t *answer;
+    json_array_foreach(answers, i, answer) {
+        const char *image = json_string_value(json_object_get(answer, "image"));
+        const char *name = json_string_value(json_object_get(answer, "class"));
+        long long label = (long long)json_integer_value(json_object_get(answer, "label"));
+        if (image)
+            printf("%s: ", image);
+        else
+            printf("image %zu: ", i);
+        if (name)
+            printf("%s", name);
+        else
+            printf("class %lld", label);
+        printf(", %.1f %%\n", 100 * json_number_value(json_object_get(answer, "confidence")));
+    }
+}
+
 int nas_infer_print(const json_t *result, nas_error *err) {
     (void)err;
     const json_t *genome = json_object_get(result, "genome");
-    printf("%s: logits of %lld images in %lld classes, subnet %s\n",
-           json_string_value(json_object_get(result, "logits")),
+    const char *logits = json_string_value(json_object_get(result, "logits"));
+    print_answers(json_object_get(result, "answers"));
+    if (!logits) return NAS_OK;
+    printf("%s: logits of %lld images in %lld classes, subnet %s\n", logits,
            (long long)json_integer_value(json_object_get(result, "images")),
            (long long)json_integer_value(json_object_get(result, "classes")),
            nas_show_cell(genome, NAS_SHOW_GENOME).text);
@@ -175,7 +251,7 @@ int nas_infer_print(const json_t *result, nas_error *err) {
 }
 
 static int check(const nas_args *args, nas_error *err) {
-    const char *missing = !args->input ? "input" : !args->logits ? "logits" : NULL;
+    const char *missing = !args->input ? "input" : args->weights && !args->logits ? "logits" : NULL;
     if (missing)
         return nas_fail(err, NAS_ERR_INPUT, "infer: --%s is missing; see `nashost infer --help`",
                         missing);

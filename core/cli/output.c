@@ -78,7 +78,7 @@ int nas_cli_fail(const nas_error *err, bool json) {
 }
 
 int nas_cli_print_json(json_t *json) {
-    char *text = json ? nas_json_text(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17), NULL) : NULL;
+    char *text = json ? nas_json_text(json, JSON_INDENT(2), NULL) : NULL;
     json_decref(json);
     if (!text) {
         fputs("nashost: error: out of memory\n", stderr);

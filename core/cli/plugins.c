@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char help[] =
-    "usage: nashost plugins [list] [--plugins FILE] [--json]\n"
+    "usage: nashost plugins [list] [--kind KIND] [--plugins FILE] [--json]\n"
     "       nashost plugins describe ID [--plugins FILE] [--json]\n"
     "       nashost plugins check FILE [--id ID] [--kind KIND] [--options JSON]\n"
     "                             [--seconds N] [--json]\n"
@@ -20,7 +20,8 @@ static const char help[] =
     "            folder; KIND is dataset, ssl, search, hardware, score, export or import\n"
     "\n"
     "  --plugins FILE   a further manifest of plugins; may be given again\n"
-    "  --id, --kind     what check expects; if not given, what a manifest says of the file\n"
+    "  --id, --kind     what check expects; if not given, what a manifest says of the file;\n"
+    "                   list shows the plugins of this kind alone\n"
     "  --options JSON   the options that check creates the instance with\n"
     "  --seconds N      what one call may take in check (30)\n"
     "  --out DIR        the folder that new makes (NAME)\n";
@@ -86,16 +87,19 @@ static void print_table(const row *rows, size_t n) {
 }
 
 static int list(const nas_args *args, nas_registry *registry, nas_error *err) {
-    size_t n = nas_registry_count(registry), broken = 0;
-    row *rows = calloc(n + 1, sizeof *rows);
+    size_t known = nas_registry_count(registry), n = 0, broken = 0;
+    nas_kind kind = nas_kind_from_name(args->kind);
+    int rc = NAS_OK;
+    row *rows = calloc(known + 1, sizeof *rows);
     if (!rows) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        row *r = &rows[i];
+    for (size_t i = 0; i < known; i++) {
+        row *r = &rows[n];
         r->entry = nas_registry_entry(registry, i);
+        if (kind && r->entry->kind != kind) continue;
+        n++;
         if (nas_registry_load(registry, r->entry->kind, r->entry->id, &r->plugin, &r->err))
             broken++;
     }
-    int rc = NAS_OK;
     if (!args->json)
         print_table(rows, n);
     else if (print_json(rows, n))
@@ -111,10 +115,11 @@ int nas_cli_plugins_list(int argc, char **argv) {
     nas_error err;
     nas_session session = {0};
     bool json = nas_args_want_json(argc, argv);
-    if (nas_args_parse("plugins list", argc, argv, NAS_FLAG_PLUGINS, NULL, &args, &err))
+    if (nas_args_parse("plugins list", argc, argv, NAS_FLAG_PLUGINS | NAS_FLAG_KIND, NULL, &args, &err))
         return nas_cli_fail(&err, json);
     int status = NAS_EXIT_OK;
-    if (nas_session_open(&args, true, &session, &err))
+    nas_kind kind;
+    if (nas_args_kind(&args, &kind, &err) || nas_session_open(&args, true, &session, &err))
         status = nas_cli_fail(&err, json);
     else if (list(&args, session.registry, &err))
         status = nas_cli_fail(&err, false); /* with --json, the list has said it */

@@ -136,22 +136,12 @@ static int report(const nas_args *args, const nas_plugin *plugin, const char *mi
     return NAS_EXIT_OK;
 }
 
-static int read_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
-    *kind = nas_kind_from_name(args->kind);
-    if (*kind || !args->kind) return NAS_OK;
-    return nas_fail(
-        err, NAS_ERR_INPUT,
-        "--kind: expected dataset, ssl, search, hardware, score, export or import, found "
-        "\"%.60s\"",
-        args->kind);
-}
-
 static int check(const nas_args *args, nas_error *err) {
     nas_session session = {0};
     const nas_plugin *plugin = NULL;
     const char *missing = NULL;
     nas_kind kind;
-    int rc = read_kind(args, &kind, err);
+    int rc = nas_args_kind(args, &kind, err);
     if (!rc) rc = nas_session_open(args, false, &session, err);
     if (!rc)
         rc =

@@ -1,8 +1,8 @@
 #include "base/file.h"
 #include "base/threads.h"
 #include "cli/cli.h"
-#include "host/exporter.h"
 #include "host/guarded.h"
+#include "host/services.h"
 #include "nn/gemm.h"
 #include "run/rundir.h"
 
@@ -78,7 +78,7 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     session->services =
         (nas_services){.log = log_line,
                        .context = &session->log,
-                       .extension = nas_exporter_service,
+                       .extension = nas_service,
                        .calling = nas_watch_calling,
                        /* What the words of the command line name is the user's own. */
                        .allow_commands = args->allow_commands || args->hardware};

@@ -34,8 +34,8 @@ static const char report_help[] =
     "usage: nashost report DIR [options]\n"
     "\n"
     "Tests, exports and tables what the searches of a run directory have chosen. Makes "
-    "family.json\n"
-    "and family/ anew.\n"
+    "family.json,\n"
+    "family/ and report.html, which shows all of it in a browser, anew.\n"
     "\n" COMMON;
 
 static int run(const nas_args *args, nas_from from, nas_until until, nas_error *err) {

@@ -12,13 +12,15 @@ struct nas_exporter {
     nas_instance instance;
 };
 
-int nas_exporter_open(nas_registry *registry, const char *id, nas_exporter **exporter,
-                      nas_error *err) {
+int nas_exporter_open(nas_registry *registry, const char *id, const char *dtype,
+                      nas_exporter **exporter, nas_error *err) {
     const nas_place place = {"export", "", "."};
     *exporter = calloc(1, sizeof **exporter);
     if (!*exporter) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    int rc = nas_instance_create(registry, NAS_KIND_EXPORT, id, NULL, &place,
+    json_t *options = dtype ? json_pack("{s: s}", "dtype", dtype) : NULL;
+    int rc = nas_instance_create(registry, NAS_KIND_EXPORT, id, options, &place,
                                  &(*exporter)->instance, err);
+    json_decref(options);
     if (!rc) return NAS_OK;
     free(*exporter);
     *exporter = NULL;
@@ -40,12 +42,14 @@ typedef struct filled {
     nas_network network;
     nas_layer *layers; /* copies */
     float *weights;    /* drawn weights, then zero biases */
+    nas_range *ranges; /* [n_layers] */
     float mean[4], std[4];
 } filled;
 
 static void free_filled(filled *f) {
     free(f->layers);
     free(f->weights);
+    free(f->ranges);
 }
 
 /* Draws a layer's weights with the variance that keeps activations from growing or vanishing (He et
@@ -72,6 +76,12 @@ static uint64_t fill_layers(filled *f, float *to) {
     return n;
 }
 
+static void fill_ranges(filled *f) {
+    for (uint32_t i = 0; i < f->network.n_layers; i++) f->ranges[i] = (nas_range){-4, 4};
+    if (!f->network.sums) f->network.sums = f->ranges;
+    if (!f->network.results) f->network.results = f->ranges;
+}
+
 static int fill(const nas_network *network, filled *f, nas_error *err) {
     *f = (filled){.network = *network, .std = {1, 1, 1, 1}};
     f->layers = calloc((size_t)network->n_layers + 1, sizeof *f->layers);
@@ -81,9 +91,11 @@ static int fill(const nas_network *network, filled *f, nas_error *err) {
     f->network.layer_size = sizeof *f->layers;
     if (!network->mean) f->network.mean = f->mean;
     if (!network->std) f->network.std = f->std;
+    f->ranges = calloc((size_t)network->n_layers + 1, sizeof *f->ranges);
     if (f->layers) f->weights = calloc(fill_layers(f, NULL) + 1, sizeof *f->weights);
-    if (f->weights) {
+    if (f->weights && f->ranges) {
         fill_layers(f, f->weights);
+        fill_ranges(f);
         return NAS_OK;
     }
     free_filled(f);
@@ -175,11 +187,16 @@ int nas_exporter_write(nas_exporter *exporter, const nas_network *network, const
 
 /* ---- For other plugins ---- */
 
-static int export_open(const nas_host *host, const char *id, void **exporter, nas_error *err) {
+static int export_open_as(const nas_host *host, const char *id, const char *dtype, void **exporter,
+                          nas_error *err) {
     nas_exporter *opened;
-    int rc = nas_exporter_open(nas_host_registry(host), id, &opened, err);
+    int rc = nas_exporter_open(nas_host_registry(host), id, dtype, &opened, err);
     *exporter = opened;
     return rc;
+}
+
+static int export_open(const nas_host *host, const char *id, void **exporter, nas_error *err) {
+    return export_open_as(host, id, NULL, exporter, err);
 }
 
 static const char *export_extension(void *exporter) {
@@ -196,7 +213,7 @@ static void export_close(void *exporter) {
 }
 
 const void *nas_exporter_service(const char *id) {
-    static const nas_export_service service = {sizeof service, export_open, export_extension,
-                                               export_write, export_close};
+    static const nas_export_service service = {sizeof service, export_open,  export_extension,
+                                               export_write,   export_close, export_open_as};
     return strcmp(id, NAS_EXT_EXPORT) == 0 ? &service : NULL;
 }

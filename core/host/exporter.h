@@ -6,12 +6,13 @@
 
 #include <nashost/export.h>
 
-/* An export plugin with its default options. */
+/* An export plugin with its default options, but for dtype. */
 typedef struct nas_exporter nas_exporter;
 
-/* An id that no manifest has, or that needs options, is NAS_ERR_INPUT. [main] */
-int nas_exporter_open(nas_registry *registry, const char *id, nas_exporter **exporter,
-                      nas_error *err);
+/* dtype: the plugin's option of that name; NULL: its default. An id that no manifest has, or that
+ * needs other options, is NAS_ERR_INPUT. [main] */
+int nas_exporter_open(nas_registry *registry, const char *id, const char *dtype,
+                      nas_exporter **exporter, nas_error *err);
 void nas_exporter_close(nas_exporter *exporter); /* NULL-safe [main] */
 
 const char *nas_exporter_extension(const nas_exporter *exporter);

@@ -114,3 +114,25 @@ uint64_t nas_image_set_hash(const nas_image_set *set, size_t folder) {
     }
     return hash;
 }
+
+/* ---- Without a set ---- */
+
+static int read_photo(const char *path, uint32_t side, uint32_t channels, uint8_t *image,
+                      nas_error *err) {
+    const nas_image_how how = {.side = side, .channels = channels, .max_side = 8192};
+    const nas_image_item item = {.path = (char *)(uintptr_t)path, .label = -1};
+    nas_picture p = picture_of(&how);
+    int rc = read_one(&item, &p, side, image, err);
+    free(p.pixels);
+    return rc;
+}
+
+const nas_photo_api nas_image_photos = {
+    .size = sizeof nas_image_photos,
+    .crop = "the largest square in the middle of the upright picture (Exif's orientation applied)",
+    .resize =
+        "bilinear with half-pixel centres; when shrinking, the triangle is as wide as the "
+        "source's pixels demand (anti-aliased, as Pillow's BILINEAR), rounded to whole pixels",
+    .colour = "transparent pixels on white; grey is (77 R + 150 G + 29 B + 128) / 256 (Rec. 601)",
+    .named = nas_named_as_image,
+    .read = read_photo};

@@ -118,9 +118,14 @@ static int add(const char *data, size_t n, void *text) {
 
 char *nas_json_text(const json_t *json, size_t flags, size_t *bytes) {
     nas_text text = {0};
+    bool exact = (flags & JSON_REAL_PRECISION(31)) == 0;
+    if (exact) flags |= JSON_REAL_PRECISION(17);
     if (!json || json_dump_callback(json, add, &text, flags)) text.failed = true;
     if (bytes) *bytes = text.failed ? 0 : text.bytes;
-    return nas_text_take(&text);
+    char *taken = nas_text_take(&text);
+    size_t length = exact && taken ? nas_json_shorten(taken) : 0;
+    if (exact && taken && bytes) *bytes = length;
+    return taken;
 }
 
 int nas_json_write(const char *file, const json_t *json, size_t flags, nas_error *err) {

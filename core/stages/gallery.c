@@ -83,24 +83,6 @@ static void augment(gallery *g) {
 
 /* ---- As JSON ---- */
 
-/* RFC 4648, section 4. */
-static json_t *base64(const uint8_t *data, size_t n) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t length = (n + 2) / 3 * 4;
-    char *text = nas_alloc(length, 1);
-    if (!text) return NULL;
-    for (size_t i = 0, at = 0; i < n; i += 3) {
-        unsigned left = n - i < 3 ? (unsigned)(n - i) : 3, bits = (unsigned)data[i] << 16;
-        if (left > 1) bits |= (unsigned)data[i + 1] << 8;
-        if (left > 2) bits |= data[i + 2];
-        for (unsigned d = 0; d < 4; d++)
-            text[at++] = d <= left ? digits[bits >> (18 - 6 * d) & 63] : '=';
-    }
-    json_t *json = json_stringn(text, length);
-    free(text);
-    return json;
-}
-
 static json_t *class_json(int32_t label) {
     return label < 0 ? json_null() : json_integer(label);
 }
@@ -111,9 +93,9 @@ static json_t *image_json(const gallery *g, uint64_t i) {
     double confidence =
         nas_confidence(g->logits + i * source->info.classes, source->info.classes, &answer);
     return json_pack("{s:I, s:o, s:o, s:o, s:i, s:f}", "index", (json_int_t)g->index[i], "weak",
-                     base64(g->weak + i * g->area, g->area), "strong",
-                     base64(g->strong + i * g->area, g->area), "label", class_json(label_of(g, i)),
-                     "answer", (int)answer, "confidence", confidence);
+                     nas_base64_json(g->weak + i * g->area, g->area), "strong",
+                     nas_base64_json(g->strong + i * g->area, g->area), "label",
+                     class_json(label_of(g, i)), "answer", (int)answer, "confidence", confidence);
 }
 
 static json_t *gallery_json(const gallery *g) {

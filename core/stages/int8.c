@@ -144,14 +144,37 @@ static int answer(void *context, const nas_pixels *images, uint64_t first, nas_e
     return NAS_OK;
 }
 
-int nas_int8_logits(nas_evaluator *evaluator, const nas_folded *folded, const nas_pixels *images,
-                    float *logits, nas_error *err) {
+int nas_deployed_logits(nas_evaluator *evaluator, const nas_folded *folded, bool int8,
+                        const nas_pixels *images, float *logits, nas_error *err) {
     const nas_network *net = &folded->lowered->network;
     answering a = {NULL, net->classes, logits};
-    int rc = open_runner(evaluator, net, true, &a.runner, err);
+    int rc = open_runner(evaluator, net, int8, &a.runner, err);
     if (!rc) rc = each_batch(net, images, answer, &a, err);
     nas_runner_destroy(a.runner);
     return rc;
+}
+
+int nas_int8_logits(nas_evaluator *evaluator, const nas_folded *folded, const nas_pixels *images,
+                    float *logits, nas_error *err) {
+    return nas_deployed_logits(evaluator, folded, true, images, logits, err);
+}
+
+typedef struct copying {
+    size_t area;
+    uint8_t *to;
+} copying;
+
+static int copy(void *context, const nas_pixels *images, uint64_t first, nas_error *err) {
+    (void)err;
+    const copying *c = context;
+    memcpy(c->to + first * c->area, images->data, images->n * c->area);
+    return NAS_OK;
+}
+
+int nas_deployed_pixels(const nas_network *network, const nas_pixels *images, uint8_t *to,
+                        nas_error *err) {
+    copying c = {nas_shape_elements(network->image), to};
+    return each_batch(network, images, copy, &c, err);
 }
 
 int nas_int8_top1(nas_evaluator *evaluator, const nas_folded *folded, const nas_images *images,

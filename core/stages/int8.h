@@ -29,6 +29,15 @@ typedef struct nas_pixels {
 int nas_int8_logits(nas_evaluator *evaluator, const nas_folded *folded, const nas_pixels *images,
                     float *logits, nas_error *err);
 
+/* The same in single precision or in 8 bits: what a deployment answers to whole pixels. [main] */
+int nas_deployed_logits(nas_evaluator *evaluator, const nas_folded *folded, bool int8,
+                        const nas_pixels *images, float *logits, nas_error *err);
+
+/* The images as the network takes them: whole pixels at its resolution, into to [n][h][w][c]. [any]
+ */
+int nas_deployed_pixels(const nas_network *network, const nas_pixels *images, uint8_t *to,
+                        nas_error *err);
+
 /* The share of right answers in 8 bits among the images with a label; NaN where there are none.
  * [main] */
 int nas_int8_top1(nas_evaluator *evaluator, const nas_folded *folded, const nas_images *images,

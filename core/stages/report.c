@@ -9,6 +9,7 @@
 #include "stages/figures.h"
 #include "stages/html.h"
 #include "stages/int8.h"
+#include "stages/sidecar.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,30 +33,39 @@ static const uint32_t weight_bits[] = {8, 7};
 
 /* ---- One subnet ---- */
 
-/* Writes family/NAME.EXT (NAME.int8.EXT, NAME.int8w7.EXT) by an export plugin, and a second file
- * where the format has two. */
+/* What a platform's entry in family.json says of its exports. */
+typedef struct exported {
+    json_t *files;       /* an array of names */
+    double top1;         /* in single precision */
+    double int8_top1[2]; /* as report's int8; NaN: no such format */
+} exported;
+
+/* Of an export's arithmetic. */
+static double top1_of(const exported *e, const nas_instance *plugin) {
+    uint32_t bits = nas_export_int8(plugin);
+    return bits ? e->int8_top1[bits == 7] : e->top1;
+}
+
+/* Writes family/NAME.EXT (NAME.int8.EXT, NAME.int8w7.EXT) by an export plugin, a second file where
+ * the format has two, and what describes them. */
 static int export_one(const report *r, const nas_instance *plugin, const char *name,
-                      nas_network *network, json_t *files, nas_error *err) {
+                      const nas_folded *net, exported *to, nas_error *err) {
     const nas_export_api *api = plugin->plugin->vtable;
     char file[96], path[NAS_RUNDIR_PATH];
     snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, nas_export_part(plugin),
              api->extension);
     int rc = nas_rundir_path(r->base, file, path, sizeof path, err);
-    network->weight_bits = nas_export_int8(plugin);
-    if (!rc) rc = nas_export_file(plugin, network, path, err);
+    net->lowered->network.weight_bits = nas_export_int8(plugin);
+    if (!rc) rc = nas_export_file(plugin, &net->lowered->network, path, err);
+    const nas_sidecar sidecar = {r->evaluator, net, plugin, path, top1_of(to, plugin), r->test.n};
+    if (!rc) rc = nas_sidecar_write(&sidecar, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
-    bool good = !json_array_append_new(files, json_string(file)) &&
-                (!second || !json_array_append_new(files, json_string(second)));
+    bool good = !json_array_append_new(to->files, json_string(file)) &&
+                (!second || !json_array_append_new(to->files, json_string(second)));
     free(second);
     return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
 }
-
-/* What a platform's entry in family.json says of its exports. */
-typedef struct exported {
-    json_t *files;       /* an array of names */
-    double int8_top1[2]; /* as report's int8; NaN: no such format */
-} exported;
 
 /* Writes family/NAME.EXT by every export plugin. */
 static int export_all(const report *r, const char *name, const nas_genome *genome, exported *to,
@@ -64,12 +74,12 @@ static int export_all(const report *r, const char *name, const nas_genome *genom
     nas_folded net;
     int rc = nas_folded_make(r->evaluator, genome, &net, err);
     if (!rc && (r->int8[0] || r->int8[1])) rc = nas_int8_calibrate(r->evaluator, &net, err);
-    for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
-        rc = export_one(r, &context->exports[i], name, &net.lowered->network, to->files, err);
     for (int i = 0; i < 2 && !rc; i++) {
         net.lowered->network.weight_bits = weight_bits[i];
         if (r->int8[i]) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1[i], err);
     }
+    for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
+        rc = export_one(r, &context->exports[i], name, &net, to, err);
     nas_folded_free(&net);
     return rc;
 }
@@ -98,9 +108,9 @@ static json_t *int8_json(const report *r, double top1, double int8_top1) {
 static int report_platform(report *r, size_t index, const nas_candidate *candidate,
                            nas_error *err) {
     const nas_platform *platform = &r->context->pipeline->platforms[index];
-    double top1 = NAN;
-    exported exports = {json_array(), {NAN, NAN}};
-    int rc = test(r, &candidate->genome, &top1, err);
+    exported exports = {json_array(), NAN, {NAN, NAN}};
+    int rc = test(r, &candidate->genome, &exports.top1, err);
+    const double top1 = exports.top1;
     if (!rc) rc = export_all(r, platform->name, &candidate->genome, &exports, err);
     if (rc) {
         json_decref(exports.files);

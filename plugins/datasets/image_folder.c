@@ -286,6 +286,10 @@ static int folder_look(const char *folder, nas_recognised *found, nas_error *err
 
 NAS_RECOGNISER(folder_look)
 
+static const void *folder_extension(void *self, const char *id) {
+    return strcmp(id, NAS_EXT_PHOTO) == 0 ? &nas_image_photos : recogniser_extension(self, id);
+}
+
 /* ---- The plugin ---- */
 
 static void folder_destroy(void *instance) {
@@ -399,7 +403,7 @@ static const nas_plugin plugin = {
     .create = folder_create,
     .destroy = folder_destroy,
     .vtable = &api,
-    .extension = recogniser_extension,
+    .extension = folder_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

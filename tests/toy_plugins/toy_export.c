@@ -6,14 +6,20 @@
 
 typedef struct toy_config {
     bool int8;
+    const char *dtype;
     int64_t weight_bits; /* of int8 */
 } toy_config;
 
 static const nas_option options[] = {
     NAS_BOOL("int8", toy_config, int8, "false", "ask for ranges"),
+    NAS_STRING("dtype", toy_config, dtype, "null", "\"int8\" asks for them too"),
     NAS_INT("weight_bits", toy_config, weight_bits, "8", 7, 8, "bits", "of int8"),
     {0},
 };
+
+static bool wants_ranges(const toy_config *config) {
+    return config->int8 || (config->dtype && strcmp(config->dtype, "int8") == 0);
+}
 
 static double sum(const float *values, uint64_t n) {
     double total = 0;
@@ -32,7 +38,7 @@ static int write_file(void *self, const nas_network *network, const char *path, 
     }
     fprintf(file, "%s\n%s\n%.9g\n", network->genome, network->class_names[0], total);
     const nas_range *last = network->results ? &network->results[network->n_layers - 1] : NULL;
-    if (config->int8 && last)
+    if (wants_ranges(config) && last)
         fprintf(file, "%.9g %.9g %u\n", (double)last->min, (double)last->max, network->weight_bits);
     return fclose(file) ? nas_fail(err, NAS_ERR_IO, "%s: cannot be written", path) : NAS_OK;
 }
@@ -41,7 +47,7 @@ static const void *extension(void *self, const char *id) {
     static const nas_int8_api int8 = {.size = sizeof int8},
                               int8w7 = {.size = sizeof int8w7, .weight_bits = 7};
     const toy_config *config = self;
-    if (!config || !config->int8 || strcmp(id, NAS_EXT_INT8) != 0) return NULL;
+    if (!config || !wants_ranges(config) || strcmp(id, NAS_EXT_INT8) != 0) return NULL;
     return config->weight_bits == 7 ? &int8w7 : &int8;
 }
 

@@ -41,9 +41,12 @@ typedef struct nas_export_service {
     const char *(*extension)(void *exporter);
     /* Writes a network to path, and to a second file beside it where the format has two. Weights
      * that are missing are drawn at random, the same each time; a missing mean is 0, a missing
-     * deviation 1: good enough to time the network. [worker] */
+     * deviation 1, and ranges of activations -4 to 4: good enough to time the network. [worker] */
     int (*write)(void *exporter, const nas_network *network, const char *path, nas_error *err);
     void (*close)(void *exporter); /* NULL-safe [main] */
+    /* As open, with the option "dtype" of that plugin; NULL: its default. [main] */
+    int (*open_as)(const nas_host *host, const char *id, const char *dtype, void **exporter,
+                   nas_error *err);
 } nas_export_service;
 
 #endif

@@ -389,6 +389,10 @@ static uint64_t list_fingerprint(void *instance, nas_split split) {
     return ((const image_list *)instance)->hash[split];
 }
 
+static const void *list_extension(void *self, const char *id) {
+    return strcmp(id, NAS_EXT_PHOTO) == 0 ? &nas_image_photos : recogniser_extension(self, id);
+}
+
 static const nas_dataset_api api = {
     .size = sizeof api, .info = list_info, .read = list_read, .fingerprint = list_fingerprint};
 
@@ -405,7 +409,7 @@ static const nas_plugin plugin = {
     .create = list_create,
     .destroy = list_destroy,
     .vtable = &api,
-    .extension = recogniser_extension,
+    .extension = list_extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

@@ -22,6 +22,7 @@ typedef struct command_config {
     int64_t retries;
     const char *device;
     int dtype;
+    const char *export_dtype;
 } command_config;
 
 static const char *const dtypes[] = {"float32", "int8", NULL};
@@ -45,6 +46,8 @@ static const nas_option options[] = {
         "dtype", command_config, dtype, "\"float32\"", dtypes,
         "type of weights and activations on the device, which the tables that `nashost lut build` "
         "writes say"),
+    NAS_STRING("export_dtype", command_config, export_dtype, "null",
+               "option dtype of the export plugin; if it is left out, that plugin's default"),
     {0},
 };
 
@@ -317,7 +320,13 @@ static int open_exporter(runner *r, nas_error *err) {
     r->service = r->host ? r->host->extension(r->host, NAS_EXT_EXPORT) : NULL;
     if (!r->service)
         return nas_fail(err, NAS_ERR_INPUT, "command: export: this host cannot export from here");
-    return r->service->open(r->host, r->config.export, &r->exporter, err);
+    if (!r->config.export_dtype)
+        return r->service->open(r->host, r->config.export, &r->exporter, err);
+    if (!NAS_HAS(r->service, open_as))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "command: export_dtype: this host cannot set it; use a newer nashost");
+    return r->service->open_as(r->host, r->config.export, r->config.export_dtype, &r->exporter,
+                               err);
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {

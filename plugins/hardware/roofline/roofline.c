@@ -8,6 +8,7 @@
  * output, weights, biases; caches and fusion across layers are not modelled.
  */
 #include "roofline.h"
+#include "named.h"
 
 #include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
@@ -26,7 +27,8 @@ const char *const nas_roofline_kinds[KINDS] = {"conv", "depthwise", "depthwise_l
 static const nas_option options[] = {
     NAS_PATH(
         "profile", roofline_config, profile, NULL,
-        "device profile: a JSON file of the device's peak rate, bandwidth, overheads and energies"),
+        "device profile: a JSON file of the device's peak rate, bandwidth, overheads and energies, "
+        "or the name of one that comes with nashost, such as \"phone-little\""),
     {0},
 };
 
@@ -103,17 +105,21 @@ static int read_profile(const char *file, const json_t *json, profile *device, n
 
 static void destroy(void *self) {
     model *m = self;
-    if (m) json_decref(m->json);
+    if (!m) return;
+    json_decref(m->json);
+    free(m->file);
     free(m);
 }
 
 static int create(const nas_host *host, const void *config, void **self, nas_error *err) {
-    const char *file = ((const roofline_config *)config)->profile;
+    char file[PATH_MAX];
     model *m = calloc(1, sizeof *m);
     if (!m) return nas_fail(err, NAS_ERR_MEMORY, "roofline: out of memory");
     m->host = host;
-    m->file = file;
-    int rc = nas_json_read(file, &m->json, err);
+    int rc = nas_roofline_find(host, ((const roofline_config *)config)->profile, file, err);
+    if (!rc && !(m->file = strdup(file)))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "roofline: out of memory");
+    if (!rc) rc = nas_json_read(file, &m->json, err);
     if (!rc) rc = read_profile(file, m->json, &m->device, err);
     if (rc)
         destroy(m);

@@ -25,7 +25,7 @@ typedef struct profile {
 /* The plugin's instance. */
 typedef struct model {
     const nas_host *host;
-    const char *file;
+    char *file;
     json_t *json; /* the file's content */
     profile device;
 } model;

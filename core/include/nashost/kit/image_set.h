@@ -5,6 +5,7 @@
 #define NASHOST_KIT_IMAGE_SET_H
 
 #include <nashost/dataset.h>
+#include <nashost/photo.h>
 
 typedef struct nas_image_item {
     char *path;
@@ -42,6 +43,9 @@ int nas_image_set_sift(nas_image_set *set, const nas_image_how *how, const nas_h
 
 /* A hash of the paths, each without its first `folder` bytes. [any] */
 uint64_t nas_image_set_hash(const nas_image_set *set, size_t folder);
+
+/* For NAS_EXT_PHOTO of a plugin that reads such files. */
+extern const nas_photo_api nas_image_photos;
 
 /* ---- Options: rows of a table ---- */
 

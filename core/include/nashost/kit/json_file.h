@@ -23,9 +23,14 @@ int nas_json_read(const char *file, json_t **root, nas_error *err);
 int nas_json_parse(const char *text, size_t n, size_t flags, const char *where, json_t **json,
                    nas_error *err);
 
-/* A value's text, of *bytes bytes (NULL: not wanted). flags: Jansson's. The caller frees; NULL: out
- * of memory. */
+/* A value's text, of *bytes bytes (NULL: not wanted). flags: Jansson's; without JSON_REAL_PRECISION,
+ * numbers have as few digits as give them back: 0.8 and not 0.80000000000000004. The caller frees;
+ * NULL: out of memory. */
 char *nas_json_text(const json_t *json, size_t flags, size_t *bytes);
+
+/* Writes the numbers of a JSON text of 17 digits with as few as give them back, in place; returns its
+ * length. */
+size_t nas_json_shorten(char *text);
 
 /* Writes a value's text and a newline to a new file, or over an old one. */
 int nas_json_write(const char *file, const json_t *json, size_t flags, nas_error *err);
