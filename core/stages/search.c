@@ -180,7 +180,7 @@ static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_er
     nas_call call;
     uint64_t budget = s->budget, asks = 0, misses = 0;
     bool exhausted = false;
-    double start = nas_seconds();
+    double start = nas_seconds(), costed = s->problem.cost_seconds;
     int rc = NAS_OK;
     s->last = start;
     while (!rc && !exhausted && s->scored < budget && asks < MOST_ASKS * budget &&
@@ -203,6 +203,7 @@ static int ask_and_tell(search *s, const nas_instance *plugin, asking *r, nas_er
         exhausted = misses && s->asked && nas_problem_exhausted(&s->problem);
     }
     if (s->times) s->times->seconds = nas_seconds() - start;
+    if (s->times) s->times->cost_seconds = s->problem.cost_seconds - costed;
     if (!rc && s->scored < budget) tell_end(s, exhausted, misses);
     return rc;
 }
@@ -335,7 +336,6 @@ int nas_search_time(nas_context *context, nas_evaluator *evaluator, size_t evalu
     s.times = times;
     int rc = run_plugin(&s, &context->search[0], err);
     times->costs = s.problem.looked_at;
-    times->cost_seconds = s.problem.cost_seconds;
     if (!rc && !times->scored) rc = nas_problem_infeasible(&s.problem, err);
     nas_instance_destroy(&context->search[0]); /* as in find_for() */
     nas_scorer_close(&scorer);
