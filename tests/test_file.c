@@ -281,6 +281,20 @@ static void test_json_round_trip(void **state) {
     json_decref(object);
 }
 
+/* As few digits as give a number back, and texts that look like numbers as they are. */
+static void test_json_digits(void **state) {
+    (void)state;
+    json_t *json = json_pack("{s:f, s:f, s:[f, f, f, i], s:s}", "a", 0.8, "b", 1.0 / 3, "c", -0.1,
+                             1e-7, 2.0, -5, "0.80000000000000004", "\"0.80000000000000004\\");
+    size_t bytes;
+    char *text = nas_json_text(json, JSON_COMPACT, &bytes);
+    assert_string_equal(text, "{\"a\":0.8,\"b\":0.3333333333333333,\"c\":[-0.1,1e-07,2.0,-5],"
+                              "\"0.80000000000000004\":\"\\\"0.80000000000000004\\\\\"}");
+    assert_int_equal(bytes, strlen(text));
+    free(text);
+    json_decref(json);
+}
+
 static void test_json_mistakes_are_located(void **state) {
     (void)state;
     static const struct {
@@ -351,6 +365,7 @@ int main(void) {
         UNIT(test_folders),
         UNIT(test_paths),
         UNIT(test_json_round_trip),
+        UNIT(test_json_digits),
         UNIT(test_json_mistakes_are_located),
         UNIT(test_json_refuses),
         UNIT(test_json_kinds),
