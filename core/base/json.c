@@ -23,7 +23,7 @@ int nas_json_save(const char *path, const json_t *json, nas_error *err) {
                         "cannot write %s: expected an object or array, found %s", path,
                         nas_json_kind(json));
     size_t bytes = 0;
-    char *text = nas_json_text(json, JSON_INDENT(2) , &bytes);
+    char *text = nas_json_text(json, JSON_INDENT(2), &bytes);
     if (!text)
         return nas_fail(err, NAS_ERR_MEMORY, "cannot write %s: no memory for its text", path);
     text[bytes] = '\n'; /* where its NUL was */

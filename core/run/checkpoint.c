@@ -62,7 +62,7 @@ static int pack_plugin(const nas_train_state *state, float **numbers, size_t *n,
 /* ---- The metadata ---- */
 
 static void put_text(json_t **json, const char *key, json_t *value) {
-    char *text = nas_json_text(value, JSON_COMPACT , NULL);
+    char *text = nas_json_text(value, JSON_COMPACT, NULL);
     nas_json_put(json, key, text ? json_string(text) : NULL);
     json_decref(value);
     free(text);
