@@ -146,41 +146,42 @@ static int choose(const nas_args *args, uint64_t seed, const nas_space *space, n
     return nas_subnets_random(space, seed, (size_t)args->random, subnets, err);
 }
 
-static void close_devices(devices *d) {
-    for (size_t i = 0; i < d->n; i++) nas_instance_destroy(&d->hardware[i]);
-}
-
-/* pipeline: whose devices are asked where the arguments name none; NULL: they do. Subnets come
- * first: a mistake in their files opens no device. */
-static int cost_subnets(const nas_args *args, nas_session *session, const nas_pipeline *pipeline,
-                        const nas_space *space, nas_error *err) {
+static int cost_subnets(const nas_args *args, const nas_session *session, uint64_t seed,
+                        const nas_space *space, const devices *d, nas_error *err) {
     nas_subnets subnets = {0};
-    devices d = {0};
     json_t *result;
-    int rc = choose(args, pipeline ? (uint64_t)pipeline->seed : 1, space, &subnets, err);
-    if (!rc) rc = open_devices(args, session, pipeline, &d, err);
-    if (!rc) rc = nas_costs(space, &subnets, d.list, d.n, &session->log, &result, err);
+    int rc = choose(args, seed, space, &subnets, err);
+    if (!rc) rc = nas_costs(space, &subnets, d->list, d->n, &session->log, &result, err);
     if (!rc) rc = nas_cli_result(args, result, nas_costs_print, err);
-    close_devices(&d);
     nas_subnets_free(&subnets);
     return rc;
+}
+
+static void close_devices(devices *d) {
+    for (size_t i = 0; i < d->n; i++) nas_instance_destroy(&d->hardware[i]);
 }
 
 static int cost_pipeline(const nas_args *args, nas_session *session, nas_error *err) {
     nas_pipeline pipeline = {0};
     nas_space space;
+    devices d = {0};
     int rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
     if (!rc) rc = nas_session_space(session, &pipeline, &space, err);
-    if (!rc) rc = cost_subnets(args, session, &pipeline, &space, err);
+    if (!rc) rc = open_devices(args, session, &pipeline, &d, err);
+    if (!rc) rc = cost_subnets(args, session, (uint64_t)pipeline.seed, &space, &d, err);
+    close_devices(&d);
     nas_pipeline_free(&pipeline);
     return rc;
 }
 
 static int cost_weights(const nas_args *args, nas_session *session, nas_error *err) {
     nas_weights weights;
+    devices d = {0};
     int rc = nas_weights_open(args->weights, &weights, err);
     if (rc) return rc;
-    rc = cost_subnets(args, session, NULL, &weights.space, err);
+    rc = open_devices(args, session, NULL, &d, err);
+    if (!rc) rc = cost_subnets(args, session, 1, &weights.space, &d, err);
+    close_devices(&d);
     nas_weights_close(&weights);
     return rc;
 }
