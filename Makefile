@@ -265,6 +265,7 @@ MAN_DIR = $(DESTDIR)$(PREFIX)/share/man/man1
 COMPLETION_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 VERSION = $(shell sed -n 's/.*NASHOST_VERSION "\(.*\)".*/\1/p' core/base/version.h)
 # What errors and commands point to lies beside the plugins as it does here.
+HOME_PROGRAMS := $(wildcard tools/*) scripts/pth-to-safetensors
 HOME_DATA := $(wildcard spaces/* pipelines/* docs/*.md docs/*.py) \
              $(filter-out %.c %.h,$(wildcard plugins/*/*/*))
 HEADERS := $(patsubst core/include/nashost/%,%,$(wildcard core/include/nashost/*.h core/include/nashost/kit/*.h))
@@ -275,9 +276,8 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	install -D -m 755 $(HOST) "$(BIN_DIR)/nashost"
 	for f in $(PLUGINS:$(BUILD)/%=%); do install -D -m 755 $(BUILD)/$$f "$(HOME_DIR)/$$f" || exit 1; done
 	for f in $(HOME_DATA); do install -D -m 644 $$f "$(HOME_DIR)/$$f" || exit 1; done
-	for f in $(wildcard tools/*); do install -D -m 755 $$f "$(HOME_DIR)/$$f" || exit 1; done
+	for f in $(HOME_PROGRAMS); do install -D -m 755 $$f "$(HOME_DIR)/$$f" || exit 1; done
 	install -m 644 $(BUILD)/plugins.json.installed "$(HOME_DIR)/plugins.json"
-	install -D -m 755 scripts/pth-to-safetensors "$(HOME_DIR)/scripts/pth-to-safetensors"
 	install -d "$(SDK_DIR)"
 	install -m 644 core/include/nashost/*.h "$(SDK_DIR)"
 	install -d "$(SDK_DIR)/kit"
@@ -289,7 +289,7 @@ install: all ## install under PREFIX (/usr/local), in DESTDIR
 	install -D -m 644 scripts/nashost.bash "$(COMPLETION_DIR)/nashost"
 # The quotes matter: a prefix with a blank must not name two folders.
 uninstall: ## remove what install installed there
-	for f in $(PLUGINS:$(BUILD)/%=%) $(HOME_DATA) plugins.json; do rm -f "$(HOME_DIR)/$$f"; done
+	for f in $(PLUGINS:$(BUILD)/%=%) $(HOME_DATA) $(HOME_PROGRAMS) plugins.json; do rm -f "$(HOME_DIR)/$$f"; done
 	for f in $(HEADERS); do rm -f "$(SDK_DIR)/$$f"; done
 	for d in "$(HOME_DIR)" "$(SDK_DIR)"; do [ ! -d "$$d" ] || find "$$d" -depth -type d -empty -delete; done
 	rm -f "$(BIN_DIR)/nashost" "$(LIB_DIR)/libnashost-kit.a" "$(LIB_DIR)/pkgconfig/nashost.pc"

@@ -14,7 +14,7 @@ cat >"$dir/g.json" <<'END'
 END
 
 cost() { # export plugin, its dtype or null, words of the command
-    "$NASHOST" cost "$dir/p.json" --genome "$dir/g.json" --json --set "platforms=[{\"name\": \"here\",
+    "$NASHOST" cost "$dir/p.json" --allow-commands --genome "$dir/g.json" --json --set "platforms=[{\"name\": \"here\",
         \"hardware\": {\"plugin\": \"command\", \"options\": {\"command\": [$3, \"{file}\"],
         \"export\": \"$1\", \"export_dtype\": $2, \"retries\": 0, \"device\": \"here\"}}}]"
 }

@@ -46,7 +46,8 @@ for file in pipelines/search-*.json; do
 done
 for key in '"lr"' strong_magnitude; do
     training pipeline.json "$key" >"$scratch/wanted"
-    for file in $(grep -l fashion-mnist pipelines/*.json); do
+    # Those that start from a pretrained network learn at another rate.
+    for file in $(grep -l fashion-mnist pipelines/*.json | grep -v /cloud-); do
         training "$file" "$key" >"$scratch/found"
         check "$file has the $key of pipeline.json" diff "$scratch/wanted" "$scratch/found"
     done

@@ -9,7 +9,6 @@
 
 #include "toy_run.h"
 
-
 static const toys_how plain = {0};
 
 static int setup(void **state) {

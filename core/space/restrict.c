@@ -173,7 +173,8 @@ static int check_any(const nas_spot *at, dimension d, const nas_ratios *wanted,
         if (!found)
             return nas_fail(err, NAS_ERR_INPUT,
                             "%s: %s: expected choices of the space, found %g, which no %s has",
-                            at->where, at->path, wanted->value[i], n > 1 ? "stage" : "block");
+                            at->where, at->path, wanted->value[i],
+                            n > 1 || d <= DEPTH ? "stage" : "block");
     }
     return NAS_OK;
 }
