@@ -8,43 +8,55 @@
 #define JSON (1u << 31)
 #define HELP (1u << 30)
 
+/* What an option's value is, and where in nas_args it goes. */
+typedef enum form {
+    SWITCH, /* none: a bool becomes true */
+    WORD,   /* const char * */
+    NUMBER, /* int, min to max */
+    LIST,   /* const char *[], with its length in read_option */
+} form;
+
+#define AT(field) .offset = offsetof(nas_args, field)
+
 static const struct known {
     const char *name;
-    int has_arg;
     unsigned flag;
+    form form;
+    size_t offset;
+    int min, max;
 } known[] = {
-    {"set", required_argument, NAS_FLAG_SET},
-    {"plugins", required_argument, NAS_FLAG_PLUGINS},
-    {"out", required_argument, NAS_FLAG_OUT},
-    {"threads", required_argument, NAS_FLAG_THREADS},
-    {"dry-run", no_argument, NAS_FLAG_DRY_RUN},
-    {"check-images", no_argument, NAS_FLAG_CHECK_IMAGES},
-    {"quiet", no_argument, NAS_FLAG_QUIET},
-    {"id", required_argument, NAS_FLAG_ID},
-    {"kind", required_argument, NAS_FLAG_KIND},
-    {"options", required_argument, NAS_FLAG_OPTIONS},
-    {"genome", required_argument, NAS_FLAG_GENOME},
-    {"until", required_argument, NAS_FLAG_UNTIL},
-    {"hardware", required_argument, NAS_FLAG_HARDWARE},
-    {"limit", required_argument, NAS_FLAG_LIMIT},
-    {"networks", required_argument, NAS_FLAG_NETWORKS},
-    {"platform", required_argument, NAS_FLAG_PLATFORM},
-    {"format", required_argument, NAS_FLAG_FORMAT},
-    {"input", required_argument, NAS_FLAG_INPUT},
-    {"logits", required_argument, NAS_FLAG_LOGITS},
-    {"rounds", required_argument, NAS_FLAG_ROUNDS},
-    {"seconds", required_argument, NAS_FLAG_SECONDS},
-    {"allow-commands", no_argument, NAS_FLAG_ALLOW_COMMANDS},
-    {"random", required_argument, NAS_FLAG_RANDOM},
-    {"score", required_argument, NAS_FLAG_SCORE},
-    {"space-out", required_argument, NAS_FLAG_SPACE_OUT},
-    {"weights", required_argument, NAS_FLAG_WEIGHTS},
-    {"int8", no_argument, NAS_FLAG_INT8},
-    {"weight-bits", required_argument, NAS_FLAG_WEIGHT_BITS},
-    {"table", required_argument, NAS_FLAG_TABLE},
-    {"dataset", required_argument, NAS_FLAG_DATASET},
-    {"json", no_argument, JSON},
-    {"help", no_argument, HELP},
+    {"set", NAS_FLAG_SET, LIST, AT(overrides)},
+    {"plugins", NAS_FLAG_PLUGINS, LIST, AT(manifests)},
+    {"genome", NAS_FLAG_GENOME, LIST, AT(genomes)},
+    {"out", NAS_FLAG_OUT, WORD, AT(out)},
+    {"id", NAS_FLAG_ID, WORD, AT(id)},
+    {"kind", NAS_FLAG_KIND, WORD, AT(kind)},
+    {"options", NAS_FLAG_OPTIONS, WORD, AT(options)},
+    {"until", NAS_FLAG_UNTIL, WORD, AT(until)},
+    {"hardware", NAS_FLAG_HARDWARE, WORD, AT(hardware)},
+    {"platform", NAS_FLAG_PLATFORM, WORD, AT(platform)},
+    {"format", NAS_FLAG_FORMAT, WORD, AT(format)},
+    {"input", NAS_FLAG_INPUT, WORD, AT(input)},
+    {"logits", NAS_FLAG_LOGITS, WORD, AT(logits)},
+    {"score", NAS_FLAG_SCORE, WORD, AT(score)},
+    {"space-out", NAS_FLAG_SPACE_OUT, WORD, AT(space_out)},
+    {"weights", NAS_FLAG_WEIGHTS, WORD, AT(weights)},
+    {"table", NAS_FLAG_TABLE, WORD, AT(table)},
+    {"dataset", NAS_FLAG_DATASET, WORD, AT(dataset)},
+    {"threads", NAS_FLAG_THREADS, NUMBER, AT(threads), 1, 1024},
+    {"limit", NAS_FLAG_LIMIT, NUMBER, AT(limit), 1, 1000000},
+    {"networks", NAS_FLAG_NETWORKS, NUMBER, AT(networks), 0, 10000},
+    {"rounds", NAS_FLAG_ROUNDS, NUMBER, AT(rounds), 1, 1000},
+    {"seconds", NAS_FLAG_SECONDS, NUMBER, AT(seconds), 1, 100000},
+    {"random", NAS_FLAG_RANDOM, NUMBER, AT(random), 1, 100000},
+    {"weight-bits", NAS_FLAG_WEIGHT_BITS, NUMBER, AT(weight_bits), 7, 8},
+    {"dry-run", NAS_FLAG_DRY_RUN, SWITCH, AT(dry_run)},
+    {"check-images", NAS_FLAG_CHECK_IMAGES, SWITCH, AT(check_images)},
+    {"quiet", NAS_FLAG_QUIET, SWITCH, AT(quiet)},
+    {"allow-commands", NAS_FLAG_ALLOW_COMMANDS, SWITCH, AT(allow_commands)},
+    {"int8", NAS_FLAG_INT8, SWITCH, AT(int8)},
+    {"json", JSON, SWITCH, AT(json)},
+    {"help", HELP, SWITCH, AT(help)}, /* the last: -h, too */
 };
 
 enum { KNOWN = sizeof known / sizeof *known };
@@ -93,98 +105,27 @@ static void read_overrides(int argc, char **argv, nas_args *args) {
         args->overrides[args->n_overrides++] = argv[optind++];
 }
 
-static int read_option(unsigned flag, int argc, char **argv, nas_args *args, nas_error *err) {
-    switch (flag) {
-    case NAS_FLAG_SET:
-        read_overrides(argc, argv, args);
-        break;
-    case NAS_FLAG_PLUGINS:
-        args->manifests[args->n_manifests++] = optarg;
-        break;
-    case NAS_FLAG_OUT:
-        args->out = optarg;
-        break;
-    case NAS_FLAG_THREADS:
-        return read_number("threads", optarg, 1, 1024, &args->threads, err);
-    case NAS_FLAG_LIMIT:
-        return read_number("limit", optarg, 1, 1000000, &args->limit, err);
-    case NAS_FLAG_NETWORKS:
-        return read_number("networks", optarg, 0, 10000, &args->networks, err);
-    case NAS_FLAG_ALLOW_COMMANDS:
-        args->allow_commands = true;
+static int read_option(const struct known *option, int argc, char **argv, nas_args *args,
+                       nas_error *err) {
+    void *field = (char *)args + option->offset;
+    switch (option->form) {
+    case SWITCH:
+        *(bool *)field = true;
         return NAS_OK;
-    case NAS_FLAG_SECONDS:
-        return read_number("seconds", optarg, 1, 100000, &args->seconds, err);
-    case NAS_FLAG_ROUNDS:
-        return read_number("rounds", optarg, 1, 1000, &args->rounds, err);
-    case NAS_FLAG_RANDOM:
-        return read_number("random", optarg, 1, 100000, &args->random, err);
-    case NAS_FLAG_TABLE:
-        args->table = optarg;
-        break;
-    case NAS_FLAG_HARDWARE:
-        args->hardware = optarg;
-        break;
-    case NAS_FLAG_SCORE:
-        args->score = optarg;
-        break;
-    case NAS_FLAG_DATASET:
-        args->dataset = optarg;
-        break;
-    case NAS_FLAG_DRY_RUN:
-        args->dry_run = true;
-        break;
-    case NAS_FLAG_CHECK_IMAGES:
-        args->check_images = true;
-        break;
-    case NAS_FLAG_QUIET:
-        args->quiet = true;
-        break;
-    case NAS_FLAG_INT8:
-        args->int8 = true;
-        break;
-    case NAS_FLAG_WEIGHT_BITS:
-        return read_number("weight-bits", optarg, 7, 8, &args->weight_bits, err);
-    case NAS_FLAG_ID:
-        args->id = optarg;
-        break;
-    case NAS_FLAG_KIND:
-        args->kind = optarg;
-        break;
-    case NAS_FLAG_OPTIONS:
-        args->options = optarg;
-        break;
-    case NAS_FLAG_GENOME:
-        args->genomes[args->n_genomes++] = optarg;
-        break;
-    case NAS_FLAG_UNTIL:
-        args->until = optarg;
-        break;
-    case NAS_FLAG_PLATFORM:
-        args->platform = optarg;
-        break;
-    case NAS_FLAG_FORMAT:
-        args->format = optarg;
-        break;
-    case NAS_FLAG_INPUT:
-        args->input = optarg;
-        break;
-    case NAS_FLAG_LOGITS:
-        args->logits = optarg;
-        break;
-    case NAS_FLAG_SPACE_OUT:
-        args->space_out = optarg;
-        break;
-    case NAS_FLAG_WEIGHTS:
-        args->weights = optarg;
-        break;
-    case JSON:
-        args->json = true;
-        break;
-    default:
-        args->help = true;
+    case WORD:
+        *(const char **)field = optarg;
+        return NAS_OK;
+    case NUMBER:
+        return read_number(option->name, optarg, option->min, option->max, field, err);
+    case LIST:
         break;
     }
+    if (option->flag == NAS_FLAG_SET)
+        read_overrides(argc, argv, args);
+    else if (option->flag == NAS_FLAG_PLUGINS)
+        args->manifests[args->n_manifests++] = optarg;
+    else
+        args->genomes[args->n_genomes++] = optarg;
     return NAS_OK;
 }
 
@@ -193,7 +134,7 @@ static void fill_table(unsigned flags, struct option table[KNOWN + 1]) {
     size_t n = 0;
     for (int i = 0; i < KNOWN; i++)
         if (flags & known[i].flag)
-            table[n++] = (struct option){known[i].name, known[i].has_arg, NULL, i + 1};
+            table[n++] = (struct option){known[i].name, known[i].form != SWITCH, NULL, i + 1};
     table[n] = (struct option){0};
 }
 
@@ -212,7 +153,7 @@ static int read_options(const char *command, int argc, char **argv, unsigned fla
         else if (found == '?')
             rc = unknown_option(command, argv[optind - 1], flags, err);
         else
-            rc = read_option(found == 'h' ? HELP : known[found - 1].flag, argc, argv, args, err);
+            rc = read_option(&known[found == 'h' ? KNOWN - 1 : found - 1], argc, argv, args, err);
     }
     return rc;
 }

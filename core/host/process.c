@@ -111,9 +111,10 @@ static int restore_files(const nas_process *process, const char *what, nas_error
     bool seen = get_folder(&device, &folder);
     if (process->directory < 0 || (seen && device == process->device && folder == process->folder))
         return rc;
-    if (fchdir(process->directory)) seen = false; /* told all the same */
+    bool back = fchdir(process->directory) == 0;
     return nas_fail(err, NAS_ERR_PLUGIN,
-                    "%s changed the working directory; do not call chdir in a plugin", what);
+                    "%s changed the working directory%s; do not call chdir in a plugin", what,
+                    back ? "" : ", and it cannot be changed back");
 }
 
 int nas_process_restore(const nas_process *process, const char *what, nas_error *err) {

@@ -162,11 +162,12 @@ static int check_stages(const reading *r) {
 
 /* The expansion ratio with no more decimals than it takes to give back the inner width. */
 static json_t *ratio_json(const block_sizes *b) {
+    static const double scales[] = {1, 10, 100, 1000, 1e4, 1e5};
     double ratio = b->inner / (double)b->in;
-    for (double scale = 1; scale < 1e6; scale *= 10) {
-        double rounded = round(ratio * scale) / scale;
+    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+        double rounded = round(ratio * scales[i]) / scales[i];
         if (lround(rounded * b->in) != (long)b->inner) continue;
-        return scale > 1 ? json_real(rounded) : json_integer((json_int_t)rounded);
+        return i ? json_real(rounded) : json_integer((json_int_t)rounded);
     }
     return json_real(ratio);
 }

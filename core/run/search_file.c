@@ -30,7 +30,7 @@ int nas_search_file_write(const char *path, const nas_space *space, const nas_me
                           nas_error *err) {
     size_t n = 0;
     nas_text text = {0};
-    const nas_candidate **ordered = nas_alloc(memo->n ? memo->n : 1, sizeof *ordered);
+    const nas_candidate **ordered = nas_alloc(memo->n ? memo->n : 1, sizeof(const nas_candidate *));
     char *folder = nas_path_folder(path);
     int rc = ordered && folder ? nas_folder_make(folder, err)
                                : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);

@@ -227,14 +227,14 @@ static nas_import_target asked_for(const import *in, const char *name, char laye
                                            {".matrix7to5", "matrix7to5"},
                                            {".matrix5to3", "matrix5to3"}};
     nas_import_target asked = {sizeof asked, NAS_IMPORT_NO_BLOCK, layer, ""};
-    unsigned stage, block;
-    int skip = 0;
-    if (sscanf(name, "stage%u.block%u.%n", &stage, &block, &skip) == 2 && skip) {
-        asked.block = block;
+    const char *block = strstr(name, ".block");
+    if (block) {
+        unsigned long stage = strtoul(name + strlen("stage"), NULL, 10);
+        asked.block = (uint32_t)strtoul(block + strlen(".block"), NULL, 10);
         for (uint32_t s = 0; s < stage; s++)
             asked.block += in->space.stages[s].depth.value[in->space.stages[s].depth.n - 1];
+        name = strchr(block + 1, '.') + 1;
     }
-    name += skip;
     if (strncmp(name, "se.", 3) == 0) name += 3;
     size_t n = strcspn(name, ".");
     snprintf(layer, 24, "%.*s", (int)n, name);

@@ -129,7 +129,7 @@ static const nas_tensor *find_matrix(const nas_tensor_file *file, const nas_para
 static void copy_depthwise(const nas_tensor_file *file, const nas_tensor *t, const nas_parameter *p,
                            nas_real *to) {
     size_t k = p->shape[0], channels = p->shape[2], from_k = (size_t)t->shape[0];
-    double kernel[MAX_AREA];
+    double kernel[MAX_AREA] = {0};
     for (size_t c = 0; c < channels; c++) {
         for (size_t i = 0; i < from_k * from_k; i++)
             kernel[i] = (double)t->data[i * (size_t)t->shape[2] + c];
