@@ -4,6 +4,7 @@
 #include "base/version.h"
 #include "nn/kernels.h"
 
+#include <errno.h>
 #include <nashost/plugin.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,20 +12,23 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The start of a file of /proc, which has no length; ends with a NUL beyond *n. */
+/* The start of a file of /proc, which has no length; ends with a NUL beyond *n. Empty: there is no
+ * such file; NULL: out of memory. */
 static char *read_start(const char *path, size_t *n) {
     const size_t room = 1 << 16;
     char *text = calloc(1, room + 1);
     FILE *file = text ? fopen(path, "r") : NULL;
     *n = file ? fread(text, 1, room, file) : 0;
     if (file) fclose(file);
-    return text;
+    if (file || !text || errno != ENOMEM) return text;
+    free(text);
+    return NULL;
 }
 
 static json_t *command(void) {
     size_t n = 0;
     char *text = read_start("/proc/self/cmdline", &n);
-    json_t *words = json_array();
+    json_t *words = text ? json_array() : NULL;
     for (size_t at = 0; at < n; at += strlen(text + at) + 1) {
         nas_json_add(&words, nas_text_json(text + at));
     }
@@ -32,20 +36,18 @@ static json_t *command(void) {
     return words;
 }
 
-/* What the system calls its processor; null where it does not say. */
+/* What the system calls its processor; null where it does not say, NULL: out of memory. */
 static json_t *processor(void) {
+    static const char key[] = "model name\t: ";
     size_t n = 0;
     char *text = read_start("/proc/cpuinfo", &n);
+    const char *line = text ? strstr(text, key) : NULL,
+               *start = line ? line + sizeof key - 1 : NULL;
     json_t *name = NULL;
-    for (char *line = text; line && *line && !name;
-         line += strcspn(line, "\n"), line += *line > 0) {
-        const char *colon = strchr(line, ':');
-        size_t length = strcspn(line, "\n");
-        if (strncmp(line, "model name", 10) != 0 || !colon || colon + 2 > line + length) continue;
-        name = json_stringn(colon + 2, length - (size_t)(colon + 2 - line));
-    }
+    if (start) name = json_stringn(start, strcspn(start, "\n"));
+    if (text && !start) name = json_null();
     free(text);
-    return name ? name : json_null();
+    return name;
 }
 
 static json_t *date(void) {
