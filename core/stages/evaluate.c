@@ -23,16 +23,15 @@ static int create_engine(nas_evaluator *evaluator, uint32_t batch, nas_error *er
 /* The same batch on every machine, as batch norm's statistics are of a batch; only where there is
  * no memory for it, a smaller one. */
 static int open_engine(nas_evaluator *evaluator, nas_error *err) {
-    int rc = create_engine(evaluator, 1, err);
-    if (rc) return rc;
-    size_t each = nas_engine_bytes(evaluator->engine), most = MOST_BYTES / (each ? each : 1);
-    uint32_t batch = most < 1 ? 1 : most < BATCH ? (uint32_t)most : BATCH;
-    do {
+    uint32_t batch = BATCH;
+    int rc = create_engine(evaluator, batch, err);
+    while (batch > 1 && (rc == NAS_ERR_MEMORY ||
+                         (!rc && nas_engine_bytes(evaluator->engine) > MOST_BYTES))) {
         nas_engine_destroy(evaluator->engine);
         evaluator->engine = NULL;
-        rc = create_engine(evaluator, batch, err);
         batch /= 2;
-    } while (rc == NAS_ERR_MEMORY && batch);
+        rc = create_engine(evaluator, batch, err);
+    }
     if (!rc && evaluator->batch < BATCH)
         nas_log_line(evaluator->context->request->log, NAS_WARNING,
                      "subnets are evaluated on %u images at once, for want of memory for %d",
