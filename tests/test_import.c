@@ -54,8 +54,8 @@ static int setup(void **state) {
         nas_registry_open(manifests, 1, &f->services, &f->registry, &err))
         return -1;
     torch_make(&f->net, 7);
-    f->request =
-        (nas_import_request){.registry = f->registry, .weights = f->weights, .out = f->out};
+    f->request = (nas_import_request){
+        .registry = f->registry, .weights = f->weights, .name = f->weights, .out = f->out};
     *state = f;
     return 0;
 }
@@ -314,6 +314,17 @@ static void test_truncated(void **state) {
     assert_false(nas_file_exists(f->out));
 }
 
+/* What was imported once is named by a pipeline, not imported again. */
+static void test_again(void **state) {
+    fixture *f = *state;
+    nas_error err = {0};
+    json_t *result;
+    import_it(f);
+    f->request.weights = f->request.name = f->out;
+    assert_int_equal(nas_import(&f->request, &result, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "cloud.safetensors: holds a supernet already"));
+}
+
 /* Counters of batches are no loss. */
 static void test_spare(void **state) {
     fixture *f = *state;
@@ -329,7 +340,7 @@ int main(void) {
         TEST(test_same_function), TEST(test_important_first), TEST(test_narrower),
         TEST(test_grey),          TEST(test_does_not_fit),    TEST(test_missing),
         TEST(test_shape),         TEST(test_not_finite),      TEST(test_stranger),
-        TEST(test_truncated),     TEST(test_spare),
+        TEST(test_truncated),     TEST(test_spare),           TEST(test_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

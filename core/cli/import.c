@@ -42,6 +42,7 @@ static int import_file(const nas_args *args, nas_session *session, const char *w
                        nas_error *err) {
     const nas_import_request request = {.registry = session->registry,
                                         .weights = weights,
+                                        .name = args->positional,
                                         .format = args->format,
                                         .out = args->out,
                                         .space_out = args->space_out,

@@ -25,8 +25,8 @@ static int create_engine(nas_evaluator *evaluator, uint32_t batch, nas_error *er
 static int open_engine(nas_evaluator *evaluator, nas_error *err) {
     uint32_t batch = BATCH;
     int rc = create_engine(evaluator, batch, err);
-    while (batch > 1 && (rc == NAS_ERR_MEMORY ||
-                         (!rc && nas_engine_bytes(evaluator->engine) > MOST_BYTES))) {
+    while (batch > 1 &&
+           (rc == NAS_ERR_MEMORY || (!rc && nas_engine_bytes(evaluator->engine) > MOST_BYTES))) {
         nas_engine_destroy(evaluator->engine);
         evaluator->engine = NULL;
         batch /= 2;

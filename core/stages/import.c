@@ -38,7 +38,7 @@ static int show_file(import *in, nas_error *err) {
     in->tensors = nas_alloc(in->file.n_tensors + 1, sizeof *in->tensors);
     in->used = nas_alloc(in->file.n_tensors + 1, sizeof *in->used);
     if (!in->tensors || !in->used)
-        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", request->weights);
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", request->name);
     for (size_t i = 0; i < in->file.n_tensors; i++) {
         const nas_tensor *t = &in->file.tensors[i];
         in->tensors[i] = (nas_checkpoint_tensor){.name = t->name, .ndim = t->ndim};
@@ -80,10 +80,15 @@ static int try_plugin(import *in, const char *id, bool *mine, nas_error *err) {
 
 static int unknown_file(const import *in, const char *tried, nas_error *err) {
     const char *first = in->file.n_tensors ? in->file.tensors[0].name : "";
+    if (in->file.metadata && strstr(in->file.metadata, NAS_PRETRAINED_FORMAT))
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: holds a supernet already; a pipeline names it as it is: \"init\": "
+                        "{\"weights\": ...}",
+                        in->request->name);
     return nas_fail(err, NAS_ERR_INPUT,
                     "%s: its %zu tensors (\"%s\", ...) are of no network that the import plugins "
                     "know (%s); write one for it: nashost plugins new import NAME",
-                    in->request->weights, in->file.n_tensors, first, tried);
+                    in->request->name, in->file.n_tensors, first, tried);
 }
 
 /* The plugin that is asked for, else the first one that recognises the file. */
@@ -114,7 +119,7 @@ static int describe(import *in, nas_error *err) {
     int rc = api->describe(in->plugin.self, &in->checkpoint, &in->network, &call.err);
     rc = nas_call_end(&call, rc, &why);
     if (rc)
-        return nas_fail(err, rc, "%s: %s: %.700s", in->request->weights, in->plugin.plugin->id,
+        return nas_fail(err, rc, "%s: %s: %.700s", in->request->name, in->plugin.plugin->id,
                         why.message);
     in->space_text[SPACE_BYTES - 1] = '\0';
     char where[96];
@@ -183,8 +188,8 @@ static void complain(import *in, const target *to, const char *name, const nas_t
     shape_text(to->ndim, shape, needed);
     if (t) shape_text(t->ndim, t->shape, found);
     nas_log_line(in->request->log, NAS_WARNING, "%s: tensor \"%s\" %s%s, for \"%s\" (%s)",
-                 in->request->weights, name, t ? "has another shape: " : "is missing",
-                 t ? found : "", to->name, needed);
+                 in->request->name, name, t ? "has another shape: " : "is missing", t ? found : "",
+                 to->name, needed);
 }
 
 /* Fetches one tensor to out, or notes what is wrong with it. */
@@ -211,7 +216,7 @@ static int fetch(import *in, const target *to, const nas_import_target *asked, f
         if (!isfinite(out[i]))
             return nas_fail(err, NAS_ERR_INPUT,
                             "%s: tensor \"%s\" holds a number that is not finite",
-                            in->request->weights, name);
+                            in->request->name, name);
     return NAS_OK;
 }
 
@@ -293,7 +298,7 @@ static int find_left_over(import *in, nas_error *err) {
         if (spare) continue;
         in->problems++;
         nas_log_line(in->request->log, NAS_WARNING, "%s: tensor \"%s\" has no place in a %s",
-                     in->request->weights, name, in->space.name);
+                     in->request->name, name, in->space.name);
     }
     return NAS_OK;
 }
@@ -314,7 +319,7 @@ static int check_problems(const import *in, nas_error *err) {
     return nas_fail(err, NAS_ERR_INPUT,
                     "%s: as a %s it has %zu tensors that are missing, left over or of another "
                     "shape; nothing was written",
-                    in->request->weights, in->plugin.plugin->id, in->problems);
+                    in->request->name, in->plugin.plugin->id, in->problems);
 }
 
 /* ---- Writing ---- */
@@ -340,7 +345,7 @@ static size_t list_tensors(const import *in, nas_tensor *tensors) {
 
 static char *metadata(const import *in) {
     json_t *json = json_object();
-    nas_json_put(&json, "format", json_string("nashost supernet"));
+    nas_json_put(&json, "format", json_string(NAS_PRETRAINED_FORMAT));
     nas_json_put(&json, "space", nas_text_json(in->space.name));
     nas_json_put(&json, "space_json", nas_text_json(in->space_text));
     nas_json_put(&json, "imported_by", nas_text_json(in->plugin.plugin->id));
@@ -372,7 +377,7 @@ static int result_json(const import *in, json_t **result, nas_error *err) {
     int rc = nas_lower(&in->space, &largest, &lowered, err);
     if (rc) return rc;
     *result = json_object();
-    nas_json_put(result, "weights", nas_text_json(in->request->weights));
+    nas_json_put(result, "weights", nas_text_json(in->request->name));
     nas_json_put(result, "format", nas_text_json(in->plugin.plugin->id));
     nas_json_put(result, "out", nas_text_json(in->request->out));
     nas_json_put(result, "space", nas_text_json(in->space.name));

@@ -10,6 +10,7 @@
 #include "space/restrict.h"
 #include "stages/learner.h"
 #include "stages/validate.h"
+#include "supernet/pretrained.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,7 @@ static char *metadata(const nas_context *context) {
     snprintf(seed, sizeof seed, "%lld", (long long)context->pipeline->seed);
     snprintf(steps, sizeof steps, "%lld", (long long)context->pipeline->train.steps);
     char *space = space_text(context);
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", "nashost supernet", "space",
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s}", "format", NAS_PRETRAINED_FORMAT, "space",
                              context->space.name, "seed", seed, "steps", steps);
     nas_json_put(&json, "space_json", space ? nas_text_json(space) : NULL);
     char *text = nas_json_text(json, 0, NULL);

@@ -9,6 +9,9 @@
 #include "supernet/batch.h"
 #include "supernet/supernet.h"
 
+/* "format" in the file's metadata. */
+#define NAS_PRETRAINED_FORMAT "nashost supernet"
+
 /* What the file's tensors of a batch norm's running statistics end in; a training leaves none. */
 #define NAS_PRETRAINED_MEAN ".bn.mean"
 #define NAS_PRETRAINED_VARIANCE ".bn.variance"
