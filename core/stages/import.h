@@ -11,6 +11,7 @@
 typedef struct nas_import_request {
     nas_registry *registry;
     const char *weights; /* a safetensors file of a framework's tensors */
+    const char *name;    /* what messages and the result call it */
     const char *format;  /* the id of an import plugin; NULL: the one that recognises the file */
     const char *out;     /* the file to write, in the supernet's layouts (supernet/pretrained.h) */
     const char *space_out; /* a file for the space's JSON; NULL: none. It is in `out` as well */
