@@ -441,7 +441,7 @@ int nas_import_rehearse(const nas_instance *plugin, nas_error *err) {
     nas_tensor tensors[] = {{"stem.weight", 4, {8, 3, 3, 3}, data},
                             {"stem.norm.weight", 1, {8}, data},
                             {"stem.norm.count", 1, {1}, data}};
-    const nas_import_request request = {.weights = "the check's own checkpoint"};
+    const nas_import_request request = {.name = "the check's own checkpoint"};
     import *in = nas_alloc(1, sizeof *in);
     if (!in) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     in->request = &request;
