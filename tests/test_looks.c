@@ -148,6 +148,27 @@ static void test_images(void **state) {
     }
 }
 
+/* Held-out images may be of those without labels. */
+static void test_unlabelled(void **state) {
+    fixture *f = *state;
+    nas_source *source = &f->context->source;
+    const nas_images before = source->extra;
+    size_t area = nas_source_area(source);
+    uint8_t *inverse = calloc(source->train.n, area), *pixels = calloc(HELDOUT, area);
+    assert_true(inverse && pixels);
+    for (size_t i = 0; i < source->train.n * area; i++)
+        inverse[i] = (uint8_t)(255 - source->train.pixels[i]);
+    source->extra = (nas_images){.n = source->train.n, .pixels = inverse};
+    f->context->split.heldout_extra = true;
+    for (size_t i = 0; i < HELDOUT; i++)
+        memcpy(pixels + i * area, inverse + f->context->split.heldout[i] * area, area);
+    look(f, (nas_look){.images = NAS_LOOK_HELDOUT});
+    check(f, pixels);
+    source->extra = before;
+    free(inverse);
+    free(pixels);
+}
+
 /* Each draw is another change, and the same one again. */
 static void test_draws(void **state) {
     fixture *f = *state;
@@ -186,6 +207,7 @@ static void test_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_images, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unlabelled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_draws, setup, teardown),
         cmocka_unit_test_setup_teardown(test_labels, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),

@@ -52,13 +52,14 @@ static int look(const nas_subnet *subnet, const nas_look *given, float *logits, 
     bool heldout = how.images == NAS_LOOK_HELDOUT;
     const uint64_t *indices = heldout ? split->heldout : split->validation;
     uint64_t n = heldout ? split->n_heldout : split->n_validation;
+    const nas_images *images = heldout ? nas_context_heldout(context) : &context->source.train;
     for (uint64_t i = 0; i < n && labels; i++) labels[i] = context->source.train.labels[indices[i]];
     nas_evaluator_select(h->evaluator, h->genome);
     if (how.augment == NAS_LOOK_PLAIN)
-        nas_evaluator_logits(h->evaluator, &context->source.train, indices, n, logits);
+        nas_evaluator_logits(h->evaluator, images, indices, n, logits);
     else
         nas_evaluator_augmented(
-            h->evaluator, &context->source.train, indices, n,
+            h->evaluator, images, indices, n,
             how.augment == NAS_LOOK_WEAK ? NAS_AUGMENT_WEAK : NAS_AUGMENT_STRONG, how.draw, logits);
     return NAS_OK;
 }
