@@ -295,8 +295,18 @@ static void test_log_lines_of_threads_do_not_mix(void **state) {
     fclose(log.stream);
 }
 
+/* A message is one line, whatever a file's words hold. */
+static void test_error_is_one_line(void **state) {
+    (void)state;
+    nas_error err;
+    assert_int_equal(nas_fail(&err, NAS_ERR_INPUT, "a.json: %s: unknown key", "x\ny\033[31m"),
+                     NAS_ERR_INPUT);
+    assert_string_equal(err.message, "a.json: x y [31m: unknown key");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_is_one_line),
         cmocka_unit_test(test_philox_known_answers),
         cmocka_unit_test(test_streams_differ_in_every_part_of_their_name),
         cmocka_unit_test(test_a_stream_is_its_blocks),

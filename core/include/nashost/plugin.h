@@ -65,6 +65,8 @@ static inline int nas_fail(nas_error *err, int code, const char *format, ...) {
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        for (char *c = err->message; *c; c++)
+            if ((unsigned char)*c < ' ') *c = ' '; /* a file's own words may hold others */
         err->code = code;
     }
     return code;
