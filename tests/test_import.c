@@ -109,10 +109,10 @@ static void run_cloud(const fixture *f, const cloud *c, const nas_genome *genome
                       const uint8_t *image, float *logits) {
     nas_error err = {0};
     nas_bn_stats stats;
-    nas_lowered *lowered;
+    nas_lowered *lowered = NULL;
     nas_runner *runner;
     nas_pool *pool;
-    float *memory;
+    float *memory = NULL;
     const nas_space *space = &c->weights.space;
     if (nas_pretrained_stats(&c->weights.file, f->out, space, genome, &stats, &err) ||
         nas_lower(space, genome, &lowered, &err) ||
@@ -189,7 +189,7 @@ static nas_supernet *narrowed(const fixture *f, const char *change, uint32_t cha
                               uint32_t classes) {
     nas_error err = {0};
     nas_space space;
-    nas_supernet *supernet;
+    nas_supernet *supernet = NULL;
     char source[1024];
     json_t *json, *changes = json_loads(change, 0, NULL);
     assert_int_equal(nas_space_of_weights(f->out, &json, source, sizeof source, &err), 0);
