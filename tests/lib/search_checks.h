@@ -8,7 +8,9 @@
 
 #include "search_harness.h"
 
-enum { SEEDS = 20 };
+#ifndef SEEDS
+#define SEEDS 20 /* searches of a check */
+#endif
 
 /* Proposes all there is, nothing twice (ask_for() checks that), and then nothing. */
 static void check_every_subnet_once(void **state) {
