@@ -7,7 +7,11 @@ enum { EVALUATIONS = 50, OPTIMUM = 80 };
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 #define SEEDS 6
+#define FRONT_OBJECTIVES 2
 #endif
+#endif
+#ifndef FRONT_OBJECTIVES
+#define FRONT_OBJECTIVES 3
 #endif
 
 #include "search_checks.h"
@@ -471,7 +475,7 @@ static double front_found(uint32_t n_objectives, uint64_t seed, size_t n, size_t
 /* Most of the front, from a sixth of the subnets. */
 static void test_finds_the_front(void **state) {
     (void)state;
-    for (uint32_t n_objectives = 2; n_objectives <= 3; n_objectives++)
+    for (uint32_t n_objectives = 2; n_objectives <= FRONT_OBJECTIVES; n_objectives++)
         for (size_t batch = 1; batch <= 8; batch += 7) {
             double share[3];
             for (uint64_t seed = 0; seed < 3; seed++)
