@@ -291,6 +291,14 @@ int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error 
     return NAS_OK;
 }
 
+void nas_tensor_shape_text(uint32_t ndim, const uint64_t *shape, char text[NAS_SHAPE_TEXT]) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint32_t d = 0; d < ndim && d < MAX_NDIM; d++)
+        used += (size_t)snprintf(text + used, NAS_SHAPE_TEXT - used, "%s%llu", d ? " x " : "",
+                                 (unsigned long long)shape[d]);
+}
+
 void nas_tensors_free(nas_tensor_file *file) {
     if (!file) return;
     free(file->memory);

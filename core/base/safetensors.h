@@ -46,6 +46,10 @@ const nas_tensor *nas_tensors_find(const nas_tensor_file *file, const char *name
  * for the message. [any] */
 int nas_tensors_finite(const nas_tensor_file *file, const char *path, nas_error *err);
 
+/* A shape [ndim], of at most 4 dimensions, as text for messages: "3 x 3 x 16". [any] */
+#define NAS_SHAPE_TEXT 96
+void nas_tensor_shape_text(uint32_t ndim, const uint64_t *shape, char text[NAS_SHAPE_TEXT]);
+
 /* Frees what a file holds and empties it; NULL is allowed. [any] */
 void nas_tensors_free(nas_tensor_file *file);
 

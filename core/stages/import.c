@@ -172,21 +172,13 @@ static void transpose(const nas_tensor *t, const target *to, float *out) {
         }
 }
 
-static void shape_text(uint32_t ndim, const uint64_t *shape, char text[80]) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint32_t d = 0; d < ndim; d++)
-        used += (size_t)snprintf(text + used, 80 - used, "%s%llu", d ? " x " : "",
-                                 (unsigned long long)shape[d]);
-}
-
 static void complain(import *in, const target *to, const char *name, const nas_tensor *t) {
-    char found[80], needed[80];
+    char found[NAS_SHAPE_TEXT], needed[NAS_SHAPE_TEXT];
     uint64_t shape[4] = {0};
     in->problems++;
     for (uint32_t d = 0; d < to->ndim; d++) shape[d] = to->shape[d];
-    shape_text(to->ndim, shape, needed);
-    if (t) shape_text(t->ndim, t->shape, found);
+    nas_tensor_shape_text(to->ndim, shape, needed);
+    if (t) nas_tensor_shape_text(t->ndim, t->shape, found);
     nas_log_line(in->request->log, NAS_WARNING, "%s: tensor \"%s\" %s%s, for \"%s\" (%s)",
                  in->request->name, name, t ? "has another shape: " : "is missing", t ? found : "",
                  to->name, needed);

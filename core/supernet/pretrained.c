@@ -22,14 +22,6 @@ static bool is_classifier(const nas_parameter *p) {
 
 /* ---- Whether all fits ---- */
 
-static void shape_text(uint32_t ndim, const uint64_t *shape, char text[80]) {
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint32_t d = 0; d < ndim; d++)
-        used += (size_t)snprintf(text + used, 80 - used, "%s%llu", d ? " x " : "",
-                                 (unsigned long long)shape[d]);
-}
-
 /* The stem's inputs may be 1 for 3 or the reverse. */
 static bool fits_stem(uint64_t found, uint64_t expected) {
     return (found == 1 || found == 3) && (expected == 1 || expected == 3);
@@ -48,13 +40,13 @@ static bool fits(const nas_tensor *t, const nas_parameter *p, bool exactly) {
 
 static void check(filling *f, const nas_parameter *p) {
     const nas_tensor *t = nas_tensors_find(f->file, p->name);
-    char found[80], expected[80];
+    char found[NAS_SHAPE_TEXT], expected[NAS_SHAPE_TEXT];
     uint64_t shape[4];
     if (t && fits(t, p, is_classifier(p))) return;
     f->problems++;
     for (uint32_t d = 0; d < p->ndim; d++) shape[d] = p->shape[d];
-    shape_text(p->ndim, shape, expected);
-    if (t) shape_text(t->ndim, t->shape, found);
+    nas_tensor_shape_text(p->ndim, shape, expected);
+    if (t) nas_tensor_shape_text(t->ndim, t->shape, found);
     if (t)
         nas_log_line(f->log, NAS_WARNING, "%s: tensor \"%s\" is %s; the space needs %s%s", f->path,
                      p->name, found, is_classifier(p) ? "" : "at least ", expected);
