@@ -14,7 +14,8 @@ if ldd "$NASHOST" | grep -qE 'libasan|libtsan' || nm "$NASHOST" 2>/dev/null | gr
 fi
 out=$dir/out
 run() { # the result is in $out; more words go to env
-    env "$@" "$NASHOST" run "$dir/p.json" --out "$out" --threads 1 --quiet --set train.steps=5 \
+    # Counts of a coverage build go elsewhere: a call that fails may be the one that writes them.
+    env GCOV_PREFIX="$dir/gcov" "$@" "$NASHOST" run "$dir/p.json" --out "$out" --threads 1 --quiet --set train.steps=5 \
         --set train.log_every=2 --set train.checkpoint_every=3 \
         --set search.evaluations=4 --set 'export=[{"plugin":"safetensors"},{"plugin":"onnx"},{"plugin":"ncnn"},{"plugin":"c"}]' \
         >"$dir/stdout" 2>"$dir/stderr"
