@@ -15,6 +15,11 @@ typedef struct nas_use_section {
     const char *plugin;
 } nas_use_section;
 
+typedef struct nas_export_section {
+    const char *plugin;
+    bool verify;
+} nas_export_section;
+
 typedef struct nas_search_section {
     const char *plugin;
     const char *const *objectives;
@@ -46,6 +51,7 @@ typedef enum nas_section_id {
     NAS_AT_PLATFORMS,
     NAS_AT_HARDWARE,
     NAS_AT_CONSTRAINTS,
+    NAS_AT_PLATFORM_EXPORT,
     NAS_AT_EXPORT,
     NAS_SECTIONS
 } nas_section_id;
