@@ -169,10 +169,22 @@ const volatile sig_atomic_t *nas_cli_catch_signals(void);
 /* What nas_services' calling is: notes which plugin is at work. [main] */
 void nas_watch_calling(void *context, const char *id, const char *function);
 
-/* From now on a crash, or an exit in a plugin, writes one line that says in which function of which
- * plugin it was, and then has its way. A library that aborts for want of memory ends the program
- * with exit code 1. */
+/* From now on a crash in a plugin writes one line that says in which function of which plugin it
+ * was, and then has its way. A library that aborts for want of memory ends the program with exit
+ * code 1. An exit by anybody else than main is told in the same way, and ends with NAS_EXIT_PLUGIN.
+ */
 void nas_watch_crashes(void);
+
+/* Called as the last thing in main: what ends the process from now on is main. Returns status. */
+int nas_watch_finish(int status);
+
+/* What a call of _exit does, caller being an address in the file that called: in this process it is
+ * told, with the plugin that is at work or the file, and ends with NAS_EXIT_PLUGIN; a child of a
+ * plugin's ends with status. */
+_Noreturn void nas_watch_exit(int status, const void *caller);
+
+/* Ends the process at once, as _exit does, without a word. [any, in handlers too] */
+_Noreturn void nas_watch_leave(int status);
 
 /* Starts a thread that writes a line when a plugin does not return for 60 s, or for
  * $NASHOST_SLOW_SECONDS; it ends nothing. */
