@@ -55,7 +55,8 @@ int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_load
                                 .batch = (uint32_t)context->pipeline->train.batch,
                                 .unlabelled = nas_step_unlabelled(context),
                                 .n_views = context->plan.n_views,
-                                .augment = context->augment};
+                                .augment = context->augment,
+                                .threads = context->request->threads};
     for (uint32_t v = 0; v < config.n_views; v++)
         config.view[v] = (nas_augment)context->plan.views[v].augment;
     return nas_loader_open(&context->source, &context->split, &config, first_step, loader, err);
