@@ -78,5 +78,5 @@ expect "an export in 8 bits" r/family/little.int8.c.json '"weight_scales"' '"zer
 
 "$NASHOST" run p.json --out s --dry-run --set platforms.0.hardware.options.profile=phone-litle \
     >names 2>&1 && failed=1
-expect "a profile that is not there" names "mcu-int8, mcu, phone-big, phone-little"
+expect "a profile that is not there" names "ethos-u55-128, mcu-int8, mcu-m55-int8, mcu, phone-a55-int8, phone-big-int8, phone-big, phone-little"
 exit $failed

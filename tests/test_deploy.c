@@ -357,7 +357,8 @@ static void test_weight_bits(void **state) {
     assert_int_equal(bits, 7);
     free(text);
     refused(t, toys_run(t, "b", (toys_how){0}, "export=[" INT8W7_FILE ", " INT8W7_FILE "]"),
-            "export[1]: 'toy-export' writes .txt files, as export[0] does already");
+            "export[1]: 'toy-export' writes family/big.int8w7.txt for platform 'big', as export[0] "
+            "does already; keep one of them");
 }
 
 /* ---- What describes an exported file ---- */
@@ -450,7 +451,44 @@ static void test_int8_alone(void **state) {
     assert_null(json_object_get(json_array_get(platforms, 0), "int8"));
     json_decref(family);
     refused(t, toys_run(t, "b", (toys_how){0}, "export=[" INT8_FILE ", " INT8_FILE "]"),
-            "export[1]: 'toy-export' writes .txt files, as export[0] does already");
+            "export[1]: 'toy-export' writes family/big.int8.txt for platform 'big', as export[0] "
+            "does already");
+}
+
+/* A platform with a list of its own gets what stands there, the other what all get. */
+static void test_own_exports(void **state) {
+    toys *t = *state;
+    toys_good(t, toys_run(t, "a", (toys_how){0}, "platforms.1.export=[" INT8_FILE "]"));
+    assert_non_null(strstr(t->output, "in int8"));
+    json_t *family = toys_json(t, "a/family.json");
+    const json_t *platforms = json_object_get(family, "platforms");
+    assert_null(nas_json_at(platforms, "0.int8"));
+    assert_non_null(nas_json_at(platforms, "1.int8.test_top1"));
+    assert_int_equal(json_array_size(nas_json_at(platforms, "1.files")), 1);
+    assert_string_equal(json_string_value(nas_json_at(platforms, "0.files.0")), "family/big.txt");
+    assert_string_equal(json_string_value(nas_json_at(platforms, "1.files.0")),
+                        "family/small.int8.txt");
+    assert_false(toys_exist(t, "a/family/small.txt"));
+    json_decref(family);
+    /* Other files of the same subnets: nothing is searched again. */
+    char *before = toys_read(t, "a/search/small.jsonl", NULL);
+    toys_good(t, toys_run(t, "a", (toys_how){0}, "platforms.1.export=[" INT8W7_FILE "]"));
+    char *after = toys_read(t, "a/search/small.jsonl", NULL);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    char *log = toys_read(t, "a/family.json", NULL);
+    assert_non_null(strstr(log, "family/small.int8w7.txt"));
+    free(log);
+    /* Another platform's name may be this one's with the type. */
+    refused(t,
+            toys_run(t, "b", (toys_how){0},
+                     "platforms.1={\"name\": \"big.int8\", \"hardware\": {\"plugin\": "
+                     "\"toy-hardware\"}, \"export\": [" FLOAT_FILE "]}",
+                     "platforms.0.export=[" INT8_FILE "]"),
+            "platforms[1].export[0]: 'toy-export' writes family/big.int8.txt for platform "
+            "'big.int8', as platforms[0].export[0] does already for platform 'big'; keep one of "
+            "them, or give the platform another name");
 }
 
 int main(void) {
@@ -464,6 +502,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_weight_bits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_description, setup, teardown),
         cmocka_unit_test_setup_teardown(test_int8_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_own_exports, setup, teardown),
     };
     return cmocka_run_group_tests_name("deploy", tests, NULL, NULL);
 }

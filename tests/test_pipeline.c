@@ -139,6 +139,44 @@ static void test_overrides(void **state) {
     nas_pipeline_free(&p);
 }
 
+/* A platform without a list has the pipeline's, also after others were read; an empty list is one.
+ */
+static void test_exports(void **state) {
+    fixture *f = *state;
+    nas_pipeline p;
+    nas_error err = {0};
+    const char *overrides[] = {
+        "export=[{\"plugin\": \"t-export\", \"verify\": true}]",
+        "platforms.0.export=[{\"plugin\": \"t-export\", \"options\": {\"level\": 7}}, "
+        "{\"plugin\": \"t-export\"}]",
+        "platforms.1={\"name\": \"b\", \"hardware\": {\"plugin\": \"t-hardware\"}}",
+        "platforms.2={\"name\": \"c\", \"hardware\": {\"plugin\": \"t-hardware\"}, \"export\": "
+        "[]}",
+    };
+    assert_int_equal(load(f, minimal, overrides, 4, &p, &err), NAS_OK);
+    assert_int_equal(p.n_exports, 3);
+    assert_int_equal(p.platforms[0].exports.n, 2);
+    assert_int_equal(p.platforms[1].exports.n, 1);
+    assert_int_equal(p.platforms[2].exports.n, 0);
+    const nas_export_use *own = &p.exports[p.platforms[0].exports.first];
+    const nas_export_use *common = &p.exports[p.platforms[1].exports.first];
+    assert_string_equal(own[1].use.path, "platforms[0].export[1]");
+    assert_string_equal(common->use.path, "export[0]");
+    assert_int_equal(json_integer_value(json_object_get(own->use.options, "level")), 7);
+    assert_true(common->verify && !own->verify);
+    const json_t *platforms = json_object_get(p.resolved, "platforms");
+    assert_null(json_object_get(json_array_get(platforms, 1), "export"));
+    assert_non_null(json_object_get(json_array_get(platforms, 2), "export"));
+    nas_pipeline_free(&p);
+    refuses(f, "platforms.0.export=3", NULL,
+            "platforms[0].export: expected an array of 0 to 8 objects, found 3 (an integer)");
+    refuses(f, "platforms.0.export=[{\"plugin\": \"t-exprot\"}]", NULL,
+            "platforms[0].export[0].plugin: unknown export plugin \"t-exprot\"; did you mean "
+            "\"t-export\"?");
+    refuses(f, "export=[{\"plugin\": \"t-export\", \"verfy\": true}]", NULL,
+            "export[0].verfy: unknown key; did you mean \"verify\"?");
+}
+
 /* Another plugin does not get the options of the one before. */
 static void test_another_plugin(void **state) {
     (void)state;
@@ -348,6 +386,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_defaults),
         TEST(test_overrides),
+        TEST(test_exports),
         TEST(test_another_plugin),
         TEST(test_resolved_is_stable),
         TEST(test_objectives),

@@ -35,17 +35,6 @@ int nas_pth_recognise(const char *path, bool *pth, nas_error *err) {
     return NAS_OK;
 }
 
-/* The script's path; the caller frees. NULL: it is beside no manifest. */
-static char *find_script(const nas_registry *registry) {
-    const char *folder;
-    for (size_t i = 0; (folder = nas_registry_folder(registry, i)) != NULL; i++) {
-        char *script = nas_path_join(folder, SCRIPT);
-        if (script && nas_file_exists(script)) return script;
-        free(script);
-    }
-    return NULL;
-}
-
 /* Runs the script, which keeps its stderr; its exit status, or -1 with errno. */
 static int run_script(char *script, const char *path, const char *out) {
     char python[] = "python3", isolated[] = "-I", *in = strdup(path), *to = strdup(out);
@@ -68,7 +57,7 @@ static int run_script(char *script, const char *path, const char *out) {
 
 int nas_pth_convert(const nas_registry *registry, const char *path, const char *out,
                     nas_error *err) {
-    char *script = find_script(registry);
+    char *script = nas_registry_file(registry, SCRIPT);
     if (!script)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: is PyTorch's, and " SCRIPT

@@ -125,6 +125,43 @@ static int print_chosen(const json_t *chosen, nas_error *err) {
                             sizeof columns / sizeof *columns, err);
 }
 
+static void print_verified_file(const json_t *platform, const json_t *entry) {
+    const char *skipped = json_string_value(json_object_get(entry, "skipped"));
+    const char *failed = json_string_value(json_object_get(entry, "failed"));
+    printf("%s: %s ", text_at(platform, "name"), text_at(entry, "file"));
+    if (skipped || failed) {
+        printf("%s: %s\n", skipped ? "is not verified" : "FAILS", skipped ? skipped : failed);
+        return;
+    }
+    printf("%s in %s: %lld of %lld answers are the host's, logits of up to %.3g differ by %.2g\n",
+           json_is_true(json_object_get(entry, "agrees")) ? "agrees" : "DIFFERS",
+           text_at(entry, "engine"), count_at(entry, "same_answers"), count_at(entry, "images"),
+           json_number_value(json_object_get(entry, "largest_logit")),
+           json_number_value(json_object_get(entry, "largest_difference")));
+}
+
+/* What engines answered. */
+static void print_verified(const json_t *platforms) {
+    json_t *platform, *entry;
+    size_t i, k;
+    json_array_foreach(platforms, i, platform) {
+        json_array_foreach(json_object_get(platform, "verified"), k, entry) {
+            print_verified_file(platform, entry);
+        }
+    }
+}
+
+/* Whether a column has something to show for some platform. */
+static bool is_shown(const nas_column *column, const json_t *platforms) {
+    json_t *platform;
+    size_t i;
+    if (strncmp(column->path, "int8", 4) != 0) return true;
+    json_array_foreach(platforms, i, platform) {
+        if (nas_json_at(platform, column->path)) return true;
+    }
+    return false;
+}
+
 static int print_family(const json_t *family, nas_error *err) {
     static const nas_column all[] = {
         {"platform", "name", NAS_SHOW_TEXT},
@@ -140,12 +177,10 @@ static int print_family(const json_t *family, nas_error *err) {
     };
     enum { COLUMNS = sizeof all / sizeof *all };
     const json_t *platforms = json_object_get(family, "platforms");
-    const json_t *first = json_array_get(platforms, 0);
     nas_column columns[COLUMNS];
     size_t n = 0;
     for (size_t i = 0; i < COLUMNS; i++)
-        if (strncmp(all[i].path, "int8", 4) != 0 || nas_json_at(first, all[i].path))
-            columns[n++] = all[i];
+        if (is_shown(&all[i], platforms)) columns[n++] = all[i];
     int rc = nas_render_table(platforms, columns, n, err);
     if (rc) return rc;
     const json_t *largest = nas_json_at(family, "reference.largest.test_top1");
@@ -153,6 +188,7 @@ static int print_family(const json_t *family, nas_error *err) {
     printf("test top-1 for reference: largest subnet %s, smallest %s\n",
            nas_show_cell(largest, NAS_SHOW_PERCENT).text,
            nas_show_cell(smallest, NAS_SHOW_PERCENT).text);
+    print_verified(platforms);
     if (count_at(family, "skipped_images"))
         printf("%lld images cannot be read and were left out\n",
                count_at(family, "skipped_images"));

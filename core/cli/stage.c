@@ -4,7 +4,8 @@
 
 #define COMMON                                                                                     \
     "  --allow-commands     a cost model may start the program that the directory's pipeline "     \
-    "names\n"                                                                                      \
+    "names,\n"                                                                                     \
+    "                       and \"verify\" an engine\n"                                            \
     "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"           \
     "  --plugins FILE       a further manifest of plugins; may be given again\n"                   \
     "  --json               print the result as JSON\n"                                            \

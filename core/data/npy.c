@@ -90,19 +90,34 @@ void nas_npy_free(nas_npy_images *images) {
 
 /* ---- Writing ---- */
 
-int nas_npy_write(const char *path, const float *values, uint64_t rows, uint64_t columns,
-                  nas_error *err) {
+/* Type and shape as in Python's source; then the numbers. */
+static int write_array(const char *path, const char *type, const char *shape, const void *values,
+                       size_t bytes, nas_error *err) {
     char header[128]; /* a multiple of 64, so that the numbers are aligned */
-    const char *order = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "<" : ">";
     static const char magic[] = "\x93NUMPY\x01\x00\x76"; /* version 1.0, 118 bytes of text */
     memset(header, ' ', sizeof header);
     memcpy(header, magic, sizeof magic); /* the 0 at its end is the length's high byte */
     char *text = header + NAS_NPY_PREFIX;
     int used = snprintf(text, sizeof header - NAS_NPY_PREFIX,
-                        "{'descr': '%sf4', 'fortran_order': False, 'shape': (%llu, %llu), }", order,
-                        (ull)rows, (ull)columns);
+                        "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", type, shape);
     text[used] = ' ';
     header[sizeof header - 1] = '\n';
-    const nas_piece pieces[] = {{header, sizeof header}, {values, rows * columns * sizeof *values}};
+    const nas_piece pieces[] = {{header, sizeof header}, {values, bytes}};
     return nas_file_write_pieces(path, pieces, 2, err);
+}
+
+int nas_npy_write(const char *path, const float *values, uint64_t rows, uint64_t columns,
+                  nas_error *err) {
+    char shape[48];
+    snprintf(shape, sizeof shape, "%llu, %llu", (ull)rows, (ull)columns);
+    return write_array(path, __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? "<f4" : ">f4", shape,
+                       values, rows * columns * sizeof *values, err);
+}
+
+int nas_npy_write_images(const char *path, const nas_npy_images *images, nas_error *err) {
+    char shape[64];
+    snprintf(shape, sizeof shape, "%llu, %u, %u, %u", (ull)images->n, images->h, images->w,
+             images->c);
+    return write_array(path, "|u1", shape, images->pixels,
+                       images->n * images->h * images->w * images->c, err);
 }

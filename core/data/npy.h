@@ -18,6 +18,9 @@ typedef struct nas_npy_images {
 int nas_npy_read(const char *path, nas_npy_images *images, nas_error *err);
 void nas_npy_free(nas_npy_images *images); /* NULL-safe, zeroed is fine */
 
+/* Writes images [n][h][w][c] as an array of type uint8, whole or not at all. [any] */
+int nas_npy_write_images(const char *path, const nas_npy_images *images, nas_error *err);
+
 /* Writes values [rows][columns] as an array of type float32, whole or not at all. [any] */
 int nas_npy_write(const char *path, const float *values, uint64_t rows, uint64_t columns,
                   nas_error *err);

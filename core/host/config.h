@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 #define NAS_MAX_PLATFORMS 32
-#define NAS_MAX_EXPORTS 8
+#define NAS_MAX_EXPORTS 8 /* of a platform */
+#define NAS_MAX_ALL_EXPORTS (NAS_MAX_EXPORTS * (NAS_MAX_PLATFORMS + 1))
 
 /* Which subnets a step trains. */
 typedef enum nas_step_shape {

@@ -128,9 +128,13 @@ uint32_t nas_export_int8(const nas_instance *plugin) {
     return NAS_HAS(int8, weight_bits) && int8->weight_bits == 7 ? 7 : 8;
 }
 
-const char *nas_export_part(const nas_instance *plugin) {
+void nas_export_name(const nas_instance *plugin, const char *platform, char *name, size_t size) {
     uint32_t bits = nas_export_int8(plugin);
-    return bits == 7 ? ".int8w7" : bits ? ".int8" : "";
+    const char *dtype = json_string_value(json_object_get(plugin->resolved, "dtype"));
+    if (!dtype || strcmp(dtype, "float32") == 0 || strchr(dtype, '/')) dtype = "";
+    if (bits) dtype = bits == 7 ? "int8w7" : "int8";
+    snprintf(name, size, "%.32s%s%.16s.%.32s", platform, *dtype ? "." : "", dtype,
+             api_of(plugin)->extension);
 }
 
 typedef struct writing {

@@ -34,8 +34,10 @@ char *nas_export_second(const nas_instance *plugin, const char *path);
  * [any] */
 uint32_t nas_export_int8(const nas_instance *plugin);
 
-/* What stands before the extension in its files' names: "", ".int8" or ".int8w7". [any] */
-const char *nas_export_part(const nas_instance *plugin);
+/* The name that a platform's file has in family/: PLATFORM.EXT in float32, and with the type
+ * before the extension in others, PLATFORM.int8.EXT, PLATFORM.int8w7.EXT, PLATFORM.float16.EXT; as
+ * the option "dtype" has it. [any] */
+void nas_export_name(const nas_instance *plugin, const char *platform, char *name, size_t size);
 
 /* What nas_services' extension offers: NAS_EXT_EXPORT, to plugins that write networks themselves.
  * [any] */

@@ -240,36 +240,13 @@ static int check_name(const reader *r, const node *at, const char *name) {
     return NAS_OK;
 }
 
-static int read_platform(const reader *r, node *at, json_t *list) {
-    nas_platform_section section;
-    nas_platform platform = {0};
-    node constraints;
-    int rc = parse(r, at, list, NAS_AT_PLATFORMS, &section);
-    if (!rc) rc = check_name(r, at, section.name);
-    if (rc) return rc;
-    snprintf(platform.name, sizeof platform.name, "%s", section.name);
-    rc = read_use(r, at, NAS_AT_HARDWARE, &platform.hardware);
-    if (!rc) rc = parse_child(r, at, NAS_AT_CONSTRAINTS, &constraints, &platform.constraints);
-    if (!rc) r->pipeline->platforms[r->pipeline->n_platforms++] = platform;
-    return rc;
-}
-
-static int read_export(const reader *r, node *at, json_t *list) {
-    nas_use_section section;
-    nas_use *use = &r->pipeline->exports[r->pipeline->n_exports];
-    int rc = parse(r, at, list, NAS_AT_EXPORT, &section);
-    if (!rc) rc = read_plugin(r, at, NAS_AT_EXPORT, section.plugin, use);
-    if (!rc) r->pipeline->n_exports++;
-    return rc;
-}
-
 /* Reads each element of an array of objects; a missing array is empty. */
-static int read_list(const reader *r, const node *root, nas_section_id id,
+static int read_list(const reader *r, const node *parent, nas_section_id id,
                      int (*read_item)(const reader *, node *, json_t *)) {
     const char *key = nas_sections[id].key;
     size_t min = nas_sections[id].min, max = nas_sections[id].max;
-    const json_t *json = json_object_get(root->json, key);
-    nas_place place = place_of(r, root);
+    const json_t *json = json_object_get(parent->json, key);
+    nas_place place = place_of(r, parent);
     size_t n = json_array_size(json);
     char found[100];
     if ((json && !json_is_array(json)) || n < min || n > max) {
@@ -281,13 +258,60 @@ static int read_list(const reader *r, const node *root, nas_section_id id,
                            min, max, found);
     }
     json_t *list = json_array();
-    if (json_object_set_new(root->resolved, key, list)) return no_memory(r);
+    if (json_object_set_new(parent->resolved, key, list)) return no_memory(r);
     int rc = NAS_OK;
     for (size_t i = 0; i < n && !rc; i++) {
         node at = {.json = json_array_get(json, i)};
-        snprintf(at.path, sizeof at.path, "%s[%zu]", key, i);
+        snprintf(at.path, sizeof at.path, "%.24s%s%.16s[%zu]", parent->path,
+                 parent->path[0] ? "." : "", key, i);
         rc = read_item(r, &at, list);
     }
+    return rc;
+}
+
+static int read_export(const reader *r, node *at, json_t *list) {
+    nas_export_section section;
+    nas_export_use *export = &r->pipeline->exports[r->pipeline->n_exports];
+    int rc = parse(r, at, list, NAS_AT_EXPORT, &section);
+    if (!rc) rc = read_plugin(r, at, NAS_AT_EXPORT, section.plugin, &export->use);
+    export->verify = section.verify;
+    if (!rc) r->pipeline->n_exports++;
+    return rc;
+}
+
+static int read_exports(const reader *r, const node *parent, nas_section_id id,
+                        nas_export_list *list) {
+    list->first = r->pipeline->n_exports;
+    int rc = read_list(r, parent, id, read_export);
+    list->n = r->pipeline->n_exports - list->first;
+    return rc;
+}
+
+static int read_platform(const reader *r, node *at, json_t *list) {
+    nas_platform_section section;
+    nas_platform platform = {0};
+    node constraints;
+    int rc = parse(r, at, list, NAS_AT_PLATFORMS, &section);
+    if (!rc) rc = check_name(r, at, section.name);
+    if (rc) return rc;
+    snprintf(platform.name, sizeof platform.name, "%s", section.name);
+    rc = read_use(r, at, NAS_AT_HARDWARE, &platform.hardware);
+    if (!rc) rc = parse_child(r, at, NAS_AT_CONSTRAINTS, &constraints, &platform.constraints);
+    if (!rc && json_object_get(at->json, "export"))
+        rc = read_exports(r, at, NAS_AT_PLATFORM_EXPORT, &platform.exports);
+    if (!rc) r->pipeline->platforms[r->pipeline->n_platforms++] = platform;
+    return rc;
+}
+
+/* For platforms without a list of their own. */
+static int read_common_exports(const reader *r, const node *root) {
+    nas_pipeline *pipeline = r->pipeline;
+    nas_export_list list;
+    int rc = read_exports(r, root, NAS_AT_EXPORT, &list);
+    const json_t *platforms = json_object_get(root->resolved, "platforms");
+    for (size_t i = 0; i < pipeline->n_platforms; i++)
+        if (!json_object_get(json_array_get(platforms, i), "export"))
+            pipeline->platforms[i].exports = list;
     return rc;
 }
 
@@ -313,7 +337,7 @@ static int read_root(const reader *r, const json_t *json) {
     if (!rc) rc = read_train(r, &root, &space);
     if (!rc) rc = read_search(r, &root);
     if (!rc) rc = read_list(r, &root, NAS_AT_PLATFORMS, read_platform);
-    return rc ? rc : read_list(r, &root, NAS_AT_EXPORT, read_export);
+    return rc ? rc : read_common_exports(r, &root);
 }
 
 /* Notes the file and its absolute folder. */

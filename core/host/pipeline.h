@@ -15,10 +15,22 @@ typedef struct nas_use {
     char path[64];         /* JSON path, such as "train.ssl" */
 } nas_use;
 
+/* A format that subnets are written in. */
+typedef struct nas_export_use {
+    nas_use use;
+    bool verify; /* run the file in its engine */
+} nas_export_use;
+
+/* A part of a pipeline's exports. */
+typedef struct nas_export_list {
+    size_t first, n;
+} nas_export_list;
+
 typedef struct nas_platform {
     char name[32]; /* [A-Za-z0-9._-]+, names files */
     nas_use hardware;
     nas_constraints constraints;
+    nas_export_list exports; /* its own, or the pipeline's */
 } nas_platform;
 
 typedef struct nas_pipeline {
@@ -37,7 +49,7 @@ typedef struct nas_pipeline {
     const json_t *genome; /* train.genome; NULL: none, but never with the step shape "fixed" */
     size_t n_platforms, n_exports;
     nas_platform platforms[NAS_MAX_PLATFORMS];
-    nas_use exports[NAS_MAX_EXPORTS];
+    nas_export_use exports[NAS_MAX_ALL_EXPORTS]; /* of all lists */
 } nas_pipeline;
 
 /* Reads and checks a pipeline, after applying overrides ("train.steps=100"; the value is JSON, or a

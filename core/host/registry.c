@@ -201,6 +201,15 @@ const char *nas_registry_folder(const nas_registry *registry, size_t i) {
     return i < registry->n_manifests ? registry->manifests[i].folder : NULL;
 }
 
+char *nas_registry_file(const nas_registry *registry, const char *name) {
+    for (size_t i = 0; i < registry->n_manifests; i++) {
+        char *path = nas_path_join(registry->manifests[i].folder, name);
+        if (path && nas_file_exists(path)) return path;
+        free(path);
+    }
+    return NULL;
+}
+
 const nas_services *nas_registry_services(const nas_registry *registry) {
     return registry->services;
 }

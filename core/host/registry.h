@@ -24,7 +24,8 @@ typedef struct nas_services {
     void (*log)(void *context, nas_level level, const char *message); /* [any] */
     void *context;
     const void *(*extension)(const char *id); /* nas_host's further services [any]; NULL: none */
-    bool allow_commands; /* cost models may start the programs that their options name */
+    bool allow_commands; /* cost models may start the programs that their options name, and exports
+                            be verified */
     /* A plugin's function is called now; function NULL: it has returned. [main] NULL: not told. */
     void (*calling)(void *context, const char *id, const char *function);
 } nas_services;
@@ -42,6 +43,10 @@ const nas_manifest_entry *nas_registry_entry(const nas_registry *registry, size_
 
 /* The absolute folder of manifest i (data that comes with plugins lies beside it), or NULL. */
 const char *nas_registry_folder(const nas_registry *registry, size_t i);
+
+/* The path of a file that lies beside a manifest, as "scripts/name"; the caller frees. NULL: beside
+ * none, or out of memory. */
+char *nas_registry_file(const nas_registry *registry, const char *name);
 
 /* What was given to open. */
 const nas_services *nas_registry_services(const nas_registry *registry);

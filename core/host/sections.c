@@ -185,6 +185,16 @@ static const nas_option dataset_options[] = {
     {0},
 };
 
+static const nas_option export_options[] = {
+    NAS_STRING("plugin", nas_export_section, plugin, NULL,
+               "id of the plugin, as `nashost plugins` lists it"),
+    NAS_BOOL("verify", nas_export_section, verify, "false",
+             "whether held-out images then run through the file in the engine that such files are "
+             "for, if it is installed, and its logits are compared with the host's: this starts "
+             "python3 (docs/export.md)"),
+    {0},
+};
+
 static const nas_option search_options[] = {
     NAS_STRING("plugin", nas_search_section, plugin, NULL,
                "id of the plugin, as `nashost plugins` lists it"),
@@ -289,10 +299,16 @@ const nas_section nas_sections[NAS_SECTIONS] = {
         {"constraints", NAS_AT_PLATFORMS,
          "the most that a subnet may cost on the platform; a cost that is left out has no limit",
          .options = nas_constraints_options},
+    [NAS_AT_PLATFORM_EXPORT] =
+        {"export", NAS_AT_PLATFORMS,
+         "a format that this platform's subnet is written in: its plugin and its options; without "
+         "the list, those of the pipeline's export",
+         .options = export_options, .plugin = NAS_KIND_EXPORT, .max = NAS_MAX_EXPORTS},
     [NAS_AT_EXPORT] =
         {"export", NAS_AT_ROOT,
-         "a format that the chosen subnets are written in: its plugin and its options",
-         .options = use_options, .plugin = NAS_KIND_EXPORT, .max = NAS_MAX_EXPORTS},
+         "a format that the subnets of platforms without an export of their own are written in: "
+         "its plugin and its options",
+         .options = export_options, .plugin = NAS_KIND_EXPORT, .max = NAS_MAX_EXPORTS},
 };
 
 void nas_section_nested(nas_section_id id, const char **keys) {

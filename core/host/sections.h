@@ -20,6 +20,11 @@ typedef struct nas_dataset_section {
     nas_dataset_config config;
 } nas_dataset_section;
 
+typedef struct nas_export_section {
+    const char *plugin;
+    bool verify;
+} nas_export_section;
+
 typedef struct nas_search_section {
     const char *plugin;
     const char *const *objectives;
@@ -51,6 +56,7 @@ typedef enum nas_section_id {
     NAS_AT_PLATFORMS,
     NAS_AT_HARDWARE,
     NAS_AT_CONSTRAINTS,
+    NAS_AT_PLATFORM_EXPORT,
     NAS_AT_EXPORT,
     NAS_SECTIONS
 } nas_section_id;

@@ -4,10 +4,10 @@
 #include "base/memory.h"
 #include "base/processors.h"
 #include "host/call.h"
-#include "host/exporter.h"
 #include "host/guarded.h"
 #include "nn/gemm.h"
 #include "run/data_file.h"
+#include "run/export_names.h"
 #include "run/leftovers.h"
 #include "run/rundir.h"
 #include "supernet/pretrained.h"
@@ -29,38 +29,6 @@ static int create(nas_context *context, nas_kind kind, const nas_use *use, nas_i
                                instance, err);
 }
 
-static const char *extension(const nas_instance *plugin, int which) {
-    const nas_export_api *api = plugin->plugin->vtable;
-    if (!which) return api->extension;
-    return NAS_HAS(api, write_two) ? api->second_extension : NULL;
-}
-
-/* An extension that both plugins write, or NULL. Files in 8 bits have another name. */
-static const char *shared_extension(const nas_instance *one, const nas_instance *other) {
-    if (strcmp(nas_export_part(one), nas_export_part(other)) != 0) return NULL;
-    for (int i = 0; i < 4; i++) {
-        const char *mine = extension(one, i & 1), *theirs = extension(other, i >> 1);
-        if (mine && theirs && strcmp(mine, theirs) == 0) return mine;
-    }
-    return NULL;
-}
-
-/* A platform's files differ in their extensions alone. */
-static int check_exports(const nas_context *context, nas_error *err) {
-    const nas_pipeline *pipeline = context->pipeline;
-    for (size_t i = 0; i < pipeline->n_exports; i++) {
-        for (size_t j = 0; j < i; j++) {
-            const char *both = shared_extension(&context->exports[i], &context->exports[j]);
-            if (both)
-                return nas_fail(err, NAS_ERR_INPUT,
-                                "%s: export[%zu]: '%s' writes .%s files, as export[%zu] does "
-                                "already; keep one of them",
-                                pipeline->file, i, pipeline->exports[i].id, both, j);
-        }
-    }
-    return NAS_OK;
-}
-
 static int create_all(nas_context *context, nas_error *err) {
     const nas_pipeline *pipeline = context->pipeline;
     int rc = create(context, NAS_KIND_DATASET, &pipeline->dataset, &context->dataset, err);
@@ -72,8 +40,8 @@ static int create_all(nas_context *context, nas_error *err) {
         if (!rc) rc = create(context, NAS_KIND_SEARCH, &pipeline->search, &context->search[i], err);
     }
     for (size_t i = 0; i < pipeline->n_exports && !rc; i++)
-        rc = create(context, NAS_KIND_EXPORT, &pipeline->exports[i], &context->exports[i], err);
-    return rc ? rc : check_exports(context, err);
+        rc = create(context, NAS_KIND_EXPORT, &pipeline->exports[i].use, &context->exports[i], err);
+    return rc ? rc : nas_export_names_check(pipeline, context->exports, err);
 }
 
 int nas_context_plan(nas_context *context, nas_error *err) {
@@ -181,7 +149,7 @@ void nas_context_close(nas_context *context) {
     nas_supernet_destroy(context->supernet);
     nas_split_free(&context->split);
     nas_source_close(&context->source);
-    for (size_t i = 0; i < NAS_MAX_EXPORTS; i++) nas_instance_destroy(&context->exports[i]);
+    for (size_t i = 0; i < NAS_MAX_ALL_EXPORTS; i++) nas_instance_destroy(&context->exports[i]);
     for (size_t i = 0; i < NAS_MAX_PLATFORMS; i++) {
         nas_instance_destroy(&context->search[i]);
         nas_instance_destroy(&context->hardware[i]);

@@ -21,7 +21,7 @@ typedef struct nas_context {
     uint64_t seed;
     nas_instance dataset, ssl, score;
     nas_instance hardware[NAS_MAX_PLATFORMS], search[NAS_MAX_PLATFORMS]; /* one a platform */
-    nas_instance exports[NAS_MAX_EXPORTS];
+    nas_instance exports[NAS_MAX_ALL_EXPORTS]; /* in the pipeline's order */
     nas_ssl_plan plan;
     nas_source source;
     nas_augment_config augment; /* the pipeline's; flips only where the data set allows it */

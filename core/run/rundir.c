@@ -123,12 +123,24 @@ static bool same(const json_t *before, const json_t *now) {
     return before == now || json_equal(before, now);
 }
 
+/* What its file is does not change what is found for a platform. */
+static bool same_search(const json_t *before, const json_t *now) {
+    json_t *one = nas_json_copy(before), *other = nas_json_copy(now);
+    json_object_del(one, "export");
+    json_object_del(other, "export");
+    bool equal = before && now && same(one, other);
+    json_decref(one);
+    json_decref(other);
+    return equal;
+}
+
 bool nas_rundir_stale(const nas_rundir_change *change, const json_t *resolved,
                       const char *platform) {
     if (change->kind == NAS_RUNDIR_NEW || change->kind == NAS_RUNDIR_SAME) return false;
     return change->kind == NAS_RUNDIR_UNTRAINED ||
            !same(json_object_get(change->before, "search"), json_object_get(resolved, "search")) ||
-           !same(platform_named(change->before, platform), platform_named(resolved, platform));
+           !same_search(platform_named(change->before, platform),
+                        platform_named(resolved, platform));
 }
 
 /* Removes the searches of platforms that are not what they were, or are no more. */

@@ -10,6 +10,7 @@
 #include "stages/html.h"
 #include "stages/int8.h"
 #include "stages/sidecar.h"
+#include "stages/verify.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,7 +27,6 @@ typedef struct report {
     nas_images test;
     json_t *platforms, *reference; /* of family.json */
     json_t *confusions;            /* one a platform */
-    bool int8[2];                  /* some format is in 8 bits, with weights of 8 and of 7 bits */
 } report;
 
 static const uint32_t weight_bits[] = {8, 7};
@@ -36,8 +36,10 @@ static const uint32_t weight_bits[] = {8, 7};
 /* What a platform's entry in family.json says of its exports. */
 typedef struct exported {
     json_t *files;       /* an array of names */
+    json_t *verified;    /* an array of what engines answered; empty: nothing asks for it */
     double top1;         /* in single precision */
-    double int8_top1[2]; /* as report's int8; NaN: no such format */
+    bool int8[2];        /* some format is in 8 bits, with weights of 8 and of 7 bits */
+    double int8_top1[2]; /* in these; NaN: no such format */
 } exported;
 
 /* Of an export's arithmetic. */
@@ -46,19 +48,30 @@ static double top1_of(const exported *e, const nas_instance *plugin) {
     return bits ? e->int8_top1[bits == 7] : e->top1;
 }
 
-/* Writes family/NAME.EXT (NAME.int8.EXT, NAME.int8w7.EXT) by an export plugin, a second file where
- * the format has two, and what describes them. */
-static int export_one(const report *r, const nas_instance *plugin, const char *name,
-                      const nas_folded *net, exported *to, nas_error *err) {
-    const nas_export_api *api = plugin->plugin->vtable;
-    char file[96], path[NAS_RUNDIR_PATH];
-    snprintf(file, sizeof file, "family/%.32s%s.%.32s", name, nas_export_part(plugin),
-             api->extension);
+static int verify(const report *r, const nas_instance *plugin, const nas_folded *net,
+                  const char *path, const char *file, exported *to, nas_error *err) {
+    const nas_verify it = {r->evaluator, net, plugin, path, file};
+    json_t *json;
+    int rc = nas_verify_file(&it, &json, err);
+    if (!rc && json_array_append_new(to->verified, json)) rc = no_memory(err);
+    return rc;
+}
+
+/* Writes one of a platform's files, a second one where the format has two, and what describes them.
+ */
+static int export_one(const report *r, size_t export, const char *name, const nas_folded *net,
+                      exported *to, nas_error *err) {
+    const nas_instance *plugin = &r->context->exports[export];
+    char base[96], file[112], path[NAS_RUNDIR_PATH];
+    nas_export_name(plugin, name, base, sizeof base);
+    snprintf(file, sizeof file, "family/%s", base);
     int rc = nas_rundir_path(r->base, file, path, sizeof path, err);
     net->lowered->network.weight_bits = nas_export_int8(plugin);
     if (!rc) rc = nas_export_file(plugin, &net->lowered->network, path, err);
     const nas_sidecar sidecar = {r->evaluator, net, plugin, path, top1_of(to, plugin), r->test.n};
     if (!rc) rc = nas_sidecar_write(&sidecar, err);
+    if (!rc && r->context->pipeline->exports[export].verify)
+        rc = verify(r, plugin, net, path, file, to, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
     bool good = !json_array_append_new(to->files, json_string(file)) &&
@@ -67,19 +80,27 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
     return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
 }
 
-/* Writes family/NAME.EXT by every export plugin. */
-static int export_all(const report *r, const char *name, const nas_genome *genome, exported *to,
-                      nas_error *err) {
-    const nas_context *context = r->context;
+static void find_int8(const report *r, const nas_export_list *list, bool int8[2]) {
+    for (size_t i = 0; i < list->n; i++)
+        for (int k = 0; k < 2; k++)
+            if (nas_export_int8(&r->context->exports[list->first + i]) == weight_bits[k])
+                int8[k] = true;
+}
+
+/* Writes a platform's files. */
+static int export_all(const report *r, const nas_platform *platform, const nas_genome *genome,
+                      exported *to, nas_error *err) {
+    const nas_export_list *list = &platform->exports;
     nas_folded net;
+    find_int8(r, list, to->int8);
     int rc = nas_folded_make(r->evaluator, genome, &net, err);
-    if (!rc && (r->int8[0] || r->int8[1])) rc = nas_int8_calibrate(r->evaluator, &net, err);
+    if (!rc && (to->int8[0] || to->int8[1])) rc = nas_int8_calibrate(r->evaluator, &net, err);
     for (int i = 0; i < 2 && !rc; i++) {
         net.lowered->network.weight_bits = weight_bits[i];
-        if (r->int8[i]) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1[i], err);
+        if (to->int8[i]) rc = nas_int8_top1(r->evaluator, &net, &r->test, &to->int8_top1[i], err);
     }
-    for (size_t i = 0; i < context->pipeline->n_exports && !rc; i++)
-        rc = export_one(r, &context->exports[i], name, &net, to, err);
+    for (size_t i = 0; i < list->n && !rc; i++)
+        rc = export_one(r, list->first + i, platform->name, &net, to, err);
     nas_folded_free(&net);
     return rc;
 }
@@ -108,19 +129,24 @@ static json_t *int8_json(const report *r, double top1, double int8_top1) {
 static int report_platform(report *r, size_t index, const nas_candidate *candidate,
                            nas_error *err) {
     const nas_platform *platform = &r->context->pipeline->platforms[index];
-    exported exports = {json_array(), NAN, {NAN, NAN}};
+    exported exports = {json_array(), json_array(), NAN, {false, false}, {NAN, NAN}};
     int rc = test(r, &candidate->genome, &exports.top1, err);
     const double top1 = exports.top1;
-    if (!rc) rc = export_all(r, platform->name, &candidate->genome, &exports, err);
+    if (!rc) rc = export_all(r, platform, &candidate->genome, &exports, err);
     if (rc) {
         json_decref(exports.files);
+        json_decref(exports.verified);
         return rc;
     }
     json_t *json = nas_chosen_json(&r->context->space, platform, candidate);
     nas_json_put(&json, "test_top1", nas_number_json(top1));
-    if (r->int8[0]) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1[0]));
-    if (r->int8[1]) nas_json_put(&json, "int8w7", int8_json(r, top1, exports.int8_top1[1]));
+    if (exports.int8[0]) nas_json_put(&json, "int8", int8_json(r, top1, exports.int8_top1[0]));
+    if (exports.int8[1]) nas_json_put(&json, "int8w7", int8_json(r, top1, exports.int8_top1[1]));
     nas_json_put(&json, "files", exports.files);
+    if (json_array_size(exports.verified))
+        nas_json_put(&json, "verified", exports.verified);
+    else
+        json_decref(exports.verified);
     nas_json_add(&r->platforms, json);
     return r->platforms ? NAS_OK : no_memory(err);
 }
@@ -139,10 +165,6 @@ static int report_reference(report *r, const char *name, const nas_genome *genom
 
 static int prepare(report *r, nas_error *err) {
     const nas_context *context = r->context;
-    const size_t n = context->pipeline->n_exports;
-    for (size_t i = 0; i < n; i++)
-        for (int k = 0; k < 2; k++)
-            if (nas_export_int8(&context->exports[i]) == weight_bits[k]) r->int8[k] = true;
     char folder[NAS_RUNDIR_PATH];
     r->platforms = json_array();
     r->reference = json_object();

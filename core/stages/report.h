@@ -1,5 +1,5 @@
-/* The report stage, the only one that reads the test split. Writes family/PLATFORM.EXT for every
- * export plugin, report.html (stages/html.h), and family.json:
+/* The report stage, the only one that reads the test split. Writes family/PLATFORM.EXT for each of
+ * a platform's exports, report.html (stages/html.h), and family.json:
  *
  *   {"seed", "dataset", "space", "labelled", "skipped_images",
  *    "platforms": [{"name", "genome", "score", "constraints": {"latency_ms": 2, ...},
@@ -7,13 +7,14 @@
  *                                 "known_share", "expected_error"},
  *                   "macs", "params", "test_top1",
  *                   "int8": {"test_top1", "top1_loss", "calibration_images"},
- *                   "files": ["family/NAME.EXT", ...]}, ...],
+ *                   "files": ["family/NAME.EXT", ...], "verified": [...]}, ...],
  *    "reference": {"largest": {"genome", "macs", "params", "validation_top1", "test_top1"},
  *                  "smallest": {...}}}
  *
- * "int8" is there if a format is in 8 bits, whose files are NAME.int8.EXT, and "int8w7" likewise if
- * one has weights of 7 bits; the loss is test_top1 less the one of 8 bits. A top1 is a share, 0 to
- * 1; files are relative to the run directory; null: not known. */
+ * "verified" is there if an export has "verify", an entry each (stages/verify.h). "int8" is there
+ * if a format is in 8 bits, whose files are NAME.int8.EXT, and "int8w7" likewise if one has weights
+ * of 7 bits; the loss is test_top1 less the one of 8 bits. A top1 is a share, 0 to 1; files are
+ * relative to the run directory; null: not known. */
 #ifndef NAS_STAGES_REPORT_H
 #define NAS_STAGES_REPORT_H
 

@@ -131,7 +131,7 @@ const limitText = (constraints) =>
 
 function showFamily() {
   const int8 = ["int8", "int8w7"].filter((key) => family.platforms.some((p) => p[key]));
-  const rows = family.platforms.map((p) => [p.name, tested(p.test_top1), ...int8.map((key) => percent(p[key].test_top1)),
+  const rows = family.platforms.map((p) => [p.name, tested(p.test_top1), ...int8.map((key) => p[key] ? percent(p[key].test_top1) : "–"),
     latencyText(p.predicted), bytes(p.predicted.peak_bytes), counts(p.macs), counts(p.params),
     known(p.score) ? p.score.toFixed(4) : "–", limitText(p.constraints) || "no limit"]);
   /* One cost for each platform, in their order. */
@@ -146,6 +146,11 @@ function showFamily() {
   if (data.dataset.test) section("family").parentNode.after(make("p", { class: "note", text:
     `In brackets: where top-1 lies with 95 % certainty (Wilson), as ${plural(data.dataset.test, "test image")} can tell it.` +
     (data.platforms.length > 1 ? " The reference subnets' costs are those on each platform, in their order." : "") }));
+  const verified = family.platforms.flatMap((p) => p.verified || []).map((v) => v.engine ?
+    `${v.file} ${v.agrees ? "agrees" : "DIFFERS"} in ${v.engine}: ${v.same_answers} of ${v.images} answers are the ` +
+    `host's, logits of up to ${digits(v.largest_logit)} differ by ${digits(v.largest_difference)}` :
+    v.skipped ? `${v.file} is not verified: ${v.skipped}` : `${v.file} FAILS: ${v.failed}`);
+  if (verified.length) section("family").parentNode.after(make("p", { class: "note", text: verified.join(". ") + "." }));
   const d = data.dataset;
   section("summary").textContent =
     `${data.out}: ${plural(d.train, "image")} of ${d.plugin}, ${d.labelled} of them with labels; ` +

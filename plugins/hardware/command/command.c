@@ -1,10 +1,9 @@
 /* Costs from the user's own program: a script around adb or ssh, a board's runner. It is started
  * with an argument vector and never through a shell, gets the network as files, and answers with
  * one line of JSON on its standard output. */
-#include "child.h"
-
 #include <nashost/export.h>
 #include <nashost/hardware.h>
+#include <nashost/kit/child.h>
 #include <nashost/kit/json_file.h>
 #include <nashost/kit/layers.h>
 #include <nashost/kit/text.h>
@@ -211,43 +210,19 @@ static int read_costs(const json_t *json, nas_cost *cost, nas_error *err) {
     return NAS_OK;
 }
 
-/* The last line that is not blank; cuts off what follows it. */
-static char *last_line(char *text) {
-    size_t n = strlen(text);
-    while (n && strchr(" \t\r\n", text[n - 1])) n--;
-    text[n] = 0;
-    char *newline = strrchr(text, '\n');
-    return newline ? newline + 1 : text;
-}
-
 static int read_answer(char *output, nas_cost *cost, nas_error *err) {
-    char *line = last_line(output);
-    if (!*line) return nas_fail(err, NAS_ERR_INPUT, "it printed nothing");
     json_t *json;
-    int rc = nas_json_parse(line, strlen(line), 0, "its answer", &json, err);
-    if (rc == NAS_ERR_MEMORY) return rc;
-    rc = json_is_object(json)
-             ? read_costs(json, cost, err)
-             : nas_fail(err, NAS_ERR_INPUT,
-                        "expected a JSON object as the last line, such as {\"latency_ms\": "
-                        "1.5}, found \"%.100s\"",
-                        line);
+    int rc = nas_child_answer(output, &json, err);
+    if (!rc) rc = read_costs(json, cost, err);
     json_decref(json);
     return rc;
 }
 
 /* ---- Costs ---- */
 
-/* Makes text one line: what is not printable becomes a space. */
-static const char *one_line(char *text) {
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
-    return text + strspn(text, " ");
-}
-
 /* One try. *fatal: another one is of no use. */
 static int try_once(const runner *r, char **words, nas_cost *cost, bool *fatal, nas_error *err) {
-    child c = {.out = -1, .err = -1, .output = malloc(MOST_OUTPUT + 1)};
+    nas_child c = {.out = -1, .err = -1, .output = malloc(NAS_CHILD_OUTPUT + 1)};
     nas_error why = {0};
     *fatal = true;
     if (!c.output) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
@@ -257,8 +232,8 @@ static int try_once(const runner *r, char **words, nas_cost *cost, bool *fatal, 
         if (!rc) rc = read_answer(c.output, cost, &why);
         *fatal = rc == NAS_ERR_INFEASIBLE;
         if (rc)
-            nas_fail(err, rc, "\"%.100s\": %.450s%s%s", words[0], one_line(why.message),
-                     c.n_tail ? "; its standard error ends with: " : "", one_line(c.tail));
+            nas_fail(err, rc, "\"%.100s\": %.450s%s%s", words[0], nas_child_line(why.message),
+                     c.n_tail ? "; its standard error ends with: " : "", nas_child_line(c.tail));
     }
     free(c.output);
     return rc;

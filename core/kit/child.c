@@ -1,4 +1,5 @@
-#include "child.h"
+#include <nashost/kit/child.h>
+#include <nashost/kit/json_file.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -63,7 +64,7 @@ static int spawn(char **words, int out, int err, pid_t *pid) {
     return number;
 }
 
-int nas_child_start(char **words, child *c, nas_error *err) {
+int nas_child_start(char **words, nas_child *c, nas_error *err) {
     int out[2] = {-1, -1}, errors[2] = {-1, -1};
     int rc = pipe2(out, O_CLOEXEC) || pipe2(errors, O_CLOEXEC) ? errno : 0;
     if (!rc) rc = spawn(words, out[1], errors[1], &c->pid);
@@ -82,10 +83,10 @@ int nas_child_start(char **words, child *c, nas_error *err) {
                     "cannot start \"%.200s\": %s", words[0], strerror(rc));
 }
 
-/* Keeps the last TAIL bytes. */
-static void keep_tail(child *c, const char *data, size_t n) {
-    if (n > TAIL) data += n - TAIL, n = TAIL;
-    size_t drop = c->n_tail + n > TAIL ? c->n_tail + n - TAIL : 0;
+/* Keeps the last NAS_CHILD_TAIL bytes. */
+static void keep_tail(nas_child *c, const char *data, size_t n) {
+    if (n > NAS_CHILD_TAIL) data += n - NAS_CHILD_TAIL, n = NAS_CHILD_TAIL;
+    size_t drop = c->n_tail + n > NAS_CHILD_TAIL ? c->n_tail + n - NAS_CHILD_TAIL : 0;
     memmove(c->tail, c->tail + drop, c->n_tail - drop);
     memcpy(c->tail + c->n_tail - drop, data, n);
     c->n_tail += n - drop;
@@ -93,18 +94,18 @@ static void keep_tail(child *c, const char *data, size_t n) {
 }
 
 /* Reads what is there; at the end, closes. False: too much output. */
-static bool drain_output(child *c) {
+static bool drain_output(nas_child *c) {
     ssize_t n = 1;
-    while (c->out >= 0 && c->n_out < MOST_OUTPUT && n > 0) {
-        n = read(c->out, c->output + c->n_out, MOST_OUTPUT - c->n_out);
+    while (c->out >= 0 && c->n_out < NAS_CHILD_OUTPUT && n > 0) {
+        n = read(c->out, c->output + c->n_out, NAS_CHILD_OUTPUT - c->n_out);
         if (n > 0) c->n_out += (size_t)n;
     }
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) close_end(&c->out);
     c->output[c->n_out] = 0;
-    return c->n_out < MOST_OUTPUT;
+    return c->n_out < NAS_CHILD_OUTPUT;
 }
 
-static void drain_errors(child *c) {
+static void drain_errors(nas_child *c) {
     char data[4096];
     ssize_t n = 1;
     /* A program may write faster than this reads: not for ever. */
@@ -121,7 +122,7 @@ static bool has_ended(pid_t pid) {
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid != 0;
 }
 
-int nas_child_collect(child *c, double timeout_s, nas_error *err) {
+int nas_child_collect(nas_child *c, double timeout_s, nas_error *err) {
     double deadline = nas_child_seconds() + timeout_s;
     bool fits = true;
     while (fits && !c->ended && nas_child_seconds() < deadline) {
@@ -136,11 +137,40 @@ int nas_child_collect(child *c, double timeout_s, nas_error *err) {
     close_end(&c->out);
     close_end(&c->err);
     if (!fits)
-        return nas_fail(err, NAS_ERR_INPUT, "it printed more than %u bytes", MOST_OUTPUT - 1);
+        return nas_fail(err, NAS_ERR_INPUT, "it printed more than %u bytes", NAS_CHILD_OUTPUT - 1);
     if (!c->ended) return nas_fail(err, NAS_ERR_IO, "it took longer than %g s", timeout_s);
     if (WIFSIGNALED(c->status))
         return nas_fail(err, NAS_ERR_IO, "signal %d ended it", WTERMSIG(c->status));
     if (WEXITSTATUS(c->status))
         return nas_fail(err, NAS_ERR_IO, "it ended with exit status %d", WEXITSTATUS(c->status));
     return NAS_OK;
+}
+
+/* The last line that is not blank; cuts off what follows it. */
+static char *last_line(char *text) {
+    size_t n = strlen(text);
+    while (n && strchr(" \t\r\n", text[n - 1])) n--;
+    text[n] = 0;
+    char *newline = strrchr(text, '\n');
+    return newline ? newline + 1 : text;
+}
+
+int nas_child_answer(char *output, json_t **json, nas_error *err) {
+    char *line = last_line(output);
+    *json = NULL;
+    if (!*line) return nas_fail(err, NAS_ERR_INPUT, "it printed nothing");
+    int rc = nas_json_parse(line, strlen(line), 0, "its answer", json, err);
+    if (rc == NAS_ERR_MEMORY || json_is_object(*json)) return rc;
+    json_decref(*json);
+    *json = NULL;
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "expected a JSON object as the last line, such as {\"latency_ms\": 1.5}, "
+                    "found \"%.100s\"",
+                    line);
+}
+
+const char *nas_child_line(char *text) {
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
+    return text + strspn(text, " ");
 }
