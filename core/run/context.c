@@ -285,9 +285,13 @@ int nas_context_init_weights(nas_context *context, nas_error *err) {
     return rc;
 }
 
+nas_cluster *nas_context_cluster(const nas_context *context) {
+    return context->request ? context->request->cluster : NULL;
+}
+
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err) {
     const volatile sig_atomic_t *stop = context->request->stop;
-    if (!stop || !*stop) return NAS_OK;
+    if (!(stop && *stop) && !nas_cluster_stopped(nas_context_cluster(context))) return NAS_OK;
     return nas_fail(err, NAS_ERR_INTERRUPTED,
                     "stopped %s; what was done is saved in %s, and the same command goes on", doing,
                     context->request->out);
