@@ -50,6 +50,12 @@ LIBS_plugins/datasets/npy = -lzip
 LIBS_plugins/datasets/image_folder = -lpng -ljpeg -lwebp
 LIBS_plugins/datasets/image_list = $(LIBS_plugins/datasets/image_folder)
 LIBS_plugins/export/onnx = -lprotobuf-c
+# The wrapper of MPI's compiler tells what it would run. Without it that plugin is left out.
+MPICC ?= mpicc
+MPI := $(shell $(MPICC) -show 2>/dev/null)
+MPI_CPPFLAGS = $(patsubst -I%,-isystem %,$(filter -I% -D%,$(MPI)))
+LIBS_plugins/cluster/mpi = $(filter -L% -l% -Wl%,$(MPI))
+LEFT_OUT = $(if $(MPI),,plugins/cluster/mpi.c)
 # A test or fuzzer that includes a plugin's source is linked with that plugin's libraries.
 libs_of = $(foreach p,$(shell sed -n 's,^#include "../\(plugins/[^/]*/[^/."]*\).*,\1,p' $(1)),$(LIBS_$(p)))
 # ONNX's format as C, which its plugin includes
@@ -86,7 +92,7 @@ LIBOBJ = $(LIBNAMES:%=$(BUILD)/%)
 KITOBJ = $(KITSRC:%.c=$(BUILD)/%.o)
 LIBOBJ_DOUBLE = $(patsubst %,$(BUILD)/double/%,$(filter-out core/run/% core/stages/% core/cli/%,$(LIBNAMES)))
 # A plugin is a file, KIND/ID.c, or all files of a folder, KIND/ID/, in which one is ID.c.
-PLUGIN_FILES = $(patsubst %.c,$(BUILD)/%,$(wildcard plugins/*/*.c))
+PLUGIN_FILES = $(patsubst %.c,$(BUILD)/%,$(filter-out $(LEFT_OUT),$(wildcard plugins/*/*.c)))
 PLUGIN_FOLDERS = $(sort $(patsubst %/,$(BUILD)/%,$(dir $(wildcard plugins/*/*/*.c))))
 PLUGINS = $(PLUGIN_FILES:=.so) $(PLUGIN_FOLDERS:=.so)
 PART_OBJECTS = $(patsubst %.c,$(BUILD)/%.o,$(wildcard plugins/*/*/*.c))
@@ -149,6 +155,7 @@ $(BUILD)/core/kit/%.o: core/kit/%.c $(FLAGS_STAMP)
 $(BUILD)/plain/%: private override CFLAGS = -O2 -g
 $(BUILD)/plain/core/kit/%.o: core/kit/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
+$(BUILD)/plugins/cluster/mpi.o: private override CPPFLAGS += $(MPI_CPPFLAGS)
 $(BUILD)/plugins/%.o: plugins/%.c $(FLAGS_STAMP)
 	$(call compile,$(PLUGIN_FLAGS))
 $(BUILD)/tests/%.o: tests/%.c $(FLAGS_STAMP)

@@ -27,4 +27,7 @@ check "a larger batch" peak train.batch=128 train.subnets=4
 check "large colour images, many for calibration" peak \
     'dataset.options={"classes":4,"side":64,"channels":3,"train":800,"test":200,"extra":500}' \
     space.resolution=[64] search.calibration_images=500 split.labelled=40
+check "images that do not fit" peak dataset.memory=4000000 \
+    'dataset.options={"classes":4,"side":64,"channels":3,"train":3000,"test":800,"extra":500}' \
+    space.resolution=[64] split.labelled=40
 exit $failed

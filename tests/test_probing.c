@@ -55,7 +55,7 @@ static int setup(void **state) {
     }
     for (uint64_t i = 0; i < LABELLED; i++) t->labelled[i] = 3 * i;
     for (uint64_t i = 0; i < KEPT; i++) t->kept[i] = 1 + 9 * i;
-    c->source.train = (nas_images){TRAIN, t->pixels, t->labels};
+    c->source.train = (nas_images){.n = TRAIN, .pixels = t->pixels, .labels = t->labels};
     c->split = (nas_split_sets){.n_train = TRAIN,
                                 .labelled = t->labelled,
                                 .n_labelled = LABELLED,

@@ -78,6 +78,21 @@ static void test_version_1(void **state) {
     assert_int_equal(nas_processors_quota(root), 3);
 }
 
+static void test_memory(void **state) {
+    (void)state;
+    assert_int_equal(nas_memory_limit(root), 0);
+    put("proc/self/cgroup", "5:memory:/box\n0::/jobs/mine\n");
+    put("sys/fs/cgroup/jobs/mine/memory.max", "max\n");
+    assert_int_equal(nas_memory_limit(root), 0);
+    put("sys/fs/cgroup/jobs/memory.max", "6442450944\n");
+    assert_int_equal(nas_memory_limit(root), 6442450944);
+    put("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "1073741824\n");
+    assert_int_equal(nas_memory_limit(root), 1073741824);
+    put("sys/fs/cgroup/memory/box/memory.limit_in_bytes", "9223372036854771712\n");
+    assert_int_equal(nas_memory_limit(root), 6442450944);
+    assert_true(nas_memory_available() > 1 << 20);
+}
+
 static void test_affinity(void **state) {
     (void)state;
     cpu_set_t before, one;
@@ -100,7 +115,8 @@ static void test_affinity(void **state) {
 #define UNIT(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {UNIT(test_none), UNIT(test_version_2), UNIT(test_container),
-                                       UNIT(test_version_1), UNIT(test_affinity)};
+    const struct CMUnitTest tests[] = {UNIT(test_none),      UNIT(test_version_2),
+                                       UNIT(test_container), UNIT(test_version_1),
+                                       UNIT(test_memory),    UNIT(test_affinity)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

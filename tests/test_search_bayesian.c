@@ -397,6 +397,29 @@ static void test_points(void **state) {
     finish(&s);
 }
 
+/* The less is known, the fewer subnets are chosen without each other's results. */
+static void test_at_once(void **state) {
+    (void)state;
+    fake_problem fake;
+    search s;
+    open_small(&fake, SMALL_GENES, 1, 0);
+    prepare(&s, &fake, 1);
+    set_option(&s, "initial", "6");
+    begin(&s, true);
+    uint16_t genomes[16 * SMALL_GENES];
+    nas_error err;
+    for (size_t told = 0, n; told < 20; told += n) {
+        n = ask_for(&s, 16, genomes);
+        if (told) assert_int_equal(n, told < 8 ? 2 : told / 3);
+        for (size_t i = 0; i < n; i++) {
+            double objective = (double)i, violation = 0;
+            const uint16_t *genes = genomes + i * SMALL_GENES;
+            assert_int_equal(s.api->tell(s.self, 1, genes, &objective, &violation, &err), NAS_OK);
+        }
+    }
+    finish(&s);
+}
+
 /* ---- Choices ---- */
 
 /* Bounds save work, not quality: no candidate has a larger improvement than the one chosen. */
@@ -561,6 +584,7 @@ int main(void) {
         cmocka_unit_test(test_expected_improvement),
         cmocka_unit_test(test_encoding),
         cmocka_unit_test(test_points),
+        cmocka_unit_test(test_at_once),
         cmocka_unit_test(test_flat),
         cmocka_unit_test(test_front_gain),
         cmocka_unit_test(test_most_promising),

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define JSON (1u << 31)
-#define HELP (1u << 30)
+#define ALWAYS (1u << 31) /* the flag of what every subcommand takes */
 
 /* What an option's value is, and where in nas_args it goes. */
 typedef enum form {
@@ -43,6 +42,7 @@ static const struct known {
     {"weights", NAS_FLAG_WEIGHTS, WORD, AT(weights)},
     {"table", NAS_FLAG_TABLE, WORD, AT(table)},
     {"dataset", NAS_FLAG_DATASET, WORD, AT(dataset)},
+    {"cluster", NAS_FLAG_CLUSTER, WORD, AT(cluster)},
     {"threads", NAS_FLAG_THREADS, NUMBER, AT(threads), 1, 1024},
     {"limit", NAS_FLAG_LIMIT, NUMBER, AT(limit), 1, 1000000},
     {"networks", NAS_FLAG_NETWORKS, NUMBER, AT(networks), 0, 10000},
@@ -55,8 +55,8 @@ static const struct known {
     {"quiet", NAS_FLAG_QUIET, SWITCH, AT(quiet)},
     {"allow-commands", NAS_FLAG_ALLOW_COMMANDS, SWITCH, AT(allow_commands)},
     {"int8", NAS_FLAG_INT8, SWITCH, AT(int8)},
-    {"json", JSON, SWITCH, AT(json)},
-    {"help", HELP, SWITCH, AT(help)}, /* the last: -h, too */
+    {"json", ALWAYS, SWITCH, AT(json)},
+    {"help", ALWAYS, SWITCH, AT(help)}, /* the last: -h, too */
 };
 
 enum { KNOWN = sizeof known / sizeof *known };
@@ -202,7 +202,7 @@ int nas_args_parse(const char *command, int argc, char **argv, unsigned flags, c
     int rc = NAS_OK;
     if (!args->overrides || !args->manifests || !args->genomes)
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    if (!rc) rc = read_options(command, argc, argv, flags | JSON | HELP, args, err);
+    if (!rc) rc = read_options(command, argc, argv, flags | ALWAYS, args, err);
     if (!rc) rc = read_operands(command, argc, argv, operands, args, err);
     if (rc) nas_args_free(args);
     return rc;
@@ -226,8 +226,8 @@ int nas_args_kind(const nas_args *args, nas_kind *kind, nas_error *err) {
     *kind = nas_kind_from_name(args->kind);
     if (*kind || !args->kind) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT,
-                    "--kind: expected dataset, ssl, search, hardware, score, export or import, "
-                    "found \"%.60s\"",
+                    "--kind: expected dataset, ssl, search, hardware, score, export, import or "
+                    "cluster, found \"%.60s\"",
                     args->kind);
 }
 

@@ -203,7 +203,7 @@ static int time_eval(bench *b, nas_evaluator *evaluator, uint64_t n, float *logi
         evaluator->ready = false; /* else a subnet is calibrated once */
         nas_evaluator_select(evaluator, &largest);
         calibrate[at] = (nas_seconds() - start) * 1e3;
-        nas_evaluator_logits(evaluator, &context->source.train, NULL, n, logits);
+        rc = nas_evaluator_logits(evaluator, &context->source.train, NULL, n, logits, err);
         b->ms[at] = (nas_seconds() - start) * 1e3;
     }
     if (!rc) {

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/version.h"
+#include "host/cluster.h"
 #include "host/instance.h"
 #include "host/pipeline.h"
 #include "run/request.h"
@@ -53,6 +54,7 @@ typedef enum nas_flag {
     NAS_FLAG_SECONDS = 1 << 27,
     NAS_FLAG_CHECK_IMAGES = 1 << 28,
     NAS_FLAG_ALLOW_COMMANDS = 1 << 29,
+    NAS_FLAG_CLUSTER = 1 << 30,
 } nas_flag;
 
 /* Strings are borrowed from argv. */
@@ -64,7 +66,7 @@ typedef struct nas_args {
     const char **manifests; /* --plugins [n_manifests] */
     const char **genomes;   /* --genome [n_genomes]: files */
     size_t n_overrides, n_manifests, n_genomes;
-    const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score;
+    const char *out, *id, *kind, *options, *until, *hardware, *table, *dataset, *score, *cluster;
     const char *platform, *format, *input, *logits, *space_out, *weights;
     int threads, limit, rounds, random, weight_bits, seconds; /* 0: not given */
     int networks;                                             /* -1: not given */
@@ -111,7 +113,8 @@ int nas_args_one_genome(const char *command, const nas_args *args, nas_error *er
 int nas_args_command(const char *command, const char *const *names, size_t n, const char *prefix,
                      nas_error *err);
 
-/* Tells an error on stderr, and as JSON on stdout if asked; returns the exit code. */
+/* Tells an error on stderr, and as JSON on stdout if asked; returns the exit code. An empty message
+ * is one that another process tells. */
 int nas_cli_fail(const nas_error *err, bool json);
 
 /* Writes a JSON value and a newline to stdout; takes the reference. NULL: out of memory. */
@@ -135,12 +138,22 @@ typedef struct nas_session {
     nas_services services;
     nas_log log;
     nas_registry *registry;
+    nas_cluster *cluster; /* NULL: this process is alone */
 } nas_session;
 
 /* Reads the manifests: the default one, those in $NASHOST_PLUGINS, those of --plugins. needed:
  * having none at all is an error. Do not move the session. */
 int nas_session_open(const nas_args *args, bool needed, nas_session *session, nas_error *err);
 void nas_session_close(nas_session *session);
+
+/* Joins the other ranks, where --cluster or a launcher says that there are some: all are to call
+ * what follows. stop: as in nas_cluster_open. Any rank but the first is silent from now on. */
+int nas_session_join(nas_session *session, const nas_args *args, const volatile sig_atomic_t *stop,
+                     nas_error *err);
+
+/* The last call of a command that joined, with what became of it: returns rc, with an empty message
+ * if rank 0 tells it. Where no other rank knows what failed it is told here, and all are ended. */
+int nas_session_leave(nas_session *session, const nas_args *args, int rc, nas_error *err);
 
 /* Loads a pipeline, changed by the arguments' overrides, and gives plugins its seed. */
 int nas_session_pipeline(nas_session *session, const char *file, const nas_args *args,
@@ -162,6 +175,9 @@ typedef struct nas_run_dir {
 int nas_run_dir_open(const nas_args *args, nas_run_dir *run, nas_error *err);
 void nas_run_dir_close(nas_run_dir *run);
 
+/* The same with a session that is open already. */
+int nas_run_dir_read(const nas_args *args, nas_run_dir *run, nas_error *err);
+
 /* Has SIGINT, SIGTERM and SIGHUP set what it returns, for a run to stop by; the second one ends the
  * process. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void);
@@ -169,10 +185,22 @@ const volatile sig_atomic_t *nas_cli_catch_signals(void);
 /* What nas_services' calling is: notes which plugin is at work. [main] */
 void nas_watch_calling(void *context, const char *id, const char *function);
 
-/* From now on a crash, or an exit in a plugin, writes one line that says in which function of which
- * plugin it was, and then has its way. A library that aborts for want of memory ends the program
- * with exit code 1. */
+/* From now on a crash in a plugin writes one line that says in which function of which plugin it
+ * was, and then has its way. A library that aborts for want of memory ends the program with exit
+ * code 1. An exit by anybody else than main is told in the same way, and ends with NAS_EXIT_PLUGIN.
+ */
 void nas_watch_crashes(void);
+
+/* Called as the last thing in main: what ends the process from now on is main. Returns status. */
+int nas_watch_finish(int status);
+
+/* What a call of _exit does, caller being an address in the file that called: in this process it is
+ * told, with the plugin that is at work or the file, and ends with NAS_EXIT_PLUGIN; a child of a
+ * plugin's ends with status. */
+_Noreturn void nas_watch_exit(int status, const void *caller);
+
+/* Ends the process at once, as _exit does, without a word. [any, in handlers too] */
+_Noreturn void nas_watch_leave(int status);
 
 /* Starts a thread that writes a line when a plugin does not return for 60 s, or for
  * $NASHOST_SLOW_SECONDS; it ends nothing. */

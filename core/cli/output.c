@@ -68,6 +68,7 @@ void nas_cli_filter_output(void) {
 
 int nas_cli_fail(const nas_error *err, bool json) {
     nas_error shown = *err;
+    if (!shown.message[0]) return exit_code(err->code);
     make_printable(shown.message);
     fprintf(stderr, "nashost: error: %s\n", shown.message);
     if (json)

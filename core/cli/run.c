@@ -24,6 +24,8 @@ static const char help[] =
     "  --allow-commands     a cost model may start the program that the pipeline names, and\n"
     "                       \"verify\" an engine, though this is a dry run (costs alone), or the\n"
     "                       pipeline lies in a run directory\n"
+    "  --cluster ID         run on all ranks of this cluster plugin; if not given, on those that\n"
+    "                       mpirun or srun started\n"
     "  --json               print the result as JSON\n"
     "  --quiet              no progress\n"
     "\n"
@@ -61,20 +63,27 @@ static bool in_run_directory(const nas_pipeline *pipeline) {
 }
 
 static int run_pipeline(const nas_args *args, nas_session *session, const char *out,
-                        nas_error *err) {
+                        const volatile sig_atomic_t *stop, nas_error *err) {
     nas_pipeline pipeline;
     nas_until until;
     int rc = read_until(args->until, &until, err);
     if (!rc) rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
-    if (rc) return rc;
+    bool loaded = !rc;
+    rc = nas_cluster_agree(session->cluster, rc, err);
+    if (rc) {
+        if (loaded) nas_pipeline_free(&pipeline);
+        return rc;
+    }
     /* A pipeline that is run is trusted, but for one that came in a run directory. */
     if (!args->dry_run && !in_run_directory(&pipeline)) session->services.allow_commands = true;
     nas_run_request request = nas_session_request(session, args, &pipeline, out);
     request.until = until;
     request.dry_run = args->dry_run;
     request.check_images = args->check_images;
-    request.stop = nas_cli_catch_signals();
-    rc = nas_cli_run_request(args, &request, err);
+    request.stop = stop;
+    if (args->dry_run) request.cluster = NULL; /* it writes and waits for nothing */
+    if (request.cluster == session->cluster || !nas_cluster_rank(session->cluster))
+        rc = nas_cli_run_request(args, &request, err);
     nas_pipeline_free(&pipeline);
     return rc;
 }
@@ -88,7 +97,10 @@ static int run(const nas_args *args, nas_error *err) {
     else if (!*out)
         rc = nas_fail(err, NAS_ERR_INPUT, "--out: expected the name of a folder, found \"\"");
     if (!rc) rc = nas_session_open(args, true, &session, err);
-    if (!rc) rc = run_pipeline(args, &session, out, err);
+    const volatile sig_atomic_t *stop = nas_cli_catch_signals();
+    if (!rc) rc = nas_session_join(&session, args, stop, err);
+    if (!rc) rc = run_pipeline(args, &session, out, stop, err);
+    rc = nas_session_leave(&session, args, rc, err);
     nas_session_close(&session);
     free(out);
     return rc;
@@ -100,7 +112,7 @@ int nas_cli_run(int argc, char **argv) {
         .operands = "PIPELINE",
         .flags = NAS_FLAG_SET | NAS_FLAG_PLUGINS | NAS_FLAG_OUT | NAS_FLAG_THREADS |
                  NAS_FLAG_UNTIL | NAS_FLAG_DRY_RUN | NAS_FLAG_CHECK_IMAGES | NAS_FLAG_QUIET |
-                 NAS_FLAG_ALLOW_COMMANDS,
+                 NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_CLUSTER,
         .help = help,
         .run = run,
     };

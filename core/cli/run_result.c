@@ -211,7 +211,7 @@ int nas_run_print(const nas_run_request *request, const json_t *result, nas_erro
 int nas_cli_run_request(const nas_args *args, const nas_run_request *request, nas_error *err) {
     json_t *result;
     int rc = nas_run(request, &result, err);
-    if (rc) return rc;
+    if (rc || nas_cluster_rank(request->cluster)) return rc;
     if (args->json)
         return nas_cli_print_json(result) ? nas_fail(err, NAS_ERR_MEMORY, "out of memory") : NAS_OK;
     rc = nas_run_print(request, result, err);

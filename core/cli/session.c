@@ -98,6 +98,34 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     return rc;
 }
 
+int nas_session_join(nas_session *session, const nas_args *args, const volatile sig_atomic_t *stop,
+                     nas_error *err) {
+    int rc = nas_cluster_open(session->registry, args->cluster, stop, &session->cluster, err);
+    if (nas_cluster_rank(session->cluster)) session->log.stream = NULL;
+    return rc;
+}
+
+/* What this rank alone knows. */
+static void tell_and_abandon(nas_cluster *cluster, const nas_args *args, const nas_error *err) {
+    nas_error told = {.code = err->code};
+    uint32_t rank = nas_cluster_rank(cluster);
+    snprintf(told.message, sizeof told.message, "on rank %u: %.990s", rank, err->message);
+    int status = nas_cli_finish(nas_cli_fail(&told, args->json && !rank));
+    fflush(stderr);
+    nas_cluster_abandon(cluster, status);
+}
+
+int nas_session_leave(nas_session *session, const nas_args *args, int rc, nas_error *err) {
+    nas_cluster *cluster = session->cluster;
+    if (!cluster) return rc;
+    bool told = nas_cluster_told(cluster, rc);
+    if (!told) tell_and_abandon(cluster, args, err);
+    if (rc && (!told || nas_cluster_rank(cluster))) err->message[0] = 0;
+    nas_cluster_close(cluster);
+    session->cluster = NULL;
+    return rc;
+}
+
 int nas_session_pipeline(nas_session *session, const char *file, const nas_args *args,
                          nas_pipeline *pipeline, nas_error *err) {
     int rc = nas_pipeline_load(file, args->overrides, args->n_overrides, session->registry,
@@ -123,13 +151,18 @@ nas_run_request nas_session_request(nas_session *session, const nas_args *args,
         .threads = threads,
         .quiet = args->quiet,
         .log = &session->log,
+        .cluster = session->cluster,
     };
 }
 
 int nas_run_dir_open(const nas_args *args, nas_run_dir *run, nas_error *err) {
+    int rc = nas_session_open(args, true, &run->session, err);
+    return rc ? rc : nas_run_dir_read(args, run, err);
+}
+
+int nas_run_dir_read(const nas_args *args, nas_run_dir *run, nas_error *err) {
     char path[NAS_RUNDIR_PATH];
     int rc = nas_rundir_path(args->positional, "pipeline.json", path, sizeof path, err);
-    if (!rc) rc = nas_session_open(args, true, &run->session, err);
     if (!rc) rc = nas_session_pipeline(&run->session, path, args, &run->pipeline, err);
     run->request = nas_session_request(&run->session, args, &run->pipeline, args->positional);
     return rc;

@@ -8,7 +8,7 @@ static volatile sig_atomic_t stop_requested;
 static void request_stop(int number) {
     static const char note[] = "\nnashost: stopping; the same signal again ends it at once\n";
     (void)number;
-    if (stop_requested) _exit(NAS_EXIT_INTERRUPTED);
+    if (stop_requested) nas_watch_leave(NAS_EXIT_INTERRUPTED);
     stop_requested = 1;
     if (write(STDERR_FILENO, note, sizeof note - 1) < 0) return; /* nobody is there to read it */
 }

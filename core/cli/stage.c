@@ -7,6 +7,9 @@
     "names,\n"                                                                                     \
     "                       and \"verify\" an engine\n"                                            \
     "  --threads N          threads; if not given, OMP_NUM_THREADS or every processor\n"           \
+    "  --cluster ID         run on all ranks of this cluster plugin; if not given, on those "      \
+    "that\n"                                                                                       \
+    "                       mpirun or srun started\n"                                              \
     "  --plugins FILE       a further manifest of plugins; may be given again\n"                   \
     "  --json               print the result as JSON\n"                                            \
     "  --quiet              no progress\n"
@@ -41,12 +44,17 @@ static const char report_help[] =
 
 static int run(const nas_args *args, nas_from from, nas_until until, nas_error *err) {
     nas_run_dir run = {0};
-    int rc = nas_rundir_needs(args->positional, "pipeline.json", "run", err);
-    if (!rc) rc = nas_run_dir_open(args, &run, err);
+    const volatile sig_atomic_t *stop = nas_cli_catch_signals();
+    int rc = nas_session_open(args, true, &run.session, err);
+    if (!rc) rc = nas_session_join(&run.session, args, stop, err);
+    if (!rc) rc = nas_rundir_needs(args->positional, "pipeline.json", "run", err);
+    if (!rc) rc = nas_run_dir_read(args, &run, err);
+    rc = nas_cluster_agree(run.session.cluster, rc, err);
     run.request.from = from;
     run.request.until = until;
-    run.request.stop = nas_cli_catch_signals();
+    run.request.stop = stop;
     if (!rc) rc = nas_cli_run_request(args, &run.request, err);
+    rc = nas_session_leave(&run.session, args, rc, err);
     nas_run_dir_close(&run);
     return rc;
 }
@@ -60,7 +68,7 @@ int nas_cli_train(int argc, char **argv) {
         .name = "train",
         .operands = "DIR",
         .flags = NAS_FLAG_SET | NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS |
-                 NAS_FLAG_QUIET,
+                 NAS_FLAG_QUIET | NAS_FLAG_CLUSTER,
         .help = train_help,
         .run = train,
     };
@@ -76,7 +84,7 @@ int nas_cli_search(int argc, char **argv) {
         .name = "search",
         .operands = "DIR",
         .flags = NAS_FLAG_SET | NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS |
-                 NAS_FLAG_QUIET,
+                 NAS_FLAG_QUIET | NAS_FLAG_CLUSTER,
         .help = search_help,
         .run = search,
     };
@@ -91,7 +99,8 @@ int nas_cli_report(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "report",
         .operands = "DIR",
-        .flags = NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET,
+        .flags = NAS_FLAG_ALLOW_COMMANDS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS | NAS_FLAG_QUIET |
+                 NAS_FLAG_CLUSTER,
         .help = report_help,
         .run = report,
     };

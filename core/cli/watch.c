@@ -2,11 +2,13 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +20,10 @@ static struct { const char *volatile id, *volatile function; } calls[MOST_CALLS]
 static atomic_int depth;
 static atomic_uint begun;  /* calls so far */
 static atomic_llong since; /* ms on nas_seconds' clock, of the latest */
+
+/* Exit handlers run in children of plugins too, and what those do is their own. */
+static pid_t watched;        /* this process */
+static atomic_bool finished; /* main has returned */
 
 void nas_watch_calling(void *context, const char *id, const char *function) {
     (void)context;
@@ -79,7 +85,7 @@ static void crashed(int number) {
     } else if (number == SIGABRT && reason == ENOMEM) {
         /* BLIS knows no other way to say so. */
         say("nashost: error: out of memory in a library; what was saved is not touched\n");
-        _exit(NAS_EXIT_FAILED);
+        nas_watch_leave(NAS_EXIT_FAILED);
     } else {
         say("nashost: error: it crashed (");
         say(name_of(number));
@@ -89,10 +95,36 @@ static void crashed(int number) {
     raise(number);
 }
 
+/* ---- Ends that nobody asked the host for ---- */
+
+void nas_watch_leave(int status) {
+    for (;;) syscall(SYS_exit_group, status);
+}
+
+/* Whoever ended the process at a file's instruction (NULL: unknown), it is told and no success. */
+static void blame(const char *file) {
+    if (!say_who("nashost: error: ")) {
+        say("nashost: error: ");
+        say(file ? file : "a plugin or a library");
+    }
+    say(" ended the process; a plugin must not call exit or _exit\n");
+    nas_watch_leave(NAS_EXIT_PLUGIN);
+}
+
 static void ended(void) {
-    if (!say_who("nashost: error: ")) return;
-    say(" ended the process; a plugin must not call exit\n");
-    _exit(NAS_EXIT_PLUGIN);
+    if (getpid() == watched && (!atomic_load(&finished) || atomic_load(&depth) > 0)) blame(NULL);
+}
+
+void nas_watch_exit(int status, const void *caller) {
+    Dl_info found;
+    if (getpid() == watched)
+        blame(dladdr((void *)(uintptr_t)caller, &found) ? found.dli_fname : NULL);
+    nas_watch_leave(status);
+}
+
+int nas_watch_finish(int status) {
+    atomic_store(&finished, true);
+    return status;
 }
 
 /* A sanitizer's handlers stay. The stack is another one, since the plugin's may be used up. */
@@ -106,7 +138,9 @@ void nas_watch_crashes(void) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
             sigaction(numbers[i], &action, NULL);
+    watched = getpid();
     atexit(ended);
+    at_quick_exit(ended);
 }
 
 /* ---- The watchdog ---- */

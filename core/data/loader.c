@@ -14,6 +14,23 @@ typedef struct sampler {
     uint64_t *order; /* [n], of `epoch` */
 } sampler;
 
+/* A thread with room for the images that it works on, [h][w][c] each. */
+typedef struct worker {
+    nas_loader *loader;
+    pthread_t thread;
+    uint8_t *decoded, *image, *scratch;
+} worker;
+
+enum { BATCHES = 2, PORTION = 4 }; /* PORTION: images that a thread takes at once */
+
+/* A batch in the making: which images, and how far it is. */
+typedef struct work {
+    uint64_t *labelled;  /* [batch], into the training images */
+    uint32_t next, done; /* of the batch's images: labelled, then unlabelled ones */
+    uint32_t failed;     /* the first image that could not be read; UINT32_MAX: none */
+    nas_error why;
+} work;
+
 struct nas_loader {
     const nas_source *source;
     const nas_split_sets *split;
@@ -24,15 +41,16 @@ struct nas_loader {
     uint64_t pool_train, pool_extra;
     bool *known; /* [train.n], whose label the training sees */
     sampler labelled, unlabelled;
-    uint8_t *image, *scratch; /* [h][w][c], the image being augmented */
-    nas_batch batches[2];     /* batch number i is in batches[i % 2] */
+    nas_batch batches[BATCHES]; /* batch number i is in batches[i % 2] */
+    work works[BATCHES];        /* of the same batch */
 
-    pthread_t thread;
-    bool started, primitives;
+    worker workers[NAS_LOADER_THREADS];
+    int started;
+    bool primitives;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    uint64_t next_step;           /* of the batch to make next; the thread's own */
-    uint64_t made, handed, freed; /* batches so far; under mutex, as is: */
+    uint64_t next_step; /* of the batch to begin next; under mutex, as is all below */
+    uint64_t begun, made, handed, freed; /* batches so far */
     bool stop;
 };
 
@@ -57,10 +75,6 @@ static int sampler_init(sampler *s, uint64_t seed, nas_purpose purpose, uint64_t
     return NAS_OK;
 }
 
-static size_t image_size(const nas_source *source) {
-    return (size_t)source->info.height * source->info.width * source->info.channels;
-}
-
 static void make_table(const nas_source *source, float table[3][256]) {
     for (uint32_t c = 0; c < source->info.channels; c++)
         for (int x = 0; x < 256; x++)
@@ -82,83 +96,155 @@ void nas_normalise(const nas_source *source, const uint8_t *pixels, size_t n, fl
     normalise(table, pixels, n, source->info.channels, images);
 }
 
-/* Augments one image by the stream (step, slot) and normalises it to out. Slots: view 0 is the
- * labelled images, view v + 1 the unlabelled ones' view v. */
-static void make_image(nas_loader *l, nas_augment augment, uint64_t step, uint32_t view,
-                       uint32_t number, const uint8_t *pixels, float *out) {
-    const nas_dataset_info *info = &l->source->info;
-    uint32_t h = info->height, w = info->width, c = info->channels;
-    nas_rng rng = nas_rng_open(l->config.seed, NAS_RNG_AUGMENT, step, view << 24 | number);
-    if (augment == NAS_AUGMENT_STRONG)
-        nas_augment_strong(&l->config.augment, &rng, pixels, l->image, l->scratch, h, w, c,
-                           l->source->fill);
-    else
-        nas_augment_weak(&l->config.augment, &rng, pixels, l->image, h, w, c);
-    normalise(l->table, l->image, image_size(l->source), c, out);
-}
-
-static void make_labelled(nas_loader *l, uint64_t step, nas_batch *batch) {
-    size_t size = image_size(l->source);
-    for (uint32_t i = 0; i < batch->labelled; i++) {
-        uint64_t at = l->split->labelled[draw(&l->labelled, step * batch->labelled + i)];
-        batch->labels[i] = l->source->train.labels[at];
-        make_image(l, NAS_AUGMENT_WEAK, step, 0, i, l->source->train.pixels + at * size,
-                   batch->labelled_images + i * size);
-    }
-}
-
 /* The label of image `at` of the unlabelled pool, if the training does not see it; else -1. */
 static int32_t hidden_label(const nas_loader *l, uint64_t at) {
     if (at >= l->pool_train) return l->source->extra.labels[l->extra[at - l->pool_train]];
     return l->known[l->pool[at]] ? -1 : l->source->train.labels[l->pool[at]];
 }
 
-static void make_unlabelled(nas_loader *l, uint64_t step, nas_batch *batch) {
-    size_t size = image_size(l->source);
+/* ---- A batch ---- */
+
+/* Draws a step's images: the only part that has an order. Under mutex. */
+static void begin(nas_loader *l) {
+    nas_batch *batch = &l->batches[l->begun % BATCHES];
+    work *w = &l->works[l->begun % BATCHES];
+    batch->step = l->next_step++;
+    for (uint32_t i = 0; i < batch->labelled; i++) {
+        uint64_t number = batch->step * batch->labelled + i;
+        w->labelled[i] = l->split->labelled[draw(&l->labelled, number)];
+        batch->labels[i] = l->source->train.labels[w->labelled[i]];
+    }
     for (uint32_t i = 0; i < batch->unlabelled; i++) {
-        uint64_t at = draw(&l->unlabelled, step * batch->unlabelled + i);
-        bool train = at < l->pool_train;
-        const nas_images *images = train ? &l->source->train : &l->source->extra;
-        uint64_t in = train ? l->pool[at] : l->extra[at - l->pool_train];
+        uint64_t at = draw(&l->unlabelled, batch->step * batch->unlabelled + i);
         batch->indices[i] = at;
         batch->hidden_labels[i] = hidden_label(l, at);
-        for (uint32_t v = 0; v < batch->n_views; v++)
-            make_image(l, l->config.view[v], step, v + 1, i, images->pixels + in * size,
-                       batch->views[v] + i * size);
     }
+    w->next = w->done = 0;
+    w->failed = UINT32_MAX;
+    l->begun++;
+}
+
+/* Augments one image by the stream (step, slot) and normalises it to out. Slots: view 0 is the
+ * labelled images, view v + 1 the unlabelled ones' view v. */
+static void make_image(const worker *w, nas_augment augment, uint64_t step, uint32_t view,
+                       uint32_t number, const uint8_t *pixels, float *out) {
+    nas_loader *l = w->loader;
+    const nas_dataset_info *info = &l->source->info;
+    uint32_t height = info->height, width = info->width, c = info->channels;
+    nas_rng rng = nas_rng_open(l->config.seed, NAS_RNG_AUGMENT, step, view << 24 | number);
+    if (augment == NAS_AUGMENT_STRONG)
+        nas_augment_strong(&l->config.augment, &rng, pixels, w->image, w->scratch, height, width, c,
+                           l->source->fill);
+    else
+        nas_augment_weak(&l->config.augment, &rng, pixels, w->image, height, width, c);
+    normalise(l->table, w->image, nas_source_area(l->source), c, out);
+}
+
+static int make_labelled(const worker *w, const work *of, uint32_t i, nas_batch *batch,
+                         nas_error *err) {
+    const nas_source *source = w->loader->source;
+    size_t size = nas_source_area(source);
+    const uint8_t *pixels;
+    int rc = nas_images_at(&source->train, size, of->labelled[i], w->decoded, &pixels, err);
+    if (!rc)
+        make_image(w, NAS_AUGMENT_WEAK, batch->step, 0, i, pixels,
+                   batch->labelled_images + i * size);
+    return rc;
+}
+
+static int make_unlabelled(const worker *w, uint32_t i, nas_batch *batch, nas_error *err) {
+    const nas_loader *l = w->loader;
+    size_t size = nas_source_area(l->source);
+    uint64_t at = batch->indices[i];
+    bool train = at < l->pool_train;
+    const nas_images *images = train ? &l->source->train : &l->source->extra;
+    uint64_t in = train ? l->pool[at] : l->extra[at - l->pool_train];
+    const uint8_t *pixels;
+    int rc = nas_images_at(images, size, in, w->decoded, &pixels, err);
+    for (uint32_t v = 0; v < batch->n_views && !rc; v++)
+        make_image(w, l->config.view[v], batch->step, v + 1, i, pixels, batch->views[v] + i * size);
+    return rc;
+}
+
+/* Makes image i of a batch, all its views; the labelled ones come first. */
+static int make(const worker *w, const work *of, uint32_t i, nas_batch *batch, nas_error *err) {
+    if (i < batch->labelled) return make_labelled(w, of, i, batch, err);
+    return make_unlabelled(w, i - batch->labelled, batch, err);
+}
+
+/* ---- The threads ---- */
+
+/* Takes a portion of the batch in the making, or begins one; false: there is nothing to do now.
+ * Under mutex. */
+static bool take(nas_loader *l, uint32_t *first, uint32_t *n) {
+    uint32_t images = l->config.batch + l->config.unlabelled;
+    work *of = &l->works[l->made % BATCHES];
+    if (l->begun == l->made) {
+        if (l->begun - l->freed == BATCHES) return false;
+        begin(l);
+        pthread_cond_broadcast(&l->changed);
+    }
+    if (of->next == images) return false;
+    *first = of->next;
+    *n = images - of->next < PORTION ? images - of->next : PORTION;
+    of->next += *n;
+    return true;
+}
+
+/* Of several that fail, the first image is told, whichever thread comes first. Under mutex. */
+static void note_failure(work *of, uint32_t image, int code, const nas_error *why) {
+    if (image >= of->failed) return;
+    of->failed = image;
+    of->why = *why;
+    of->why.code = code;
+}
+
+static void do_portion(worker *w, uint32_t first, uint32_t n) {
+    nas_loader *l = w->loader;
+    work *of = &l->works[l->made % BATCHES];
+    nas_batch *batch = &l->batches[l->made % BATCHES];
+    nas_error why = {0};
+    int rc = NAS_OK;
+    uint32_t i = first;
+    pthread_mutex_unlock(&l->mutex);
+    for (; i < first + n && !rc; i++) rc = make(w, of, i, batch, &why);
+    pthread_mutex_lock(&l->mutex);
+    if (rc) note_failure(of, i - 1, rc, &why);
+    of->done += n;
+    if (of->done < batch->labelled + batch->unlabelled) return;
+    l->made++;
+    pthread_cond_broadcast(&l->changed);
 }
 
 static void *produce(void *context) {
-    nas_loader *l = context;
+    worker *w = context;
+    nas_loader *l = w->loader;
+    uint32_t first, n;
     pthread_mutex_lock(&l->mutex);
-    while (!l->stop) {
-        if (l->made - l->freed == 2) {
+    while (!l->stop)
+        if (take(l, &first, &n))
+            do_portion(w, first, n);
+        else
             pthread_cond_wait(&l->changed, &l->mutex);
-            continue;
-        }
-        nas_batch *batch = &l->batches[l->made % 2];
-        pthread_mutex_unlock(&l->mutex);
-        batch->step = l->next_step++;
-        make_labelled(l, batch->step, batch);
-        make_unlabelled(l, batch->step, batch);
-        pthread_mutex_lock(&l->mutex);
-        l->made++;
-        pthread_cond_signal(&l->changed);
-    }
     pthread_mutex_unlock(&l->mutex);
     return NULL;
 }
 
 int nas_loader_next(nas_loader *l, const nas_batch **batch, nas_error *err) {
-    (void)err;
     pthread_mutex_lock(&l->mutex);
     l->freed = l->handed;
-    pthread_cond_signal(&l->changed);
+    pthread_cond_broadcast(&l->changed);
     while (l->made == l->handed) pthread_cond_wait(&l->changed, &l->mutex);
-    *batch = &l->batches[l->handed++ % 2];
+    uint64_t at = l->handed++ % BATCHES;
     pthread_mutex_unlock(&l->mutex);
-    return NAS_OK;
+    *batch = &l->batches[at];
+    const work *of = &l->works[at];
+    if (of->failed == UINT32_MAX) return NAS_OK;
+    return nas_fail(err, of->why.code, "step %llu: %s", (unsigned long long)l->batches[at].step,
+                    of->why.message);
 }
+
+/* ---- Opening and closing ---- */
 
 uint64_t nas_loader_pool(const nas_loader *l) {
     return l->pool_train + l->pool_extra;
@@ -173,12 +259,13 @@ uint64_t nas_loader_judged(const nas_loader *l) {
 size_t nas_loader_bytes(const nas_loader *l) {
     size_t images = l->config.batch + (size_t)l->config.n_views * l->config.unlabelled;
     size_t lists = l->labelled.n + l->unlabelled.n + l->pool_train + l->pool_extra;
-    return 2 * images * image_size(l->source) * sizeof(float) + lists * sizeof(uint64_t) +
-           l->source->train.n * sizeof *l->known;
+    size_t area = nas_source_area(l->source);
+    return BATCHES * images * area * sizeof(float) + lists * sizeof(uint64_t) +
+           l->source->train.n * sizeof *l->known + 3 * area * (size_t)l->config.threads;
 }
 
-static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
-    size_t size = image_size(l->source);
+static int make_batch(const nas_loader *l, nas_batch *batch, work *of, nas_error *err) {
+    size_t size = nas_source_area(l->source);
     batch->labelled = l->config.batch;
     batch->unlabelled = l->config.unlabelled;
     batch->n_views = l->config.n_views;
@@ -186,7 +273,9 @@ static int make_batch(const nas_loader *l, nas_batch *batch, nas_error *err) {
     batch->labels = nas_alloc(batch->labelled, sizeof *batch->labels);
     batch->indices = nas_alloc(batch->unlabelled, sizeof *batch->indices);
     batch->hidden_labels = nas_alloc(batch->unlabelled, sizeof *batch->hidden_labels);
-    bool done = batch->labelled_images && batch->labels && batch->indices && batch->hidden_labels;
+    of->labelled = nas_alloc(batch->labelled, sizeof *of->labelled);
+    bool done = batch->labelled_images && batch->labels && batch->indices && batch->hidden_labels &&
+                of->labelled;
     for (uint32_t v = 0; v < batch->n_views; v++) {
         batch->views[v] = nas_alloc(batch->unlabelled * size, sizeof(float));
         done = done && batch->views[v];
@@ -225,6 +314,16 @@ static int note_known(nas_loader *l, nas_error *err) {
     return NAS_OK;
 }
 
+static int make_room(nas_loader *l, worker *w, nas_error *err) {
+    size_t area = nas_source_area(l->source);
+    w->loader = l;
+    w->decoded = nas_alloc(3, area);
+    if (!w->decoded) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    w->image = w->decoded + area;
+    w->scratch = w->image + area;
+    return NAS_OK;
+}
+
 static int prepare(nas_loader *l, nas_error *err) {
     const nas_source *source = l->source;
     make_table(source, l->table);
@@ -243,31 +342,30 @@ static int prepare(nas_loader *l, nas_error *err) {
     if (!rc)
         rc = sampler_init(&l->unlabelled, l->config.seed, NAS_RNG_UNLABELLED, nas_loader_pool(l),
                           err);
-    if (!rc) rc = make_batch(l, &l->batches[0], err);
-    if (!rc) rc = make_batch(l, &l->batches[1], err);
-    if (rc) return rc;
-    l->image = nas_alloc(image_size(source), 1);
-    l->scratch = nas_alloc(image_size(source), 1);
-    if (!l->image || !l->scratch) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    return NAS_OK;
+    for (int i = 0; i < BATCHES && !rc; i++) rc = make_batch(l, &l->batches[i], &l->works[i], err);
+    for (int i = 0; i < l->config.threads && !rc; i++) rc = make_room(l, &l->workers[i], err);
+    return rc;
 }
 
-/* The thread takes no signals: they are the main thread's to handle. */
+/* The threads take no signals: they are the main thread's to handle. */
 static int start(nas_loader *l, nas_error *err) {
     pthread_mutex_init(&l->mutex, NULL); /* with default attributes neither fails on Linux */
     pthread_cond_init(&l->changed, NULL);
     l->primitives = true;
     sigset_t all, before;
+    int code = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&l->thread, NULL, produce, l);
+    while (l->started < l->config.threads && !code) {
+        worker *w = &l->workers[l->started];
+        code = pthread_create(&w->thread, NULL, produce, w);
+        if (!code) l->started++;
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code)
-        return nas_fail(err, NAS_ERR_IO,
-                        "no memory for the loader's thread, or too many processes: %s",
-                        strerror(code));
-    l->started = true;
-    return NAS_OK;
+    if (!code) return NAS_OK;
+    return nas_fail(err, NAS_ERR_IO,
+                    "no memory for the loader's threads, or too many processes: %s",
+                    strerror(code));
 }
 
 int nas_loader_open(const nas_source *source, const nas_split_sets *split,
@@ -281,6 +379,8 @@ int nas_loader_open(const nas_source *source, const nas_split_sets *split,
     l->source = source;
     l->split = split;
     l->config = *config;
+    if (l->config.threads < 1) l->config.threads = 1;
+    if (l->config.threads > NAS_LOADER_THREADS) l->config.threads = NAS_LOADER_THREADS;
     l->next_step = first_step;
     rc = prepare(l, err);
     if (!rc) rc = start(l, err);
@@ -302,9 +402,9 @@ static void free_batch(nas_batch *batch) {
 static void join(nas_loader *l) {
     pthread_mutex_lock(&l->mutex);
     l->stop = true;
-    pthread_cond_signal(&l->changed);
+    pthread_cond_broadcast(&l->changed);
     pthread_mutex_unlock(&l->mutex);
-    pthread_join(l->thread, NULL);
+    for (int i = 0; i < l->started; i++) pthread_join(l->workers[i].thread, NULL);
 }
 
 void nas_loader_close(nas_loader *l) {
@@ -314,14 +414,15 @@ void nas_loader_close(nas_loader *l) {
         pthread_cond_destroy(&l->changed);
         pthread_mutex_destroy(&l->mutex);
     }
-    free_batch(&l->batches[0]);
-    free_batch(&l->batches[1]);
+    for (int i = 0; i < BATCHES; i++) {
+        free_batch(&l->batches[i]);
+        free(l->works[i].labelled);
+    }
+    for (int i = 0; i < NAS_LOADER_THREADS; i++) free(l->workers[i].decoded);
     free(l->labelled.order);
     free(l->unlabelled.order);
     free(l->pool);
     free(l->extra);
     free(l->known);
-    free(l->image);
-    free(l->scratch);
     free(l);
 }

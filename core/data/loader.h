@@ -1,4 +1,4 @@
-/* Training batches, made by a thread of their own while the engine trains on the one before. */
+/* Training batches, made by threads of their own while the engine trains on the one before. */
 #ifndef NAS_DATA_LOADER_H
 #define NAS_DATA_LOADER_H
 
@@ -20,6 +20,8 @@ typedef struct nas_batch {
                                is none, or the training sees it */
 } nas_batch;
 
+enum { NAS_LOADER_THREADS = 64 };
+
 typedef struct nas_loader_config {
     uint64_t seed;
     uint32_t batch;      /* labelled images a step */
@@ -27,18 +29,21 @@ typedef struct nas_loader_config {
     uint32_t n_views;
     nas_augment view[NAS_SSL_MAX_VIEWS];
     nas_augment_config augment;
+    int threads; /* that decode and augment, at most NAS_LOADER_THREADS; 0: one */
 } nas_loader_config;
 
 typedef struct nas_loader nas_loader;
 
-/* Starts the thread. Each pass over the labelled (and the unlabelled) images is a new permutation,
- * so every image is seen equally often. A batch is a pure function of (seed, step). The source and
- * the split must outlive the loader. first_step: where a resumed run goes on. [main] */
+/* Starts the threads. Each pass over the labelled (and the unlabelled) images is a new permutation,
+ * so every image is seen equally often. A batch is a pure function of (seed, step), whatever the
+ * number of threads. The source and the split must outlive the loader. first_step: where a resumed
+ * run goes on. [main] */
 int nas_loader_open(const nas_source *source, const nas_split_sets *split,
                     const nas_loader_config *config, uint64_t first_step, nas_loader **loader,
                     nas_error *err);
 
-/* Waits for the next step's batch; it is valid until the next call. [main] */
+/* Waits for the next step's batch; it is valid until the next call. An image that cannot be decoded
+ * is an error, once its step is reached. [main] */
 int nas_loader_next(nas_loader *loader, const nas_batch **batch, nas_error *err);
 
 /* Images in the unlabelled pool, and how many of them have a hidden label. */
@@ -48,7 +53,7 @@ uint64_t nas_loader_judged(const nas_loader *loader);
 /* Bytes of memory that it takes. [any] */
 size_t nas_loader_bytes(const nas_loader *loader);
 
-/* Stops the thread; NULL is allowed. [main] */
+/* Stops the threads; NULL is allowed. [main] */
 void nas_loader_close(nas_loader *loader);
 
 /* Normalises n values, as the loader does: those of images [...][c] of any size, n a multiple of c,

@@ -1,16 +1,20 @@
-/* A data set plugin with what the engine needs around it: all images in memory, mean and deviation.
- */
+/* A data set plugin with what the engine needs around it: its images, mean and deviation. */
 #ifndef NAS_DATA_SOURCE_H
 #define NAS_DATA_SOURCE_H
 
-#include <nashost/dataset.h>
+#include "data/images.h"
 
-/* Images and labels of one split. */
-typedef struct nas_images {
-    uint64_t n;
-    uint8_t *pixels; /* [n][h][w][c] */
-    int32_t *labels; /* [n]; -1: none */
-} nas_images;
+/* How a data set is read. */
+typedef struct nas_source_request {
+    const nas_dataset_api *api; /* for the main thread */
+    void *self;
+    nas_read_fn read; /* as api->read, for any thread; NULL: that one */
+    int (*labels)(void *self, nas_split split, uint64_t first, size_t n, int32_t *labels,
+                  nas_error *err); /* nas_dataset_api's [main]; NULL: it has none */
+    bool parallel;                 /* read may be called on several threads at a time */
+    uint64_t memory;               /* bytes that images may take; 0: as many as they need */
+    int threads;                   /* that decode what does not fit; 0: one */
+} nas_source_request;
 
 typedef struct nas_source {
     nas_dataset_info info;
@@ -19,10 +23,17 @@ typedef struct nas_source {
     uint8_t fill[3];            /* the mean colour, for what augmentation uncovers */
     const nas_dataset_api *api; /* borrowed */
     void *self;                 /* borrowed */
+    nas_source_request how;
+    nas_store *store; /* NULL: images may take any memory */
 } nas_source;
 
-/* Reads train and extra through the plugin, and checks its contract: sizes, channel count, labels
- * in range. The test split is not touched. The plugin must outlive the source. [main] */
+/* Opens train and extra through the plugin, and checks its contract: sizes, channel count, labels
+ * in range. Where all of a split fits into what memory is left, it is read; else its labels are,
+ * and of its images so many as the mean takes: of more than 65536 training images these are 16384,
+ * evenly spread. The test split is not touched. The plugin must outlive the source. [main] */
+int nas_source_open_by(const nas_source_request *how, nas_source *source, nas_error *err);
+
+/* The same with every image in memory. [main] */
 int nas_source_open(const nas_dataset_api *api, void *self, nas_source *source, nas_error *err);
 
 /* The part of the contract that needs no image: sizes, channels, classes and their names, which are
@@ -32,14 +43,18 @@ int nas_source_check(const nas_dataset_info *info, nas_error *err);
 /* The numbers of an image: height * width * channels. [any] */
 size_t nas_source_area(const nas_source *source);
 
+/* Bytes of memory that images take at most: of train and extra; and how many more than now, once
+ * a split is open as well that has n images. [any] */
+uint64_t nas_source_bytes(const nas_source *source);
+uint64_t nas_source_more_bytes(const nas_source *source, uint64_t n);
+
 /* Reads every image of every split, the test's too, whatever fails: the error holds what each of
  * the splits had. *untested gets how many classes have no test image. [main] */
-int nas_source_check_images(const nas_dataset_api *api, void *self, uint32_t *untested,
-                            nas_error *err);
+int nas_source_check_images(const nas_source_request *how, uint32_t *untested, nas_error *err);
 
-/* Reads a whole split into memory; only the final report asks for NAS_SPLIT_TEST. [main] */
+/* Opens a whole split, to be freed before the source is closed; only the final report asks for
+ * NAS_SPLIT_TEST. [main] */
 int nas_source_read(const nas_source *source, nas_split split, nas_images *images, nas_error *err);
-void nas_images_free(nas_images *images);
 void nas_source_close(nas_source *source);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef NAS_DATA_SPLIT_H
 #define NAS_DATA_SPLIT_H
 
+#include <jansson.h>
 #include <nashost/plugin.h>
 
 enum { NAS_SPLIT_ALL = -1 }; /* as a number of labelled images: all that nothing else takes */
@@ -63,6 +64,10 @@ int nas_split_text(const nas_split_sets *sets, char **text, size_t *bytes, nas_e
 int nas_split_save(const char *path, const nas_split_sets *sets, nas_error *err);
 int nas_split_load(const char *path, uint64_t n_train, uint64_t n_extra, nas_split_sets *sets,
                    nas_error *err);
+
+/* Reads what such a file holds, as load does; name: for messages. [any] */
+int nas_split_read(const char *name, const json_t *root, uint64_t n_train, uint64_t n_extra,
+                   nas_split_sets *sets, nas_error *err);
 
 /* The training images of the unlabelled pool: how many, and which, ascending, for the caller to
  * free. [any] */

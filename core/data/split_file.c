@@ -182,14 +182,21 @@ static int load(const char *path, const json_t *root, uint64_t n_train, uint64_t
     return rc ? rc : load_lists(path, root, sets, err);
 }
 
+int nas_split_read(const char *name, const json_t *root, uint64_t n_train, uint64_t n_extra,
+                   nas_split_sets *sets, nas_error *err) {
+    *sets = (nas_split_sets){0};
+    int rc = load(name, root, n_train, n_extra, sets, err);
+    if (rc) nas_split_free(sets);
+    return rc;
+}
+
 int nas_split_load(const char *path, uint64_t n_train, uint64_t n_extra, nas_split_sets *sets,
                    nas_error *err) {
     *sets = (nas_split_sets){0};
     json_t *root = NULL;
     int rc = nas_json_load(path, &root, err);
     if (rc) return rc;
-    rc = load(path, root, n_train, n_extra, sets, err);
+    rc = nas_split_read(path, root, n_train, n_extra, sets, err);
     json_decref(root);
-    if (rc) nas_split_free(sets);
     return rc;
 }

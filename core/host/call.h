@@ -27,4 +27,9 @@ static inline int nas_call_done(nas_call *call, nas_error *err) {
     return nas_call_end(call, NAS_OK, err);
 }
 
+/* What becomes of a failure, as above: the error of a call that returned status, not 0, and said
+ * why. [any] */
+int nas_call_failed(const nas_instance *plugin, const char *function, int status, nas_error *why,
+                    nas_error *err);
+
 #endif

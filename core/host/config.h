@@ -74,6 +74,13 @@ typedef struct nas_init_config {
     int classifier;      /* nas_classifier */
 } nas_init_config;
 
+enum { NAS_MEMORY_AUTO = -1 }; /* a quarter of the memory that there is */
+
+/* How images are held, whatever reads them. */
+typedef struct nas_dataset_config {
+    int64_t memory; /* bytes, or NAS_MEMORY_AUTO */
+} nas_dataset_config;
+
 typedef struct nas_split_section {
     int64_t labelled; /* or NAS_SPLIT_ALL, "all" */
     int64_t validation, heldout;

@@ -2,6 +2,7 @@
 
 #include "host/options.h"
 
+#include <nashost/cluster.h>
 #include <nashost/dataset.h>
 #include <nashost/export.h>
 #include <nashost/hardware.h>
@@ -19,7 +20,7 @@ typedef struct member {
 
 #define MEMBER(type, field)                                                                        \
     { #field, offsetof(type, field) }
-#define MAX_MEMBERS 4
+#define MAX_MEMBERS 5
 
 /* What the host knows of a kind: its name, and the functions that its vtable must have. */
 static const struct kind {
@@ -39,6 +40,10 @@ static const struct kind {
     [NAS_KIND_IMPORT] = {"import",
                          {MEMBER(nas_import_api, recognise), MEMBER(nas_import_api, describe),
                           MEMBER(nas_import_api, locate)}},
+    [NAS_KIND_CLUSTER] = {"cluster",
+                          {MEMBER(nas_cluster_api, rank), MEMBER(nas_cluster_api, ranks),
+                           MEMBER(nas_cluster_api, broadcast), MEMBER(nas_cluster_api, gather),
+                           MEMBER(nas_cluster_api, abandon)}},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };

@@ -20,7 +20,8 @@ int nas_descriptor_check(const nas_plugin *plugin, const nas_expected *expected,
 /* True for [a-z][a-z0-9_-]* of at most 31 characters. */
 bool nas_id_valid(const char *id);
 
-/* "dataset", "ssl", "search", "hardware", "score", "export", "import"; NULL / 0 if unknown. */
+/* "dataset", "ssl", "search", "hardware", "score", "export", "import", "cluster"; NULL / 0 if
+ * unknown. */
 const char *nas_kind_name(nas_kind kind);
 nas_kind nas_kind_from_name(const char *name);
 

@@ -3,6 +3,7 @@
 #ifndef NAS_HOST_GUARDED_H
 #define NAS_HOST_GUARDED_H
 
+#include "data/source.h"
 #include "host/instance.h"
 
 #include <nashost/dataset.h>
@@ -15,5 +16,8 @@ extern const nas_hardware_api nas_guarded_hardware;
 
 /* What these take as self. */
 void *nas_guarded(const nas_instance *instance);
+
+/* How a data set's images are read; memory and threads are still to be said. [any] */
+nas_source_request nas_guarded_source(const nas_instance *instance);
 
 #endif

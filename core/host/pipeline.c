@@ -95,6 +95,15 @@ static int read_use(const reader *r, const node *parent, nas_section_id id, nas_
     return rc ? rc : read_plugin(r, &at, id, section.plugin, use);
 }
 
+static int read_dataset(const reader *r, const node *root) {
+    node at;
+    nas_dataset_section section = {0};
+    int rc = parse_child(r, root, NAS_AT_DATASET, &at, &section);
+    if (rc) return rc;
+    r->pipeline->dataset_config = section.config;
+    return read_plugin(r, &at, NAS_AT_DATASET, section.plugin, &r->pipeline->dataset);
+}
+
 static int read_split(const reader *r, const node *root) {
     node at;
     return parse_child(r, root, NAS_AT_SPLIT, &at, &r->pipeline->split);
@@ -320,7 +329,7 @@ static int read_root(const reader *r, const json_t *json) {
     if (rc) return rc;
     root.resolved = pipeline->resolved;
     pipeline->seed = section.seed;
-    rc = read_use(r, &root, NAS_AT_DATASET, &pipeline->dataset);
+    rc = read_dataset(r, &root);
     if (!rc) rc = read_split(r, &root);
     if (!rc) rc = parse_child(r, &root, NAS_AT_INIT, &init, &pipeline->init);
     if (!rc) rc = read_space(r, &root, &space);

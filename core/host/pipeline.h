@@ -38,6 +38,7 @@ typedef struct nas_pipeline {
     json_t *resolved; /* with every default; what the run directory's pipeline.json holds */
     int64_t seed;
     nas_use dataset, ssl, search, score;
+    nas_dataset_config dataset_config;
     nas_split_section split;
     nas_init_config init; /* its path is the resolved pipeline's */
     const json_t *space;  /* the space's object, read from its file if the pipeline names one */

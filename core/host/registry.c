@@ -32,8 +32,8 @@ struct nas_registry {
     manifest *manifests;         /* [n_manifests] */
 };
 
-static const char *const kind_names[] = {"dataset", "ssl",    "search", "hardware",
-                                         "score",   "export", "import", NULL};
+static const char *const kind_names[] = {"dataset", "ssl",    "search",  "hardware", "score",
+                                         "export",  "import", "cluster", NULL};
 
 /* A manifest's line as the option table reads it. */
 typedef struct line {

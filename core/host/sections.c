@@ -173,6 +173,18 @@ static const nas_option use_options[] = {
     {0},
 };
 
+static const char *const automatic[] = {"auto", NULL};
+
+static const nas_option dataset_options[] = {
+    NAS_STRING("plugin", nas_dataset_section, plugin, NULL,
+               "id of the plugin, as `nashost plugins` lists it"),
+    NAS_COUNT(
+        "memory", nas_dataset_section, config.memory, "\"auto\"", 1, MOST, "bytes", automatic,
+        "memory that decoded images may take; what does not fit is decoded when it is needed, "
+        "with the same results; auto: a quarter of the machine's, or of the container's"),
+    {0},
+};
+
 static const nas_option export_options[] = {
     NAS_STRING("plugin", nas_export_section, plugin, NULL,
                "id of the plugin, as `nashost plugins` lists it"),
@@ -239,9 +251,10 @@ const nas_section nas_sections[NAS_SECTIONS] = {
                        "path of a file that holds what `nashost schema` prints, by which an editor "
                        "explains and checks the other keys",
                        .type = "string"},
-    [NAS_AT_DATASET] =
-        USE(NAS_KIND_DATASET, "dataset", NAS_AT_ROOT,
-            "the data set: the plugin that reads the images and their labels, and its options"),
+    [NAS_AT_DATASET] = {"dataset", NAS_AT_ROOT,
+                        "the data set: the plugin that reads the images and their labels, and its "
+                        "options",
+                        .options = dataset_options, .plugin = NAS_KIND_DATASET},
     [NAS_AT_SPLIT] = {"split", NAS_AT_ROOT, "which training images are used for what",
                       .options = split_options},
     [NAS_AT_INIT] = {"init", NAS_AT_ROOT, "what the weights are before the training",

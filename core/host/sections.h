@@ -15,6 +15,11 @@ typedef struct nas_use_section {
     const char *plugin;
 } nas_use_section;
 
+typedef struct nas_dataset_section {
+    const char *plugin;
+    nas_dataset_config config;
+} nas_dataset_section;
+
 typedef struct nas_export_section {
     const char *plugin;
     bool verify;

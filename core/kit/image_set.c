@@ -78,8 +78,16 @@ int nas_image_set_read(const nas_image_set *set, const nas_image_how *how, const
     free(p.pixels);
     if (!rc) return NAS_OK;
     if (!is_bad(rc)) return nas_fail(err, rc, "%s", first.message);
+    if (n == 1) return nas_fail(err, rc, "%.800s; %s", first.message, advice);
     return nas_fail(err, rc, "%zu of %zu images cannot be read: %.700s%s; %s", bad, n,
                     first.message, bad > 1 ? ", and those listed above" : "", advice);
+}
+
+int nas_image_set_labels(const nas_image_set *set, uint64_t first, size_t n, int32_t *labels,
+                         nas_error *err) {
+    if (first > set->n || n > set->n - first) return nas_data_beyond(first + n - 1, set->n, err);
+    for (size_t i = 0; i < n; i++) labels[i] = set->items[first + i].label;
+    return NAS_OK;
 }
 
 int nas_image_set_sift(nas_image_set *set, const nas_image_how *how, const nas_host *host,

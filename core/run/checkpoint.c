@@ -33,30 +33,49 @@ static int save_plugin(const nas_train_state *state, const nas_state_api *api, v
     return nas_call_end(&call, api->save(state->ssl->self, buffer, &call.err), err);
 }
 
-/* The plugin's bytes as numbers 0 to 255; NULL where it keeps no state. The caller frees. */
-static int pack_plugin(const nas_train_state *state, float **numbers, size_t *n, nas_error *err) {
+int nas_train_state_pack(const nas_train_state *state, unsigned char **bytes, size_t *n,
+                         nas_error *err) {
     const nas_state_api *api = state_api(state);
-    *numbers = NULL;
+    *bytes = NULL;
     *n = 0;
     if (!api) return NAS_OK;
     nas_call call;
     nas_call_begin(&call, state->ssl, "bytes");
-    size_t bytes = api->bytes(state->ssl->self);
+    size_t size = api->bytes(state->ssl->self);
     int rc = nas_call_done(&call, err);
     if (rc) return rc;
-    unsigned char *buffer = nas_alloc(bytes ? bytes : 1, 1);
-    float *out = nas_alloc(bytes ? bytes : 1, sizeof *out);
-    rc = buffer && out ? save_plugin(state, api, buffer, err)
-                       : nas_fail(err, NAS_ERR_MEMORY, "out of memory for a checkpoint");
-    for (size_t i = 0; i < bytes && !rc; i++) out[i] = buffer[i];
-    free(buffer);
+    unsigned char *buffer = nas_alloc(size ? size : 1, 1);
+    rc = buffer ? save_plugin(state, api, buffer, err)
+                : nas_fail(err, NAS_ERR_MEMORY, "out of memory for a loss's state");
     if (rc) {
-        free(out);
+        free(buffer);
         return rc;
     }
-    *numbers = out;
-    *n = bytes;
+    *bytes = buffer;
+    *n = size;
     return NAS_OK;
+}
+
+int nas_train_state_unpack(const nas_train_state *state, const unsigned char *bytes, size_t n,
+                           nas_error *err) {
+    const nas_state_api *api = state_api(state);
+    if (!api) return NAS_OK;
+    nas_call call;
+    nas_call_begin(&call, state->ssl, "load");
+    return nas_call_end(&call, api->load(state->ssl->self, bytes, n, &call.err), err);
+}
+
+/* The plugin's bytes as numbers 0 to 255; NULL where it keeps no state. The caller frees. */
+static int pack_plugin(const nas_train_state *state, float **numbers, size_t *n, nas_error *err) {
+    unsigned char *bytes;
+    *numbers = NULL;
+    int rc = nas_train_state_pack(state, &bytes, n, err);
+    if (rc || !bytes) return rc;
+    float *out = nas_alloc(*n ? *n : 1, sizeof *out);
+    for (size_t i = 0; i < *n && out; i++) out[i] = bytes[i];
+    free(bytes);
+    *numbers = out;
+    return out ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for a checkpoint");
 }
 
 /* ---- The metadata ---- */
@@ -168,9 +187,8 @@ static int load_array(const char *path, const nas_tensor_file *file, const char 
 
 static int load_plugin(const char *path, const nas_tensor_file *file, const nas_train_state *state,
                        nas_error *err) {
-    const nas_state_api *api = state_api(state);
     const nas_tensor *tensor = nas_tensors_find(file, "ssl_state");
-    if (!api) return NAS_OK;
+    if (!state_api(state)) return NAS_OK;
     size_t bytes = tensor && tensor->ndim == 1 ? (size_t)tensor->shape[0] : 0;
     unsigned char *buffer = nas_alloc(bytes ? bytes : 1, 1);
     if (!buffer) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
@@ -183,11 +201,7 @@ static int load_plugin(const char *path, const nas_tensor_file *file, const nas_
             rc = nas_fail(err, NAS_ERR_INPUT,
                           "%s: ssl_state[%zu]: expected a whole number from 0 to 255", path, i);
     }
-    if (!rc) {
-        nas_call call;
-        nas_call_begin(&call, state->ssl, "load");
-        rc = nas_call_end(&call, api->load(state->ssl->self, buffer, bytes, &call.err), err);
-    }
+    if (!rc) rc = nas_train_state_unpack(state, buffer, bytes, err);
     free(buffer);
     return rc;
 }

@@ -29,6 +29,13 @@ typedef struct nas_train_state {
     double logged;           /* seconds at that line */
 } nas_train_state;
 
+/* The bytes that the loss keeps (nas.state/1), which the caller frees, and such bytes given back to
+ * it. One that keeps none has *bytes NULL, and takes nothing. [main] */
+int nas_train_state_pack(const nas_train_state *state, unsigned char **bytes, size_t *n,
+                         nas_error *err);
+int nas_train_state_unpack(const nas_train_state *state, const unsigned char *bytes, size_t n,
+                           nas_error *err);
+
 /* Writes into the run directory out, and keeps the one before. When it fails, what was there is
  * there still. [main] */
 int nas_checkpoint_save(const char *out, const nas_train_state *state, nas_error *err);

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/processors.h"
 #include "host/call.h"
 #include "host/guarded.h"
 #include "nn/gemm.h"
@@ -92,10 +93,19 @@ static int open_space(nas_context *context, nas_error *err) {
     return nas_supernet_create(&context->space, context->seed, false, &context->supernet, err);
 }
 
+/* How images are read; a system that does not tell its memory has no limit. */
+static nas_source_request source_of(const nas_context *context) {
+    nas_source_request how = nas_guarded_source(&context->dataset);
+    int64_t memory = context->pipeline->dataset_config.memory;
+    how.memory = memory == NAS_MEMORY_AUTO ? nas_memory_available() / 4 : (uint64_t)memory;
+    how.threads = context->request->threads;
+    return how;
+}
+
 static int check_images(const nas_context *context, nas_error *err) {
     uint32_t untested = 0;
-    int rc = nas_source_check_images(&nas_guarded_dataset, nas_guarded(&context->dataset),
-                                     &untested, err);
+    nas_source_request how = source_of(context);
+    int rc = nas_source_check_images(&how, &untested, err);
     if (!rc && untested)
         nas_log_line(context->request->log, NAS_WARNING,
                      "%u classes have no test image: the test says nothing of them", untested);
@@ -124,9 +134,9 @@ int nas_context_open(const nas_run_request *request, nas_context *context, nas_e
     if (!rc) rc = create_all(context, err);
     if (!rc) rc = nas_context_plan(context, err);
     if (!rc && request->check_images) rc = check_images(context, err);
-    if (!rc)
-        rc = nas_source_open(&nas_guarded_dataset, nas_guarded(&context->dataset), &context->source,
-                             err);
+    nas_source_request how = {0};
+    if (!rc) how = source_of(context);
+    if (!rc) rc = nas_source_open_by(&how, &context->source, err);
     if (!rc) tell_source(context);
     context->augment.flip = context->augment.flip && context->source.info.flip;
     if (!rc) rc = open_space(context, err);
@@ -275,9 +285,13 @@ int nas_context_init_weights(nas_context *context, nas_error *err) {
     return rc;
 }
 
+nas_cluster *nas_context_cluster(const nas_context *context) {
+    return context->request ? context->request->cluster : NULL;
+}
+
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err) {
     const volatile sig_atomic_t *stop = context->request->stop;
-    if (!stop || !*stop) return NAS_OK;
+    if (!(stop && *stop) && !nas_cluster_stopped(nas_context_cluster(context))) return NAS_OK;
     return nas_fail(err, NAS_ERR_INTERRUPTED,
                     "stopped %s; what was done is saved in %s, and the same command goes on", doing,
                     context->request->out);

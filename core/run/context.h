@@ -67,6 +67,9 @@ int nas_context_load(nas_context *context, nas_error *err);
 /* The images that split.heldout indexes. [any] */
 const nas_images *nas_context_heldout(const nas_context *context);
 
+/* The request's cluster, or NULL. [any] */
+nas_cluster *nas_context_cluster(const nas_context *context);
+
 /* NAS_ERR_INTERRUPTED with `doing` in its message if the run was asked to stop. [main] */
 int nas_context_stopped(const nas_context *context, const char *doing, nas_error *err);
 

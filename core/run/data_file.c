@@ -46,7 +46,7 @@ static json_t *classes_json(const nas_dataset_info *info) {
     return list;
 }
 
-static json_t *data_json(const nas_source *source) {
+json_t *nas_data_file_json(const nas_source *source) {
     json_t *json = json_object();
     nas_json_put(&json, "classes", classes_json(&source->info));
     nas_json_put(&json, "labels", hash_json(hash_labels(&source->train)));
@@ -56,7 +56,7 @@ static json_t *data_json(const nas_source *source) {
 }
 
 int nas_data_file_save(const char *path, const nas_source *source, nas_error *err) {
-    json_t *json = data_json(source);
+    json_t *json = nas_data_file_json(source);
     int rc = json ? nas_json_save(path, json, err)
                   : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     json_decref(json);
@@ -122,7 +122,7 @@ int nas_data_file_check(const char *path, const nas_source *source, nas_error *e
     if (!nas_file_exists(path)) return NAS_OK;
     int rc = nas_json_load(path, &then, err);
     if (rc) return rc;
-    json_t *now = data_json(source);
+    json_t *now = nas_data_file_json(source);
     rc = now ? compare(path, then, now, err)
              : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
     json_decref(then);

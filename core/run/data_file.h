@@ -11,6 +11,11 @@
 
 #include "data/source.h"
 
+#include <jansson.h>
+
+/* What the file says of an open data set. The caller owns it; NULL: out of memory. [main] */
+json_t *nas_data_file_json(const nas_source *source);
+
 /* Writes the file for an open data set. [main] */
 int nas_data_file_save(const char *path, const nas_source *source, nas_error *err);
 

@@ -3,6 +3,7 @@
 #define NAS_RUN_REQUEST_H
 
 #include "base/log.h"
+#include "host/cluster.h"
 #include "host/pipeline.h"
 
 #include <signal.h>
@@ -23,6 +24,7 @@ typedef struct nas_run_request {
     bool quiet;        /* no progress lines */
     const nas_log *log;
     const volatile sig_atomic_t *stop; /* checked at every step; NULL: never stops */
+    nas_cluster *cluster;              /* NULL: this process runs it alone */
 } nas_run_request;
 
 #endif

@@ -71,6 +71,7 @@ json_t *nas_rundir_training(const json_t *pipeline) {
     json_t *copy = nas_json_copy(pipeline);
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) json_object_del(copy, later[i]);
     json_t *train = json_object_get(copy, "train");
+    json_object_del(json_object_get(copy, "dataset"), "memory"); /* which changes no result */
     json_object_del(train, "log_every");
     json_object_del(train, "checkpoint_every");
     json_object_del(train, "checkpoint_seconds");

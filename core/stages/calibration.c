@@ -56,13 +56,16 @@ static void augment(const nas_context *context, uint64_t i, const uint8_t *image
                            info->channels, context->source.fill);
 }
 
-/* room [2][area]: of one image. */
+/* room [3][area]: of one image. */
 static int fill(const nas_context *context, nas_calibration *calibration, uint8_t *room,
                 nas_error *err) {
     size_t area = nas_source_area(&context->source);
     int rc = draw(context, calibration->n, &calibration->drawn, err);
     for (uint64_t i = 0; i < calibration->n && !rc; i++) {
-        const uint8_t *image = context->source.train.pixels + calibration->drawn[i] * area;
+        const uint8_t *image;
+        rc = nas_images_at(&context->source.train, area, calibration->drawn[i], room + 2 * area,
+                           &image, err);
+        if (rc) break;
         augment(context, i, image, room, room + area);
         nas_normalise(&context->source, room, area, calibration->images + i * area);
     }
@@ -71,7 +74,7 @@ static int fill(const nas_context *context, nas_calibration *calibration, uint8_
 
 int nas_calibration_open(const nas_context *context, nas_calibration *calibration, nas_error *err) {
     size_t area = nas_source_area(&context->source);
-    uint8_t *room = nas_alloc(2, area);
+    uint8_t *room = nas_alloc(3, area);
     *calibration =
         (nas_calibration){.n = (uint64_t)context->pipeline->search_config.calibration_images};
     calibration->images = nas_alloc(calibration->n, area * sizeof(nas_real));

@@ -31,8 +31,11 @@ int nas_confusion(nas_evaluator *evaluator, const nas_images *images, double *to
     float *logits = nas_alloc(images->n + 1, classes * sizeof *logits);
     uint64_t *pairs = nas_alloc(images->n + 1, sizeof *pairs), n = 0;
     *json = NULL;
-    if (logits && pairs) {
-        nas_evaluator_logits(evaluator, images, NULL, images->n, logits);
+    int rc = logits && pairs
+                 ? nas_evaluator_logits(evaluator, images, NULL, images->n, logits, err)
+                 : nas_fail(err, NAS_ERR_MEMORY, "out of memory for the answers to %llu images",
+                            (unsigned long long)images->n);
+    if (!rc) {
         for (uint64_t i = 0; i < images->n; i++) {
             if (images->labels[i] < 0) continue;
             uint64_t label = (uint64_t)images->labels[i];
@@ -41,10 +44,9 @@ int nas_confusion(nas_evaluator *evaluator, const nas_images *images, double *to
         }
         *top1 = nas_top1(logits, images->labels, NULL, images->n, classes);
         *json = count(pairs, n, classes);
+        if (!*json) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for the confusion");
     }
     free(logits);
     free(pairs);
-    if (*json) return NAS_OK;
-    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the answers to %llu images",
-                    (unsigned long long)images->n);
+    return rc;
 }

@@ -44,7 +44,7 @@ int nas_evaluator_open(const nas_context *context, nas_evaluator *evaluator, nas
     *evaluator = (nas_evaluator){.context = context};
     int rc = nas_calibration_open(context, &evaluator->calibration, err);
     if (!rc) rc = open_engine(evaluator, err);
-    evaluator->pixels = nas_alloc(evaluator->batch + 1, area);
+    evaluator->pixels = nas_alloc(evaluator->batch + 2, area);
     evaluator->images = nas_alloc(evaluator->batch, area * sizeof(nas_real));
     if (!rc && (!evaluator->pixels || !evaluator->images))
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u images", evaluator->batch);
@@ -85,54 +85,55 @@ void nas_evaluator_select(nas_evaluator *evaluator, const nas_genome *genome) {
 
 /* How images are changed before they are run. */
 typedef struct alteration {
-    bool any; /* else they are not */
     nas_augment how;
     uint64_t draw;
 } alteration;
 
-static void take(nas_evaluator *evaluator, const alteration *change, const uint8_t *image,
-                 uint64_t index, uint8_t *out) {
+/* image: number `index`, which becomes its view. */
+static void alter(nas_evaluator *evaluator, const alteration *change, uint64_t index,
+                  uint8_t *image) {
     const nas_context *context = evaluator->context;
     const nas_dataset_info *info = &context->source.info;
     size_t area = nas_source_area(&context->source);
+    uint8_t *before = evaluator->pixels + evaluator->batch * area, *scratch = before + area;
     nas_rng rng = nas_rng_open(context->seed, NAS_RNG_LOOK, change->draw, index);
-    if (!change->any)
-        memcpy(out, image, area);
-    else if (change->how == NAS_AUGMENT_WEAK)
-        nas_augment_weak(&context->augment, &rng, image, out, info->height, info->width,
+    memcpy(before, image, area);
+    if (change->how == NAS_AUGMENT_WEAK)
+        nas_augment_weak(&context->augment, &rng, before, image, info->height, info->width,
                          info->channels);
     else
-        nas_augment_strong(&context->augment, &rng, image, out,
-                           evaluator->pixels + evaluator->batch * area, info->height, info->width,
-                           info->channels, context->source.fill);
+        nas_augment_strong(&context->augment, &rng, before, image, scratch, info->height,
+                           info->width, info->channels, context->source.fill);
 }
 
-static void run(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,
-                uint64_t n, const alteration *change, float *logits) {
+/* change NULL: none. */
+static int run(nas_evaluator *evaluator, const nas_images *images, const uint64_t *indices,
+               uint64_t n, const alteration *change, float *logits, nas_error *err) {
     const nas_context *context = evaluator->context;
     size_t area = nas_source_area(&context->source), classes = context->source.info.classes;
     for (uint64_t first = 0; first < n; first += evaluator->batch) {
         uint64_t count = n - first < evaluator->batch ? n - first : evaluator->batch;
-        for (uint64_t i = 0; i < count; i++) {
-            uint64_t index = indices ? indices[first + i] : first + i;
-            take(evaluator, change, images->pixels + index * area, index,
-                 evaluator->pixels + i * area);
-        }
+        const uint64_t *part = indices ? indices + first : NULL;
+        int rc = nas_images_gather(images, area, part, first, count, evaluator->pixels, err);
+        if (rc) return rc;
+        for (uint64_t i = 0; i < count && change; i++)
+            alter(evaluator, change, part ? part[i] : first + i, evaluator->pixels + i * area);
         nas_normalise(&context->source, evaluator->pixels, count * area, evaluator->images);
         nas_engine_infer(evaluator->engine, context->supernet->weights, &evaluator->stats,
                          evaluator->images, count, logits + first * classes);
     }
+    return NAS_OK;
 }
 
-void nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
-                          const uint64_t *indices, uint64_t n, float *logits) {
-    run(evaluator, images, indices, n, &(alteration){0}, logits);
+int nas_evaluator_logits(nas_evaluator *evaluator, const nas_images *images,
+                         const uint64_t *indices, uint64_t n, float *logits, nas_error *err) {
+    return run(evaluator, images, indices, n, NULL, logits, err);
 }
 
-void nas_evaluator_augmented(nas_evaluator *evaluator, const nas_images *images,
-                             const uint64_t *indices, uint64_t n, nas_augment how, uint64_t draw,
-                             float *logits) {
-    run(evaluator, images, indices, n, &(alteration){true, how, draw}, logits);
+int nas_evaluator_augmented(nas_evaluator *evaluator, const nas_images *images,
+                            const uint64_t *indices, uint64_t n, nas_augment how, uint64_t draw,
+                            float *logits, nas_error *err) {
+    return run(evaluator, images, indices, n, &(alteration){how, draw}, logits, err);
 }
 
 int nas_evaluator_pool(nas_evaluator *evaluator, nas_pool **pool, nas_error *err) {

@@ -29,10 +29,10 @@ int nas_evaluator_top1(nas_evaluator *evaluator, const nas_images *images, const
     if (!logits)
         return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %llu logits",
                         (unsigned long long)n);
-    nas_evaluator_logits(evaluator, images, indices, n, logits);
-    *top1 = nas_top1(logits, images->labels, indices, n, classes);
+    int rc = nas_evaluator_logits(evaluator, images, indices, n, logits, err);
+    if (!rc) *top1 = nas_top1(logits, images->labels, indices, n, classes);
     free(logits);
-    return NAS_OK;
+    return rc;
 }
 
 int nas_figures_measure(nas_evaluator *evaluator, const nas_genome *genome, const nas_images *test,

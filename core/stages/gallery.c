@@ -18,7 +18,7 @@ typedef struct gallery {
     const nas_context *context;
     size_t area;
     uint64_t n, index[MOST];
-    uint8_t *weak, *strong, *scratch; /* [n][area], [n][area], [area] */
+    uint8_t *weak, *strong, *scratch; /* [n][area], [n][area], [2][area] */
     float *logits;                    /* [n][classes] */
 } gallery;
 
@@ -55,11 +55,12 @@ static int draw(gallery *g, nas_error *err) {
     return rc;
 }
 
-static const uint8_t *pixels_of(const gallery *g, uint64_t i) {
+static int pixels_of(const gallery *g, uint64_t i, const uint8_t **pixels, nas_error *err) {
     const nas_source *source = &g->context->source;
     uint64_t n = source->train.n, index = g->index[i];
-    return index < n ? source->train.pixels + index * g->area
-                     : source->extra.pixels + (index - n) * g->area;
+    bool train = index < n;
+    return nas_images_at(train ? &source->train : &source->extra, g->area,
+                         train ? index : index - n, g->scratch + g->area, pixels, err);
 }
 
 static int32_t label_of(const gallery *g, uint64_t i) {
@@ -68,17 +69,20 @@ static int32_t label_of(const gallery *g, uint64_t i) {
     return index < n ? source->train.labels[index] : source->extra.labels[index - n];
 }
 
-static void augment(gallery *g) {
+static int augment(gallery *g, nas_error *err) {
     const nas_source *source = &g->context->source;
     const nas_dataset_info *info = &source->info;
     for (uint64_t i = 0; i < g->n; i++) {
-        const uint8_t *image = pixels_of(g, i);
+        const uint8_t *image;
+        int rc = pixels_of(g, i, &image, err);
+        if (rc) return rc;
         nas_rng rng = nas_rng_open(g->context->seed, NAS_RNG_REPORT, STREAM_AUGMENT, i);
         nas_augment_weak(&g->context->augment, &rng, image, g->weak + i * g->area, info->height,
                          info->width, info->channels);
         nas_augment_strong(&g->context->augment, &rng, image, g->strong + i * g->area, g->scratch,
                            info->height, info->width, info->channels, source->fill);
     }
+    return NAS_OK;
 }
 
 /* ---- As JSON ---- */
@@ -111,6 +115,10 @@ static void select_largest(nas_evaluator *evaluator) {
     nas_evaluator_select(evaluator, &largest);
 }
 
+static int out_of_memory(nas_error *err) {
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for sample images");
+}
+
 int nas_gallery(nas_evaluator *evaluator, json_t **json, nas_error *err) {
     const nas_dataset_info *info = &evaluator->context->source.info;
     gallery g = {.context = evaluator->context};
@@ -120,20 +128,20 @@ int nas_gallery(nas_evaluator *evaluator, json_t **json, nas_error *err) {
     if (rc) return rc;
     g.weak = nas_alloc(MOST, g.area);
     g.strong = nas_alloc(MOST, g.area);
-    g.scratch = nas_alloc(1, g.area);
+    g.scratch = nas_alloc(2, g.area);
     g.logits = nas_alloc(MOST, info->classes * sizeof *g.logits);
-    if (g.weak && g.strong && g.scratch && g.logits) {
-        augment(&g);
+    rc = g.weak && g.strong && g.scratch && g.logits ? augment(&g, err) : out_of_memory(err);
+    if (!rc) {
         select_largest(evaluator);
         const nas_images weak = {.n = g.n, .pixels = g.weak};
-        nas_evaluator_logits(evaluator, &weak, NULL, g.n, g.logits);
-        *json = gallery_json(&g);
+        rc = nas_evaluator_logits(evaluator, &weak, NULL, g.n, g.logits, err);
     }
+    if (!rc && !(*json = gallery_json(&g))) rc = out_of_memory(err);
     free(g.weak);
     free(g.strong);
     free(g.scratch);
     free(g.logits);
-    return *json ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for sample images");
+    return rc;
 }
 
 /* ---- Confidence ---- */
@@ -163,13 +171,15 @@ int nas_confidence_bins(nas_evaluator *evaluator, json_t **json, nas_error *err)
     const nas_context *context = evaluator->context;
     const nas_split_sets *split = &context->split;
     float *logits = nas_alloc(split->n_heldout + 1, context->source.info.classes * sizeof *logits);
+    int rc = logits ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for confidences");
     *json = NULL;
-    if (logits) {
+    if (!rc) {
         select_largest(evaluator);
-        nas_evaluator_logits(evaluator, nas_context_heldout(context), split->heldout,
-                             split->n_heldout, logits);
-        *json = bins_json(evaluator, logits);
+        rc = nas_evaluator_logits(evaluator, nas_context_heldout(context), split->heldout,
+                                  split->n_heldout, logits, err);
     }
+    if (!rc && !(*json = bins_json(evaluator, logits)))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for confidences");
     free(logits);
-    return *json ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for confidences");
+    return rc;
 }

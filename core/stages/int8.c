@@ -92,30 +92,30 @@ uint64_t nas_int8_images(const nas_evaluator *evaluator) {
     return evaluator->calibration.n < NAS_INT8_IMAGES ? evaluator->calibration.n : NAS_INT8_IMAGES;
 }
 
-/* The training images that make the ranges; the caller frees. */
-static uint8_t *choose(const nas_evaluator *evaluator, nas_pixels *images) {
+/* The training images that make the ranges; *pixels is for the caller to free, whatever comes. */
+static int choose(const nas_evaluator *evaluator, nas_pixels *images, uint8_t **pixels,
+                  nas_error *err) {
     const nas_source *source = &evaluator->context->source;
     const nas_dataset_info *info = &source->info;
     size_t area = (size_t)info->height * info->width * info->channels;
     uint64_t n = nas_int8_images(evaluator);
-    uint8_t *pixels = nas_alloc(n, area);
-    for (uint64_t i = 0; pixels && i < n; i++)
-        memcpy(pixels + i * area, source->train.pixels + evaluator->calibration.drawn[i] * area,
-               area);
-    *images = (nas_pixels){pixels, n, info->height, info->width};
-    return pixels;
+    *pixels = nas_alloc(n, area);
+    *images = (nas_pixels){*pixels, n, info->height, info->width};
+    if (!*pixels) return nas_fail(err, NAS_ERR_MEMORY, "out of memory to measure activations");
+    return nas_images_gather(&source->train, area, evaluator->calibration.drawn, 0, n, *pixels,
+                             err);
 }
 
 int nas_int8_calibrate(nas_evaluator *evaluator, nas_folded *folded, nas_error *err) {
     nas_network *net = &folded->lowered->network;
     nas_pixels images;
-    uint8_t *pixels = choose(evaluator, &images);
+    uint8_t *pixels;
+    int rc = choose(evaluator, &images, &pixels, err);
     measuring m = {.tensors = 2 * net->n_layers};
     m.ranges = nas_alloc(images.n, m.tensors * sizeof *m.ranges);
     float *room = nas_alloc(images.n, sizeof *room);
     folded->ranges = nas_alloc(m.tensors, sizeof *folded->ranges);
-    int rc = NAS_OK;
-    if (!pixels || !m.ranges || !room || !folded->ranges)
+    if (!rc && (!m.ranges || !room || !folded->ranges))
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory to measure activations");
     if (!rc) rc = open_runner(evaluator, net, false, &m.runner, err);
     if (!rc) rc = each_batch(net, &images, measure, &m, err);
@@ -177,16 +177,37 @@ int nas_deployed_pixels(const nas_network *network, const nas_pixels *images, ui
     return each_batch(network, images, copy, &c, err);
 }
 
+/* Logits of images that may not be in memory. */
+static int all_logits(nas_evaluator *evaluator, const nas_folded *folded, const nas_images *images,
+                      float *logits, nas_error *err) {
+    const nas_source *source = &evaluator->context->source;
+    const nas_network *net = &folded->lowered->network;
+    size_t area = nas_source_area(source);
+    answering a = {NULL, net->classes, logits};
+    uint8_t *room = nas_alloc(BATCH, area);
+    int rc = room ? open_runner(evaluator, net, true, &a.runner, err)
+                  : nas_fail(err, NAS_ERR_MEMORY, "out of memory for images");
+    for (uint64_t first = 0; first < images->n && !rc; first += BATCH) {
+        uint64_t n = images->n - first < BATCH ? images->n - first : BATCH;
+        const nas_pixels part = {room, n, source->info.height, source->info.width};
+        rc = nas_images_gather(images, area, NULL, first, n, room, err);
+        if (!rc) rc = each_batch(net, &part, answer, &a, err);
+        a.logits += n * net->classes;
+    }
+    nas_runner_destroy(a.runner);
+    free(room);
+    return rc;
+}
+
 int nas_int8_top1(nas_evaluator *evaluator, const nas_folded *folded, const nas_images *images,
                   double *top1, nas_error *err) {
     const nas_dataset_info *info = &evaluator->context->source.info;
-    const nas_pixels pixels = {images->pixels, images->n, info->height, info->width};
     *top1 = NAN;
     float *logits = nas_alloc(images->n + 1, info->classes * sizeof *logits);
     if (!logits)
         return nas_fail(err, NAS_ERR_MEMORY, "out of memory for the logits of %llu images",
                         (unsigned long long)images->n);
-    int rc = nas_int8_logits(evaluator, folded, &pixels, logits, err);
+    int rc = all_logits(evaluator, folded, images, logits, err);
     if (!rc) *top1 = nas_top1(logits, images->labels, NULL, images->n, info->classes);
     free(logits);
     return rc;

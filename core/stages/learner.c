@@ -49,24 +49,69 @@ static int resume(nas_learner *t, const char *out, nas_error *err) {
     return NAS_OK;
 }
 
+/* ---- One state on all ranks ---- */
+
+static int share_array(nas_cluster *cluster, nas_real *array, size_t n, nas_error *err) {
+    return array ? nas_cluster_broadcast(cluster, array, n * sizeof *array, err) : NAS_OK;
+}
+
+/* What the loss keeps. */
+static int share_loss(nas_train_state *state, nas_cluster *cluster, nas_error *err) {
+    unsigned char *bytes = NULL;
+    size_t size = 0;
+    int rc = nas_cluster_agree(cluster, nas_train_state_pack(state, &bytes, &size, err), err);
+    uint64_t n = size;
+    if (!rc) rc = nas_cluster_broadcast(cluster, &n, sizeof n, err);
+    if (!rc && n != size) { /* this rank's is as it was made, and may have another length */
+        free(bytes);
+        bytes = nas_alloc(n, 1);
+        if (!bytes) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for a loss's state");
+    }
+    rc = nas_cluster_agree(cluster, rc, err);
+    if (!rc && n) rc = nas_cluster_broadcast(cluster, bytes, n, err);
+    if (!rc && n) rc = nas_train_state_unpack(state, bytes, n, err);
+    free(bytes);
+    return nas_cluster_agree(cluster, rc, err);
+}
+
+static int share_state(nas_train_state *state, nas_cluster *cluster, nas_error *err) {
+    int rc = nas_cluster_broadcast(cluster, &state->step, sizeof state->step, err);
+    if (!rc) rc = share_array(cluster, state->weights, state->size, err);
+    if (!rc) rc = share_array(cluster, state->velocity, state->size, err);
+    if (!rc) rc = share_array(cluster, state->average, state->size, err);
+    if (!rc) rc = share_array(cluster, state->initial, state->size, err);
+    return rc ? rc : share_loss(state, cluster, err);
+}
+
+/* ---- Opening ---- */
+
 int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_loader **loader,
                        nas_error *err) {
     nas_loader_config config = {.seed = context->seed,
                                 .batch = (uint32_t)context->pipeline->train.batch,
                                 .unlabelled = nas_step_unlabelled(context),
                                 .n_views = context->plan.n_views,
-                                .augment = context->augment};
+                                .augment = context->augment,
+                                .threads = context->request->threads};
     for (uint32_t v = 0; v < config.n_views; v++)
         config.view[v] = (nas_augment)context->plan.views[v].augment;
     return nas_loader_open(&context->source, &context->split, &config, first_step, loader, err);
 }
 
 int nas_learner_open(const nas_context *context, const char *out, nas_learner *t, nas_error *err) {
+    nas_cluster *cluster = nas_context_cluster(context);
     *t = (nas_learner){.context = context};
     int rc = allocate(t, err);
     if (!rc && out) rc = resume(t, out, err);
-    if (!rc) rc = nas_learner_loader(context, t->state.step, &t->loader, err);
+    rc = nas_cluster_agree(cluster, rc, err);
+    if (!rc && cluster) rc = share_state(&t->state, cluster, err);
+    if (rc) {
+        nas_learner_close(t);
+        return rc;
+    }
+    rc = nas_learner_loader(context, t->state.step, &t->loader, err);
     if (!rc) rc = nas_step_open(context, nas_loader_pool(t->loader), &t->step, err);
+    rc = nas_cluster_agree(cluster, rc, err);
     t->earlier = t->state.seconds;
     t->opened = nas_seconds();
     if (rc) nas_learner_close(t);
@@ -104,7 +149,8 @@ int nas_learner_step(nas_learner *t, nas_error *err) {
     const nas_train_config *config = config_of(t);
     nas_train_state *state = &t->state;
     const nas_batch *batch = NULL;
-    int rc = nas_loader_next(t->loader, &batch, err);
+    int rc = nas_cluster_agree(nas_context_cluster(t->context),
+                               nas_loader_next(t->loader, &batch, err), err);
     if (rc) return rc;
     t->lr =
         nas_learning_rate(config->lr, state->step, (size_t)config->steps, (size_t)config->warmup,

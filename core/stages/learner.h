@@ -20,7 +20,7 @@ typedef struct nas_learner {
 
 /* Starts from the context's weights, or from the checkpoint of the run directory out, if that is
  * not NULL and has one. The context must have its split. Do not move it. On failure nothing is
- * left. [main] */
+ * left. The ranks of a cluster open it together, and all begin with the state of rank 0. [main] */
 int nas_learner_open(const nas_context *context, const char *out, nas_learner *learner,
                      nas_error *err);
 void nas_learner_close(nas_learner *learner); /* zeroed is fine */
@@ -30,7 +30,7 @@ int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_load
                        nas_error *err);
 
 /* One step: waits for its batch, changes the weights and their average. A loss or gradient that is
- * not finite is NAS_ERR_NUMERIC. [main] */
+ * not finite is NAS_ERR_NUMERIC. In a cluster all ranks take it together. [main] */
 int nas_learner_step(nas_learner *learner, nas_error *err);
 
 #endif

@@ -54,9 +54,10 @@ static size_t resident_bytes(void) {
  * images but no longer what trains. */
 static size_t peak_bytes(const plan *p) {
     const nas_source *source = &p->context->source;
-    size_t test = source->info.count[NAS_SPLIT_TEST] * nas_source_area(source);
-    return p->process_bytes + CODE_BYTES + p->evaluate_bytes +
-           (p->train_bytes > test ? p->train_bytes : test);
+    size_t test = nas_source_more_bytes(source, source->info.count[NAS_SPLIT_TEST]);
+    size_t more = nas_source_more_bytes(source, 0);
+    size_t train = p->train_bytes + more;
+    return p->process_bytes + CODE_BYTES + p->evaluate_bytes + (train > test ? train : test);
 }
 
 static int measure_engines(plan *p, nas_error *err) {
@@ -115,8 +116,7 @@ static int measure(plan *p, nas_error *err) {
     nas_genome smallest = nas_genome_smallest(&context->space);
     p->pool = nas_split_pool_size(split) + nas_split_extra_size(split);
     p->per_step = nas_step_unlabelled(context);
-    p->image_bytes = (source->train.n + source->extra.n) * source->info.height *
-                     source->info.width * source->info.channels;
+    p->image_bytes = nas_source_bytes(source);
     int rc = measure_space(p, err);
     if (!rc) rc = measure_engines(p, err);
     for (size_t i = 0; i < context->pipeline->n_platforms && !rc; i++) {

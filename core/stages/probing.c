@@ -98,30 +98,36 @@ typedef struct making {
     double *images;        /* [count][shape] */
     int32_t *labels;       /* [count] */
     float *read, *resized; /* room for an image */
+    uint8_t *room;         /* [h][w][c] */
 } making;
 
-static void read_image(making *m, uint64_t index, double *to) {
+static int read_image(making *m, uint64_t index, double *to, nas_error *err) {
     const nas_source *source = &m->context->source;
     const nas_dataset_info *info = &source->info;
     size_t size = (size_t)info->height * info->width * info->channels;
     const float *from = m->read;
-    nas_normalise(source, source->train.pixels + index * size, size, m->read);
+    const uint8_t *pixels;
+    int rc = nas_images_at(&source->train, size, index, m->room, &pixels, err);
+    if (rc) return rc;
+    nas_normalise(source, pixels, size, m->read);
     if (m->shape.h != info->height || m->shape.w != info->width) {
         nas_engine_resize(m->resized, m->shape.h, m->read, info->height, info->width,
                           info->channels);
         from = m->resized;
     }
     for (size_t i = 0; i < nas_shape_elements(m->shape); i++) to[i] = (double)from[i];
+    return NAS_OK;
 }
 
 /* The batch's images, number `first` and on of the order [n]. */
-static void fill_batch(making *m, const uint64_t *order, uint64_t n, uint64_t first,
-                       uint32_t count) {
+static int fill_batch(making *m, const uint64_t *order, uint64_t n, uint64_t first, uint32_t count,
+                      nas_error *err) {
     const nas_probe *probe = m->probe;
-    for (uint64_t i = 0; i < count; i++) {
+    int rc = NAS_OK;
+    for (uint64_t i = 0; i < count && !rc; i++) {
         double *to = m->images + i * nas_shape_elements(m->shape);
         uint64_t index = n ? order[(first + i) % n] : 0;
-        if (n) read_image(m, index, to);
+        if (n) rc = read_image(m, index, to, err);
         if (labelled(probe)) m->labels[i] = m->context->source.train.labels[index];
         for (size_t j = 0; probe->images == NAS_PROBE_ONES && j < nas_shape_elements(m->shape); j++)
             to[j] = 1;
@@ -133,6 +139,7 @@ static void fill_batch(making *m, const uint64_t *order, uint64_t n, uint64_t fi
         for (size_t j = 0; probe->noise != 0 && j < nas_shape_elements(m->shape); j++)
             to[j] += probe->noise * nas_rng_normal(&rng);
     }
+    return rc;
 }
 
 static int make_batch(making *m, nas_probe_batch *batch, nas_error *err) {
@@ -145,8 +152,9 @@ static int make_batch(making *m, nas_probe_batch *batch, nas_error *err) {
     m->labels = nas_alloc(count, sizeof *m->labels);
     m->read = nas_alloc((size_t)info->height * info->width * info->channels, sizeof *m->read);
     m->resized = nas_alloc(nas_shape_elements(m->shape), sizeof *m->resized);
-    if (m->images && m->labels && m->read && m->resized)
-        fill_batch(m, order, n, (uint64_t)m->probe->batch * count, count);
+    m->room = nas_alloc((size_t)info->height * info->width, info->channels);
+    if (m->images && m->labels && m->read && m->resized && m->room)
+        rc = fill_batch(m, order, n, (uint64_t)m->probe->batch * count, count, err);
     else
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u images of a score; use fewer",
                       count);
@@ -197,5 +205,6 @@ int nas_probing_run(const nas_context *context, const nas_network *network, cons
     free(m.labels);
     free(m.read);
     free(m.resized);
+    free(m.room);
     return rc;
 }

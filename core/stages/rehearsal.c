@@ -17,6 +17,7 @@
 #include "stages/search.h"
 
 #include <math.h>
+#include <nashost/cluster.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -260,6 +261,53 @@ static int rehearse_export(rehearsal *r, const nas_instance *instance, nas_error
     return rc;
 }
 
+static int check_ranks(const nas_cluster_api *api, void *self, nas_error *err) {
+    uint32_t rank = api->rank(self), ranks = api->ranks(self);
+    if (rank < ranks) return NAS_OK;
+    return nas_fail(err, NAS_ERR_PLUGIN, "says that this is rank %u of %u", rank, ranks);
+}
+
+/* What rank 0 has reaches this rank; what this one has stays, and the others' comes. */
+static int check_exchange(const nas_instance *instance, uint32_t *words, uint64_t *ends,
+                          nas_error *err) {
+    const nas_cluster_api *api = instance->plugin->vtable;
+    uint32_t rank = api->rank(instance->self), ranks = api->ranks(instance->self), word = 7 + rank;
+    nas_call call;
+    nas_call_begin(&call, instance, "broadcast");
+    int rc = api->broadcast(instance->self, 0, &word, sizeof word, &call.err);
+    rc = nas_call_end(&call, rc, err);
+    if (rc) return rc;
+    words[rank] = word + rank;
+    for (uint32_t r = 0; r < ranks; r++) ends[r] = (r + 1) * sizeof *words;
+    nas_call_begin(&call, instance, "gather");
+    rc = nas_call_end(&call, api->gather(instance->self, words, ends, &call.err), err);
+    for (uint32_t r = 0; r < ranks && !rc; r++)
+        if (words[r] != 7 + r)
+            rc = nas_fail(err, NAS_ERR_PLUGIN, "gather gives %u as rank %u's part; expected %u",
+                          words[r], r, 7 + r);
+    return rc;
+}
+
+static int rehearse_exchange(const nas_instance *instance, nas_error *err) {
+    const nas_cluster_api *api = instance->plugin->vtable;
+    uint32_t ranks = api->ranks(instance->self);
+    uint32_t *words = nas_alloc(ranks, sizeof *words);
+    uint64_t *ends = nas_alloc(ranks, sizeof *ends);
+    int rc = words && ends ? check_exchange(instance, words, ends, err)
+                           : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u ranks", ranks);
+    free(words);
+    free(ends);
+    return rc;
+}
+
+static int rehearse_cluster(const nas_instance *instance, nas_error *err) {
+    nas_call call;
+    nas_call_begin(&call, instance, "rank");
+    int rc = check_ranks(instance->plugin->vtable, instance->self, &call.err);
+    rc = nas_call_end(&call, rc, err);
+    return rc ? rc : rehearse_exchange(instance, err);
+}
+
 static int rehearse_kind(rehearsal *r, nas_instance *instance, nas_error *err) {
     switch ((nas_kind)instance->plugin->kind) {
     case NAS_KIND_DATASET:
@@ -274,6 +322,8 @@ static int rehearse_kind(rehearsal *r, nas_instance *instance, nas_error *err) {
         return rehearse_score(r, instance, err);
     case NAS_KIND_IMPORT:
         return nas_import_rehearse(instance, err);
+    case NAS_KIND_CLUSTER:
+        return rehearse_cluster(instance, err);
     case NAS_KIND_EXPORT:
         break;
     }

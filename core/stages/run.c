@@ -10,6 +10,7 @@
 #include "stages/report.h"
 #include "stages/scorer.h"
 #include "stages/search.h"
+#include "stages/team.h"
 #include "stages/train.h"
 
 #include <stdlib.h>
@@ -73,11 +74,12 @@ static int run_stages(nas_context *context, json_t **result, nas_error *err) {
     nas_evaluator evaluator;
     bool trained = false;
     int rc = settle_split(context, err);
+    if (!rc) rc = nas_team_begin(context, err);
     if (rc) return rc;
     /* Opened first, since what it refuses should not be learnt after the training. */
     rc = nas_evaluator_open(context, &evaluator, err);
-    if (rc) return rc;
-    rc = nas_scorer_check(&evaluator, err);
+    if (!rc) rc = nas_scorer_check(&evaluator, err);
+    rc = nas_team_ready(&evaluator, context->request->cluster, rc, err);
     if (!rc) rc = nas_train(context, &evaluator, &trained, err);
     if (!rc && context->request->until == NAS_UNTIL_TRAIN)
         *result = trained_json(context, trained);
@@ -119,18 +121,33 @@ static int dry_run(nas_context *context, json_t **result, nas_error *err) {
     return rc ? rc : nas_plan(context, result, err);
 }
 
-int nas_run(const nas_run_request *request, json_t **result, nas_error *err) {
-    *result = NULL;
-    nas_context *context = nas_alloc(1, sizeof *context);
-    if (!context) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a run");
+/* The run of rank 0. */
+static int lead(nas_context *context, const nas_run_request *request, json_t **result,
+                nas_error *err) {
     int rc = nas_rundir_ready(request, err);
     if (!rc) rc = nas_context_open(request, context, err);
     if (!rc) rc = nas_search_check(context, err);
-    if (!rc)
-        rc = request->dry_run ? dry_run(context, result, err)
-                              : run_in_directory(context, result, err);
+    rc = nas_team_meet(context, request, rc, err);
+    if (rc) return rc;
+    rc = request->dry_run ? dry_run(context, result, err) : run_in_directory(context, result, err);
+    return nas_team_dismiss(request->cluster, rc, err);
+}
+
+static int follow(nas_context *context, const nas_run_request *request, nas_error *err) {
+    int rc = nas_context_open(request, context, err);
+    rc = nas_team_meet(context, request, rc, err);
+    return rc ? rc : nas_team_follow(context, err);
+}
+
+int nas_run(const nas_run_request *request, json_t **result, nas_error *err) {
+    bool leads = nas_cluster_rank(request->cluster) == 0;
+    *result = NULL;
+    nas_context *context = nas_alloc(1, sizeof *context);
+    if (!context) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for a run");
+    int rc = leads ? lead(context, request, result, err) : follow(context, request, err);
     nas_context_close(context);
     free(context);
+    if (!leads) return rc;
     if (!rc && !*result) rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory for the result");
     if (!rc) return NAS_OK;
     json_decref(*result);

@@ -16,13 +16,11 @@ typedef struct handle {
 } handle;
 
 static int heldout_logits(const nas_subnet *subnet, float *logits, nas_error *err) {
-    (void)err;
     const handle *h = subnet->impl;
     const nas_context *context = h->evaluator->context;
     nas_evaluator_select(h->evaluator, h->genome);
-    nas_evaluator_logits(h->evaluator, nas_context_heldout(context), context->split.heldout,
-                         context->split.n_heldout, logits);
-    return NAS_OK;
+    return nas_evaluator_logits(h->evaluator, nas_context_heldout(context), context->split.heldout,
+                                context->split.n_heldout, logits, err);
 }
 
 static int check_look(const nas_context *context, const nas_look *how, const int32_t *labels,
@@ -56,12 +54,11 @@ static int look(const nas_subnet *subnet, const nas_look *given, float *logits, 
     for (uint64_t i = 0; i < n && labels; i++) labels[i] = context->source.train.labels[indices[i]];
     nas_evaluator_select(h->evaluator, h->genome);
     if (how.augment == NAS_LOOK_PLAIN)
-        nas_evaluator_logits(h->evaluator, images, indices, n, logits);
-    else
-        nas_evaluator_augmented(
-            h->evaluator, images, indices, n,
-            how.augment == NAS_LOOK_WEAK ? NAS_AUGMENT_WEAK : NAS_AUGMENT_STRONG, how.draw, logits);
-    return NAS_OK;
+        return nas_evaluator_logits(h->evaluator, images, indices, n, logits, err);
+    return nas_evaluator_augmented(h->evaluator, images, indices, n,
+                                   how.augment == NAS_LOOK_WEAK ? NAS_AUGMENT_WEAK
+                                                                : NAS_AUGMENT_STRONG,
+                                   how.draw, logits, err);
 }
 
 static int probe(const nas_subnet *subnet, const nas_probe *how, nas_error *err) {

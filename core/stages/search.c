@@ -11,6 +11,7 @@
 #include "run/search_file.h"
 #include "stages/problem.h"
 #include "stages/scorer.h"
+#include "stages/team.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -107,10 +108,39 @@ typedef struct asking {
     double *violation;  /* [room] */
 } asking;
 
+/* Whether a genome is yet to be scored; it is looked at in the order in which it is then judged. */
+static bool unscored(search *s, const nas_genome *genome) {
+    nas_candidate candidate;
+    return nas_problem_look(&s->problem, genome, true, &candidate) && !candidate.asked &&
+           candidate.violation <= 0 && !nas_memo_find(&s->scorer->known, genome);
+}
+
+/* Has the ranks of a cluster score the genomes side by side. Those that cannot be judged are told
+ * of in turn. */
+static int score_ahead(search *s, const asking *r, nas_error *err) {
+    const nas_space *space = &s->context->space;
+    nas_genome *genomes = nas_alloc(r->n ? r->n : 1, sizeof *genomes);
+    size_t n = 0;
+    if (!genomes) return nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu candidates", r->n);
+    for (size_t i = 0; i < r->n; i++) {
+        const uint16_t *genes = r->genomes + i * space->n_genes;
+        if (!nas_problem_in_range(&s->problem, genes)) break;
+        nas_genome genome = nas_problem_genome(&s->problem, genes);
+        bool twice = false;
+        for (size_t j = 0; j < n; j++) twice |= nas_genome_equal(space, &genomes[j], &genome);
+        if (!twice && unscored(s, &genome)) genomes[n++] = genome;
+    }
+    int rc = nas_team_score(s->scorer, genomes, n, err);
+    free(genomes);
+    return rc;
+}
+
 /* Judges the genomes. counts: as evaluations. */
 static int judge(search *s, bool counts, asking *r, nas_error *err) {
     uint32_t n_genes = s->problem.seen_by_plugin.n_genes;
     uint32_t n_objectives = s->problem.seen_by_plugin.n_objectives;
+    int ahead = nas_context_cluster(s->context) ? score_ahead(s, r, err) : NAS_OK;
+    if (ahead) return ahead;
     for (size_t i = 0; i < r->n; i++) {
         const uint16_t *genes = r->genomes + i * n_genes;
         if (!nas_problem_in_range(&s->problem, genes))
@@ -314,7 +344,8 @@ int nas_search(nas_context *context, nas_evaluator *evaluator, nas_candidate *ch
                nas_error *err) {
     nas_scorer scorer = nas_scorer_open(evaluator);
     nas_error found = {0}, last = {0};
-    int failed_with = NAS_OK;
+    int failed_with = nas_team_begin_search(context, err);
+    if (failed_with) return failed_with;
     for (size_t i = 0; i < context->pipeline->n_platforms; i++) {
         int rc = find_for(context, &scorer, i, &chosen[i], &last);
         if (rc && failed_with == NAS_ERR_INFEASIBLE) /* the caller is told one error alone */

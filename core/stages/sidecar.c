@@ -139,17 +139,20 @@ static int make_sample(const nas_sidecar *s, json_t **json, nas_error *err) {
     const nas_source *source = &s->evaluator->context->source;
     const nas_network *net = network_of(s);
     uint64_t index = s->evaluator->calibration.drawn[0];
-    const nas_pixels image = {source->train.pixels + index * nas_source_area(source), 1,
-                              source->info.height, source->info.width};
+    size_t area = nas_source_area(source);
+    nas_pixels image = {NULL, 1, source->info.height, source->info.width};
+    uint8_t *room = nas_alloc(1, area);
     uint8_t *pixels = nas_alloc(nas_shape_elements(net->image), 1);
     float *logits = nas_alloc(net->classes, sizeof *logits);
-    int rc = pixels && logits ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    int rc = room && pixels && logits ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (!rc) rc = nas_images_at(&source->train, area, index, room, &image.data, err);
     if (!rc) rc = nas_deployed_pixels(net, &image, pixels, err);
     const nas_pixels whole = {pixels, 1, net->image.h, net->image.w};
     if (!rc)
         rc = nas_deployed_logits(s->evaluator, s->folded, nas_export_int8(s->plugin), &whole,
                                  logits, err);
     *json = rc ? NULL : sample_json(net, pixels, source->train.labels[index], logits);
+    free(room);
     free(pixels);
     free(logits);
     return rc;

@@ -130,6 +130,21 @@ static void set_class_priors(nas_step *step) {
     for (size_t c = 0; c < n; c++) step->class_priors[c] /= sum;
 }
 
+static void gather_parts(void *self, void *data, const uint64_t *ends) {
+    nas_step *step = self;
+    if (!step->lost.code)
+        nas_cluster_gather(nas_context_cluster(step->context), data, ends, &step->lost);
+}
+
+static int share_engines(nas_step *step, nas_error *err) {
+    const nas_cluster *cluster = nas_context_cluster(step->context);
+    if (!cluster) return NAS_OK;
+    step->share =
+        (nas_share){nas_cluster_rank(cluster), nas_cluster_ranks(cluster), gather_parts, step};
+    int rc = nas_engine_share(step->student, &step->share, err);
+    return rc || !step->tutor ? rc : nas_engine_share(step->tutor, &step->share, err);
+}
+
 static int open_engines(nas_step *step, nas_error *err) {
     const nas_context *context = step->context;
     const nas_dataset_info *info = &context->source.info;
@@ -137,9 +152,10 @@ static int open_engines(nas_step *step, nas_error *err) {
     uint32_t cohorts = step->apart ? count_inputs(step) : 1;
     int rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->rows, cohorts,
                                info->height, info->width, threads, &step->student, err);
-    if (rc || !step->tutored) return rc;
     /* The teacher has answered before a student's forward call, so they can use the same memory. */
-    return nas_engine_create_within(step->student, step->tutored, &step->tutor, err);
+    if (!rc && step->tutored)
+        rc = nas_engine_create_within(step->student, step->tutored, &step->tutor, err);
+    return rc ? rc : share_engines(step, err);
 }
 
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err) {
@@ -367,7 +383,9 @@ static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weigh
     nas_input inputs[1 + NAS_SSL_MAX_VIEWS];
     prepare(t);
     uint32_t n_inputs = gather(t, inputs);
-    int rc = step->mixer ? mix(t, inputs, &n_inputs, err) : NAS_OK;
+    nas_cluster *cluster = nas_context_cluster(context);
+    int rc = NAS_OK;
+    if (step->mixer) rc = nas_cluster_agree(cluster, mix(t, inputs, &n_inputs, err), err);
     if (rc) return rc;
     nas_arch arch = nas_genome_decode(&context->space, genome);
     nas_forward how = {.dropout = context->pipeline->train.dropout,
@@ -379,7 +397,7 @@ static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weigh
                        .apart = step->apart};
     nas_engine_select(step->student, &arch);
     nas_engine_forward(step->student, weights, inputs, n_inputs, &how, step->logits);
-    rc = judge(t, err);
+    rc = nas_cluster_agree(cluster, judge(t, err), err);
     if (rc) return rc;
     nas_engine_backward(step->student, weights, step->logits_grad, gradient);
     nas_metrics_add(metrics, &t->given, &t->result, t->batch->hidden_labels);
@@ -411,5 +429,5 @@ int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights
         int rc = train_subnet(&t, &genome, weights, gradient, metrics, err);
         if (rc) return rc;
     }
-    return NAS_OK;
+    return step->lost.code ? nas_fail(err, step->lost.code, "%s", step->lost.message) : NAS_OK;
 }

@@ -34,13 +34,15 @@ typedef struct nas_step {
     const nas_mix_api *mixer;       /* NULL: images are not mixed */
     nas_mix mix;
     nas_real *mixed; /* [rows][h][w][c] */
+    nas_share share; /* of the engines, where several ranks take the step together */
+    nas_error lost;  /* why an exchange failed; code 0: none did */
 } nas_step;
 
 /* Unlabelled images of a step: 0 if the loss has no views. */
 uint32_t nas_step_unlabelled(const nas_context *context);
 
 /* Checks that the pipeline's train section and the loss go together, and allocates. pool:
- * unlabelled images in all. On failure nothing is left. [main] */
+ * unlabelled images in all. On failure nothing is left. Do not move it. [main] */
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err);
 void nas_step_close(nas_step *step); /* zeroed is fine */
 
@@ -56,7 +58,8 @@ nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i);
 /* Adds the step's gradient with respect to weights to gradient, and what happened to metrics.
  * average: the averaged weights, or NULL where none are kept. Batch norm uses batch statistics: of
  * the student's rows all together or as they are `apart`, and of the teacher's all together. A loss
- * that is not finite is NAS_ERR_NUMERIC. [main] */
+ * that is not finite is NAS_ERR_NUMERIC. All ranks of a cluster run the same step together. [main]
+ */
 int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights,
                  const nas_real *average, nas_real *gradient, nas_metrics *metrics, nas_error *err);
 

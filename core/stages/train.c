@@ -9,6 +9,7 @@
 #include "run/rundir.h"
 #include "space/restrict.h"
 #include "stages/learner.h"
+#include "stages/team.h"
 #include "stages/validate.h"
 #include "supernet/pretrained.h"
 
@@ -24,7 +25,8 @@ typedef struct training {
     nas_jsonl jsonl;
     nas_events events;
     nas_progress progress;
-    double saved; /* when, on nas_seconds' clock */
+    double saved;  /* when, on nas_seconds' clock */
+    bool together; /* the other ranks take steps, too */
     char log_path[NAS_RUNDIR_PATH];
 } training;
 
@@ -33,7 +35,10 @@ typedef struct training {
 static int open_training(training *t, nas_error *err) {
     const nas_run_request *request = t->context->request;
     int rc = nas_rundir_path(request->out, "metrics.jsonl", t->log_path, NAS_RUNDIR_PATH, err);
+    if (!rc) rc = nas_team_begin_training(t->context, err);
+    if (!rc) rc = nas_cluster_agree(request->cluster, NAS_OK, err);
     if (!rc) rc = nas_learner_open(t->context, request->out, &t->learner, err);
+    t->together = !rc && request->cluster;
     if (!rc) rc = nas_jsonl_open(t->log_path, t->learner.state.step, &t->jsonl, err);
     if (!rc) rc = nas_events_open(request->out, "train", t->learner.state.step, &t->events, err);
     if (!rc && t->context->plan.n_views && !nas_loader_judged(t->learner.loader))
@@ -184,6 +189,8 @@ int nas_train(nas_context *context, nas_evaluator *evaluator, bool *trained, nas
     rc = nas_context_init_weights(context, err);
     if (!rc) rc = open_training(t, err);
     if (!rc) rc = run_steps(t, err);
+    if (rc && t->together && !nas_cluster_told(context->request->cluster, rc))
+        rc = nas_cluster_agree(context->request->cluster, rc, err);
     if (!rc) rc = finish(t, evaluator, path, err);
     *trained = !rc;
     close_training(t);

@@ -9,6 +9,7 @@
 #include "supernet/head.h"
 #include "supernet/input.h"
 #include "supernet/norm.h"
+#include "supernet/share.h"
 #include "supernet/squeeze.h"
 
 #include <string.h>
@@ -308,7 +309,7 @@ static void add_trunk(void *context, int chunk, int thread) {
     nas_real *sum = memory->trunk_grad + first * u->values;
     const nas_real *g = memory->units[s->plan->trunk - 1].g + first * u->values;
     const nas_affine from = nas_plain(memory, g, NAS_ACT_NONE);
-    s->pass->kernels->affine(sum, &from, sum, rows, u->oc);
+    if (nas_share_owns(s->pass, chunk)) s->pass->kernels->affine(sum, &from, sum, rows, u->oc);
     double *all = memory->trunk_sums + (size_t)chunk * 2 * memory->sizes.widest;
     const double *sums = nas_chunk_sums(memory, chunk);
     for (size_t i = 0; i < 2 * (size_t)u->oc; i++) all[i] += sums[i];
@@ -329,6 +330,21 @@ static void gather_trunk(backward_sweep *s, nas_engine_memory *memory) {
 
 /* ---- All units ---- */
 
+/* What a sweep leaves: sums for the unit below, and parts of the weights' gradient. */
+static void share_unit(const backward_sweep *s) {
+    const nas_unit *u = &s->plan->units[s->unit], *wide = nas_unit_expansion(u);
+    const nas_squeeze_memory *sm = &s->memory->units[s->unit].squeeze;
+    size_t sums = u->source >= 0 ? 2 * (size_t)u->c : 0;
+    size_t weights = u->expands ? 0 : nas_unit_weights(u);
+    if (wide) weights += nas_unit_weights(wide);
+    nas_share_chunks(s->memory, s->pass, sums, weights);
+    if (!u->squeeze.c) return;
+    nas_share_images(s->pass, sm->pool, u->squeeze.c);
+    nas_share_images(s->pass, sm->hidden, u->squeeze.r);
+    nas_share_images(s->pass, sm->hidden_grad, u->squeeze.r);
+    nas_share_images(s->pass, sm->gate_grad, u->squeeze.c);
+}
+
 static void backward_unit(backward_sweep *s) {
     const nas_engine_pass *pass = s->pass;
     const nas_unit *u = &s->plan->units[s->unit];
@@ -338,7 +354,8 @@ static void backward_unit(backward_sweep *s) {
         nas_norm_grad(s->memory, pass, c, u, s->plan->bn_epsilon);
     nas_parallel(pass->pool, NAS_CHUNKS, false, finish_and_prepare, s);
     if (u->expands) nas_parallel(pass->pool, pass->n_cohorts, false, finish_expansion, s);
-    nas_parallel(pass->pool, pass->n_chunks, s->unit % 2, sweep_chunk, s);
+    nas_share_sweep(pass, s->unit % 2, sweep_chunk, s);
+    share_unit(s);
     s->done = u->expands ? -1 : s->unit;
     nas_profile_unit(s->plan, s->memory, pass, s->unit, true, start);
 }

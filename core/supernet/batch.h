@@ -22,6 +22,17 @@ typedef struct nas_bn_stats {
     nas_real *mean, *var;
 } nas_bn_stats;
 
+/* That several processes, the ranks, run the batches of an engine together: each calls the same
+ * functions with the same numbers of images, in the same order, and reads those of its own chunks
+ * alone. */
+typedef struct nas_share {
+    uint32_t rank, ranks;
+    /* Of data, each rank r has the bytes from ends[r - 1] (0 for r = 0) to ends[r]; afterwards each
+     * has all. What fails is kept in context, and what it leaves in data is then of no use. */
+    void (*gather)(void *context, void *data, const uint64_t *ends);
+    void *context;
+} nas_share;
+
 /* How to run a batch.
  *
  * Several subnets on the same images with the same weights, in turn (mode TRAIN, batch statistics),

@@ -6,6 +6,7 @@
 #include "supernet/backward.h"
 #include "supernet/engine_state.h"
 #include "supernet/forward.h"
+#include "supernet/share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ int nas_engine_create_within(const nas_engine *lender, uint32_t max_images, nas_
 void nas_engine_destroy(nas_engine *e) {
     if (!e) return;
     if (!e->lender) nas_pool_destroy(e->pool);
+    nas_share_close(&e->pass);
     nas_engine_memory_free(&e->memory);
     free(e);
 }
@@ -75,6 +77,10 @@ size_t nas_engine_bytes(const nas_engine *e) {
 
 void nas_engine_profile(nas_engine *e, nas_profile *profile) {
     e->pass.profile = profile;
+}
+
+int nas_engine_share(nas_engine *e, const nas_share *share, nas_error *err) {
+    return nas_share_open(&e->memory, share, &e->pass, err);
 }
 
 void nas_engine_select(nas_engine *e, const nas_arch *arch) {

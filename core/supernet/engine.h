@@ -35,6 +35,10 @@ void nas_engine_destroy(nas_engine *engine); /* NULL-safe */
 /* Bytes that the engine holds. */
 size_t nas_engine_bytes(const nas_engine *engine);
 
+/* From now on the calls with batch statistics, and their backward calls, are shared with other
+ * processes; share must outlive the engine. [main] */
+int nas_engine_share(nas_engine *engine, const nas_share *share, nas_error *err);
+
 /* The calls that follow run this subnet. [main] */
 void nas_engine_select(nas_engine *engine, const nas_arch *arch);
 

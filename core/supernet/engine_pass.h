@@ -28,7 +28,10 @@ typedef struct nas_engine_pass {
     /* What the engine lends to every call. */
     const nas_kernels *kernels;
     nas_pool *pool;
-    nas_profile *profile;             /* NULL: none */
+    nas_profile *profile;   /* NULL: none */
+    const nas_share *share; /* NULL: this process runs all chunks */
+    uint64_t *share_ends;   /* [ranks] work memory, as is */
+    char *share_room;
     uint32_t height, width, channels; /* of the images */
     /* The call. */
     const nas_real *weights;

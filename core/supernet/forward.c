@@ -9,6 +9,7 @@
 #include "supernet/head.h"
 #include "supernet/input.h"
 #include "supernet/norm.h"
+#include "supernet/share.h"
 
 #include <string.h>
 
@@ -194,16 +195,29 @@ static void pool_chunk(void *context, int chunk, int thread) {
     nas_head_pool(s->plan, s->memory, s->pass, &micro);
 }
 
+/* What the unit's statistics are made from: moments of its output, or of an expansion's input. */
+static void share_unit(const forward_sweep *s) {
+    const nas_unit *u = &s->plan->units[s->unit];
+    size_t c = u->c;
+    if (u->expands)
+        nas_share_chunks(s->memory, s->pass, 2 * c, c * c);
+    else
+        nas_share_chunks(s->memory, s->pass, 2 * (size_t)u->oc, 0);
+}
+
 static void forward_statistics(forward_sweep *s, bool pool) {
     const nas_engine_pass *pass = s->pass;
     for (s->unit = first_unit(s->plan, pass); s->unit < s->plan->n_units; s->unit++) {
         double start = nas_profile_start(pass);
         /* The direction alternates: a sweep starts with what the one before left in cache. */
-        nas_parallel(pass->pool, pass->n_chunks, s->unit % 2, sweep_chunk, s);
+        nas_share_sweep(pass, s->unit % 2, sweep_chunk, s);
+        share_unit(s);
         nas_parallel(pass->pool, pass->n_cohorts, false, finish_cohort, s);
         nas_profile_unit(s->plan, s->memory, pass, s->unit, false, start);
     }
-    if (pool) nas_parallel(pass->pool, pass->n_chunks, false, pool_chunk, s);
+    if (!pool) return;
+    nas_share_sweep(pass, false, pool_chunk, s);
+    nas_share_images(pass, s->memory->linears[0].x, s->plan->units[s->plan->n_units - 1].oc);
 }
 
 /* ---- Given statistics: images go through all units while they are in cache ---- */

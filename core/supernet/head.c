@@ -1,6 +1,7 @@
 #include "supernet/head.h"
 
 #include "base/rng.h"
+#include "supernet/share.h"
 
 #include <string.h>
 
@@ -155,5 +156,6 @@ void nas_head_backward(const nas_engine_plan *plan, const nas_engine_memory *mem
         dy = lm->dx;
     }
     unpooling job = {plan, memory, pass};
-    nas_parallel(pass->pool, pass->n_chunks, false, unpool_chunk, &job);
+    nas_share_sweep(pass, false, unpool_chunk, &job);
+    nas_share_chunks(memory, pass, 2 * (size_t)plan->units[plan->n_units - 1].oc, 0);
 }

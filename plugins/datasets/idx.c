@@ -353,15 +353,18 @@ static int idx_info(void *instance, nas_dataset_info *info, nas_error *err) {
     return NAS_OK;
 }
 
+/* A split in memory. */
+static const idx_set *set_of(const idx *self, nas_split split) {
+    static const idx_set none = {0};
+    return split == NAS_SPLIT_TRAIN ? &self->train : split == NAS_SPLIT_TEST ? &self->test : &none;
+}
+
 static int idx_read(void *instance, nas_split split, const uint64_t *indices, size_t n,
                     uint8_t *images, int32_t *labels, nas_error *err) {
     idx *self = instance;
     int rc = split == NAS_SPLIT_TEST ? need_test(self, err) : NAS_OK;
     if (rc) return rc;
-    const idx_set none = {0};
-    const idx_set *set = split == NAS_SPLIT_TRAIN  ? &self->train
-                         : split == NAS_SPLIT_TEST ? &self->test
-                                                   : &none;
+    const idx_set *set = set_of(self, split);
     size_t area = (size_t)self->train.h * self->train.w;
     for (size_t i = 0; i < n; i++) {
         if (indices[i] >= set->n) return nas_data_beyond(indices[i], set->n, err);
@@ -402,7 +405,18 @@ static int idx_look(const char *folder, nas_recognised *found, nas_error *err) {
 
 NAS_RECOGNISER(idx_look)
 
-static const nas_dataset_api api = {.size = sizeof api, .info = idx_info, .read = idx_read};
+static int idx_labels(void *instance, nas_split split, uint64_t first, size_t n, int32_t *labels,
+                      nas_error *err) {
+    idx *self = instance;
+    int rc = split == NAS_SPLIT_TEST ? need_test(self, err) : NAS_OK;
+    if (!rc && (first > set_of(self, split)->n || n > set_of(self, split)->n - first))
+        rc = nas_data_beyond(first + n - 1, set_of(self, split)->n, err);
+    for (size_t i = 0; i < n && !rc; i++) labels[i] = set_of(self, split)->labels[first + i];
+    return rc;
+}
+
+static const nas_dataset_api api = {
+    .size = sizeof api, .info = idx_info, .read = idx_read, .labels = idx_labels};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

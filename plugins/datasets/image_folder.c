@@ -378,6 +378,12 @@ static int folder_read(void *instance, nas_split split, const uint64_t *indices,
                               indices, n, images, labels, err);
 }
 
+static int folder_labels(void *instance, nas_split split, uint64_t first, size_t n, int32_t *labels,
+                         nas_error *err) {
+    const image_folder *self = instance;
+    return nas_image_set_labels(&self->lists[split], first, n, labels, err);
+}
+
 /* Names within the split's folder, which may be moved, and the classes' names. */
 static uint64_t folder_fingerprint(void *instance, nas_split split) {
     const image_folder *self = instance;
@@ -387,7 +393,9 @@ static uint64_t folder_fingerprint(void *instance, nas_split split) {
 static const nas_dataset_api api = {.size = sizeof api,
                                     .info = folder_info,
                                     .read = folder_read,
-                                    .fingerprint = folder_fingerprint};
+                                    .fingerprint = folder_fingerprint,
+                                    .labels = folder_labels,
+                                    .parallel = true};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -107,6 +107,10 @@ static int synthetic_info(void *instance, nas_dataset_info *info, nas_error *err
     return NAS_OK;
 }
 
+static int32_t label_of(const synthetic *self, nas_split split, uint64_t index) {
+    return split == NAS_SPLIT_EXTRA ? -1 : (int32_t)(index % (uint64_t)self->classes);
+}
+
 static int synthetic_read(void *instance, nas_split split, const uint64_t *indices, size_t n,
                           uint8_t *images, int32_t *labels, nas_error *err) {
     const synthetic *self = instance;
@@ -116,10 +120,15 @@ static int synthetic_read(void *instance, nas_split split, const uint64_t *indic
             return nas_fail(err, NAS_ERR_PLUGIN, "image %llu was asked for, beyond the split's end",
                             (unsigned long long)indices[i]);
         draw(self, split, indices[i], images + i * bytes);
-        if (labels)
-            labels[i] =
-                split == NAS_SPLIT_EXTRA ? -1 : (int32_t)(indices[i] % (uint64_t)self->classes);
+        if (labels) labels[i] = label_of(self, split, indices[i]);
     }
+    return NAS_OK;
+}
+
+static int synthetic_labels(void *instance, nas_split split, uint64_t first, size_t n,
+                            int32_t *labels, nas_error *err) {
+    (void)err;
+    for (size_t i = 0; i < n; i++) labels[i] = label_of(instance, split, first + i);
     return NAS_OK;
 }
 
@@ -140,8 +149,11 @@ static int create(const nas_host *host, const void *config, void **instance, nas
     return NAS_OK;
 }
 
-static const nas_dataset_api api = {
-    .size = sizeof api, .info = synthetic_info, .read = synthetic_read};
+static const nas_dataset_api api = {.size = sizeof api,
+                                    .info = synthetic_info,
+                                    .read = synthetic_read,
+                                    .labels = synthetic_labels,
+                                    .parallel = true};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -55,6 +56,13 @@ typedef struct plugin_self {
     const nas_search_problem *problem;
     uint64_t drawn;
 } plugin_self;
+
+/* For a constructor to give to atexit(). */
+#ifdef LATE
+static void late(void) {
+    LATE;
+}
+#endif
 
 #ifdef AT_ctor
 __attribute__((constructor)) static void constructor(void) {

@@ -33,6 +33,15 @@ typedef struct nas_dataset_api {
      * labels: a run refuses to go on with another data set than it began with. NULL: the plugin
      * tells none, and the host compares numbers, classes and labels alone. [main] */
     uint64_t (*fingerprint)(void *self, nas_split split);
+    /* Copies the classes of images first .. first + n - 1 of a split to labels [n] (-1 where there
+     * is none), without decoding one. NULL: the host decodes every image for its label, where they
+     * do not all fit into memory (the pipeline's dataset.memory). [main] */
+    int (*labels)(void *self, nas_split split, uint64_t first, size_t n, int32_t *labels,
+                  nas_error *err);
+    /* read may be called on several threads at a time, and while other functions of the plugin are
+     * called on the main thread. false: the host reads on one thread at a time, which is another
+     * one than before. */
+    bool parallel;
 } nas_dataset_api;
 
 /* Extension "nas.recognise/1", for `nashost init`: which folders a data set plugin can read. It

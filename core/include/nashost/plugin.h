@@ -80,6 +80,7 @@ typedef enum nas_kind {
     NAS_KIND_SCORE = 5,    /* nashost/score.h    */
     NAS_KIND_EXPORT = 6,   /* nashost/export.h   */
     NAS_KIND_IMPORT = 7,   /* nashost/import.h   */
+    NAS_KIND_CLUSTER = 8,  /* nashost/cluster.h  */
 } nas_kind;
 
 /* The C type of an option's field in the plugin's configuration structure. */

@@ -393,8 +393,18 @@ static const void *list_extension(void *self, const char *id) {
     return strcmp(id, NAS_EXT_PHOTO) == 0 ? &nas_image_photos : recogniser_extension(self, id);
 }
 
-static const nas_dataset_api api = {
-    .size = sizeof api, .info = list_info, .read = list_read, .fingerprint = list_fingerprint};
+static int list_labels(void *instance, nas_split split, uint64_t first, size_t n, int32_t *labels,
+                       nas_error *err) {
+    const image_list *self = instance;
+    return nas_image_set_labels(&self->sets[split], first, n, labels, err);
+}
+
+static const nas_dataset_api api = {.size = sizeof api,
+                                    .info = list_info,
+                                    .read = list_read,
+                                    .fingerprint = list_fingerprint,
+                                    .labels = list_labels,
+                                    .parallel = true};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -290,6 +290,19 @@ static int npy_read(void *instance, nas_split split, const uint64_t *indices, si
     return rc;
 }
 
+static int npy_labels(void *instance, nas_split split, uint64_t first, size_t n, int32_t *labels,
+                      nas_error *err) {
+    npy *self = instance;
+    static const int which[NAS_SPLITS] = {TRAIN_IMAGES, TEST_IMAGES, EXTRA_IMAGES};
+    uint32_t count = self->arrays[which[split]].n;
+    int rc = NAS_OK;
+    if (first > count || n > count - first) return nas_data_beyond(first + n - 1, count, err);
+    if (split == NAS_SPLIT_TEST && !self->labels[1]) rc = read_labels(self, 1, self->classes, err);
+    for (size_t i = 0; i < n && !rc; i++)
+        labels[i] = split == NAS_SPLIT_EXTRA ? -1 : self->labels[split][first + i];
+    return rc;
+}
+
 /* ---- Recognising ---- */
 
 /* Notes an array, or those of an archive. */
@@ -325,7 +338,8 @@ static int npy_look(const char *folder, nas_recognised *found, nas_error *err) {
 
 NAS_RECOGNISER(npy_look)
 
-static const nas_dataset_api api = {.size = sizeof api, .info = npy_info, .read = npy_read};
+static const nas_dataset_api api = {
+    .size = sizeof api, .info = npy_info, .read = npy_read, .labels = npy_labels};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KNOWN_PER_CHOICE = 3 }; /* results, for each subnet that is proposed at once */
 enum { LENGTHS_KIND = 0, LENGTHS_GENE = 1, LENGTHS_ONE = 2 };
 
 static const char *const lengths[] = {"kind", "gene", "one", NULL};
@@ -204,6 +205,13 @@ static int choose(bayesian *me, goal *to, size_t n, uint16_t *genomes, size_t *c
     return rc;
 }
 
+/* Choices that are made without each other's results are worth less the less is known. */
+static size_t at_once(const bayesian *me, size_t n) {
+    size_t most = me->base.known.n_told / KNOWN_PER_CHOICE;
+    if (most < 2) most = 2;
+    return n < most ? n : most;
+}
+
 static int ask_process(bayesian *me, size_t n, uint16_t *genomes, size_t *count, nas_error *err) {
     goal to = {0};
     int rc = nas_bayesian_follow(me, err);
@@ -211,6 +219,7 @@ static int ask_process(bayesian *me, size_t n, uint16_t *genomes, size_t *count,
     me->asks++;
     me->n_list = 0;
     size_t observed = me->process.n;
+    n = at_once(me, n);
     if (!rc) rc = nas_pool_consider_random(me, err);
     if (!rc) rc = nas_goal_open(me, &to, err);
     if (!rc) rc = consider_best(me, &to, err);

@@ -31,10 +31,15 @@ int nas_image_set_add(nas_image_set *set, const char *path, int32_t label, nas_e
 void nas_image_set_free(nas_image_set *set); /* empty is fine [any] */
 
 /* nas_dataset_api's read. Every image that cannot be read is told in the host's log, and then the
- * error says how many they are; advice: what else than repairing them helps. [worker] */
+ * error says how many they are; advice: what else than repairing them helps. It may run on several
+ * threads at a time. [worker] */
 int nas_image_set_read(const nas_image_set *set, const nas_image_how *how, const nas_host *host,
                        const char *advice, const uint64_t *indices, size_t n, uint8_t *images,
                        int32_t *labels, nas_error *err);
+
+/* nas_dataset_api's labels. [main] */
+int nas_image_set_labels(const nas_image_set *set, uint64_t first, size_t n, int32_t *labels,
+                         nas_error *err);
 
 /* Reads every image, and takes those out of the set that cannot be read; each is told in the host's
  * log, and counted in *skipped. Other failures, such as a lack of memory, are errors. [main] */

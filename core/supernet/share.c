@@ -1,0 +1,94 @@
+#include "supernet/share.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The first chunk of a rank: each has as many as another, or one more. */
+static int first_chunk(const nas_engine_pass *pass, uint32_t rank) {
+    return (int)((uint64_t)pass->n_chunks * rank / pass->share->ranks);
+}
+
+int nas_share_open(const nas_engine_memory *memory, const nas_share *share, nas_engine_pass *pass,
+                   nas_error *err) {
+    const nas_memory_sizes *sizes = &memory->sizes;
+    size_t chunk = 2 * sizes->widest * sizeof(double) + sizes->partial * sizeof(nas_real);
+    pass->share = share;
+    pass->share_ends = nas_alloc(share->ranks, sizeof *pass->share_ends);
+    pass->share_room = nas_alloc((size_t)memory->max_chunks, chunk);
+    if (pass->share_ends && pass->share_room) return NAS_OK;
+    nas_share_close(pass);
+    return nas_fail(err, NAS_ERR_MEMORY, "out of memory for what ranks exchange");
+}
+
+void nas_share_close(nas_engine_pass *pass) {
+    free(pass->share_ends);
+    free(pass->share_room);
+    pass->share_ends = NULL;
+    pass->share_room = NULL;
+    pass->share = NULL;
+}
+
+bool nas_share_owns(const nas_engine_pass *pass, int chunk) {
+    const nas_share *share = pass->share;
+    return !share ||
+           (chunk >= first_chunk(pass, share->rank) && chunk < first_chunk(pass, share->rank + 1));
+}
+
+/* A sweep whose first chunk is not 0. */
+typedef struct later {
+    nas_chunk_fn fn;
+    void *context;
+    int first;
+} later;
+
+static void run_later(void *context, int chunk, int thread) {
+    const later *l = context;
+    l->fn(l->context, l->first + chunk, thread);
+}
+
+void nas_share_sweep(const nas_engine_pass *pass, bool reverse, nas_chunk_fn fn, void *context) {
+    if (!pass->share) {
+        nas_parallel(pass->pool, pass->n_chunks, reverse, fn, context);
+        return;
+    }
+    later l = {fn, context, first_chunk(pass, pass->share->rank)};
+    int n = first_chunk(pass, pass->share->rank + 1) - l.first;
+    if (n > 0) nas_parallel(pass->pool, n, reverse, run_later, &l);
+}
+
+/* Copies a chunk's values to, or from, its place in the room. */
+static void copy(const nas_engine_memory *memory, int chunk, size_t sums, size_t partial,
+                 char *place, bool back) {
+    double *own_sums = nas_chunk_sums(memory, chunk);
+    nas_real *own = nas_chunk_partial(memory, chunk);
+    size_t bytes = sums * sizeof *own_sums, more = partial * sizeof *own;
+    memcpy(back ? (char *)own_sums : place, back ? place : (char *)own_sums, bytes);
+    if (more) memcpy(back ? (char *)own : place + bytes, back ? place + bytes : (char *)own, more);
+}
+
+void nas_share_chunks(const nas_engine_memory *memory, const nas_engine_pass *pass, size_t sums,
+                      size_t partial) {
+    const nas_share *share = pass->share;
+    size_t bytes = sums * sizeof(double) + partial * sizeof(nas_real);
+    if (!share || !bytes) return;
+    for (int c = 0; c < pass->n_chunks; c++)
+        if (nas_share_owns(pass, c))
+            copy(memory, c, sums, partial, pass->share_room + (size_t)c * bytes, false);
+    for (uint32_t r = 0; r < share->ranks; r++)
+        pass->share_ends[r] = (uint64_t)first_chunk(pass, r + 1) * bytes;
+    share->gather(share->context, pass->share_room, pass->share_ends);
+    for (int c = 0; c < pass->n_chunks; c++)
+        if (!nas_share_owns(pass, c))
+            copy(memory, c, sums, partial, pass->share_room + (size_t)c * bytes, true);
+}
+
+void nas_share_images(const nas_engine_pass *pass, nas_real *values, size_t size) {
+    const nas_share *share = pass->share;
+    if (!share) return;
+    for (uint32_t r = 0; r < share->ranks; r++)
+        pass->share_ends[r] =
+            (uint64_t)pass->chunks[first_chunk(pass, r + 1)].first * size * sizeof *values;
+    share->gather(share->context, values, pass->share_ends);
+}

@@ -1,0 +1,27 @@
+/* A batch that several processes run together, each the chunks that are its own. What a sweep
+ * leaves of each chunk (sums, parts of the gradient) is then given to all of them, and each adds up
+ * all chunks in their order: the same bits as one process has. */
+#ifndef NAS_SUPERNET_SHARE_H
+#define NAS_SUPERNET_SHARE_H
+
+#include "supernet/engine_pass.h"
+
+/* Work memory of a share, for a pass over what memory has room for. [main] */
+int nas_share_open(const nas_engine_memory *memory, const nas_share *share, nas_engine_pass *pass,
+                   nas_error *err);
+void nas_share_close(nas_engine_pass *pass); /* zeroed is fine */
+
+/* Whether a chunk is this process's own; without a share all are. [any] */
+bool nas_share_owns(const nas_engine_pass *pass, int chunk);
+
+/* A sweep over the own chunks, as nas_parallel() does it. [main] */
+void nas_share_sweep(const nas_engine_pass *pass, bool reverse, nas_chunk_fn fn, void *context);
+
+/* Gives all processes the first `sums` sums and `partial` partial values of every chunk. [main] */
+void nas_share_chunks(const nas_engine_memory *memory, const nas_engine_pass *pass, size_t sums,
+                      size_t partial);
+
+/* The same of every image's values [images][size]. [main] */
+void nas_share_images(const nas_engine_pass *pass, nas_real *values, size_t size);
+
+#endif
