@@ -41,6 +41,8 @@ check "but with --allow-commands" grep -q 'any.tflite agrees' "$dir/table"
 rm "$dir/started"
 run "$both" --out "$dir/b" --dry-run --allow-commands >"$dir/table"
 check "a dry run starts none" [ ! -e "$dir/started" ]
+run "$both" dataset.memory=1000 --out "$dir/memory" >"$dir/table"
+check "images that do not fit into memory are decoded for it" grep -q 'any.tflite agrees' "$dir/table"
 figures 35 0.05
 run "$both" --out "$dir/b" >"$dir/table"
 check "a logit that is off is told" grep -q 'any.tflite DIFFERS' "$dir/table"

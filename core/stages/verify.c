@@ -29,13 +29,6 @@ static void remove_material(const material *m) {
     rmdir(m->folder);
 }
 
-/* Images as the data set has them, n of them into to. */
-static void gather(const nas_context *context, const nas_images *from, const uint64_t *indices,
-                   uint64_t n, uint8_t *to) {
-    size_t area = nas_source_area(&context->source);
-    for (uint64_t i = 0; i < n; i++) memcpy(to + i * area, from->pixels + indices[i] * area, area);
-}
-
 static int write_arrays(const nas_verify *v, const material *m, const uint8_t *raw, uint8_t *pixels,
                         float *logits, nas_error *err) {
     const nas_network *net = &v->folded->lowered->network;
@@ -59,17 +52,17 @@ static int write_material(const nas_verify *v, material *m, nas_error *err) {
     const uint64_t *indices = heldout ? split->heldout : v->evaluator->calibration.drawn;
     uint64_t n = heldout ? split->n_heldout : nas_int8_images(v->evaluator);
     m->n = n < NAS_VERIFY_IMAGES ? n : NAS_VERIFY_IMAGES;
-    uint8_t *raw = nas_alloc(m->n, nas_source_area(&context->source));
+    const nas_images *images = heldout ? nas_context_heldout(context) : &context->source.train;
+    const size_t area = nas_source_area(&context->source);
+    uint8_t *raw = nas_alloc(m->n, area);
     uint8_t *pixels = nas_alloc(m->n, (size_t)net->image.h * net->image.w * net->image.c);
     float *logits = nas_alloc(m->n, net->classes * sizeof *logits);
     int rc = NAS_ERR_MEMORY;
-    if (raw && pixels && logits) {
-        gather(context, heldout ? nas_context_heldout(context) : &context->source.train, indices,
-               m->n, raw);
-        rc = write_arrays(v, m, raw, pixels, logits, err);
-    } else {
+    if (raw && pixels && logits)
+        rc = nas_images_scan(images, area, indices, 0, m->n, raw, err);
+    else
         nas_fail(err, rc, "%s: out of memory to verify it", v->path);
-    }
+    if (!rc) rc = write_arrays(v, m, raw, pixels, logits, err);
     free(raw);
     free(pixels);
     free(logits);
