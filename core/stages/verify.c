@@ -139,7 +139,7 @@ static int run_script(const nas_verify *v, char **words, json_t **json, nas_erro
 
 static int run_engine(const nas_verify *v, char *script, json_t **json, nas_error *err) {
     const char *python = getenv("NASHOST_PYTHON");
-    material m;
+    material m = {.n = 0};
     int rc = make_material(v, &m, err);
     if (rc) return rc;
     char *program = strdup(python && *python ? python : "python3"), *path = strdup(v->path);
