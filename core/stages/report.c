@@ -61,10 +61,10 @@ static int export_one(const report *r, const nas_instance *plugin, const char *n
     if (!rc) rc = nas_sidecar_write(&sidecar, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
-    bool good = !json_array_append_new(to->files, json_string(file)) &&
-                (!second || !json_array_append_new(to->files, json_string(second)));
+    nas_json_add(&to->files, json_string(file));
+    if (second) nas_json_add(&to->files, json_string(second));
     free(second);
-    return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    return to->files ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
 }
 
 /* Writes family/NAME.EXT by every export plugin. */
