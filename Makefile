@@ -224,14 +224,16 @@ bench: ## time training and evaluating beside PyTorch of Debian; ARGS as in benc
 	@scripts/install-deps --check bench
 	+@$(MAKE_ALL) all
 	@bench/peers/compare.py --nashost $(if $(filter build,$(BUILD)),./nashost,$(HOST)) $(ARGS)
-check-engines: ## exported subnets by onnxruntime, ncnn, a C compiler and LiteRT, the long run
+# Subnets of each of seven spaces.
+LITERT_SUBNETS ?= 6
+check-engines: ## exported subnets by onnxruntime, ncnn, a C compiler, LiteRT and Vela, the long run
 	@scripts/install-deps build run engines
 	@scripts/python-env
 	+@$(MAKE_ALL) all
 	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
 	 tests/export_engines.sh --subnets 20 --images 1000 $(ARGS)
 	@NASHOST=$(abspath $(HOST)) NASHOST_PLUGIN_DIR=$(abspath $(BUILD)/plugins) \
-	 tests/export_litert.sh --subnets 6 --images 500
+	 tests/export_litert.sh --subnets $(LITERT_SUBNETS) --images 500
 
 SANITIZE = -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 clang: ## build with clang, run every test

@@ -274,6 +274,8 @@ ENGINES = {
     "ncnn": ("ncnn", "float32", run_ncnn, missing_modules("ncnn"), LIMIT, 0.999),
     "ncnn in its default, half precision":
         ("ncnn", "float32", run_ncnn_half, missing_modules("ncnn"), 0.05, 0.99),
+    # Of an arithmetic of its own: an input's bytes have no zero, and between layers there are floats.
+    "ncnn in int8": ("ncnn", "int8", run_ncnn, missing_modules("ncnn"), 3.0, 0.95),
     "C": ("c", "float32", run_c, missing_programs("gcc"), LIMIT, 0.999),
     "C on ARM": ("c", "float32", run_arm, ARM, LIMIT, 0.999),
     "docs/run_safetensors.py": ("safetensors", "float32", run_safetensors, None, LIMIT, 0.999),

@@ -8,7 +8,8 @@ activation, with and without squeeze-excite), exports random subnets of each in 
 int8, and runs test images through LiteRT, with and without XNNPACK, and through LiteRT Micro. Logits
 in 8 bits are compared in steps of the output, which has 256. Each engine is one "ok" or "not ok" line,
 and so is each operator in 8 bits: its results must be within one step of what they stand for, given
-what the operator read.
+what the operator read. Where Arm's compiler Vela is in PATH, each space's files in 8 bits go through it:
+all operators must run on the NPU.
 """
 import argparse
 import json
@@ -16,6 +17,7 @@ import os
 import pathlib
 import random
 import re
+import shutil
 import sys
 import tempfile
 
@@ -338,6 +340,24 @@ def check_source(path):
     return good
 
 
+# ---- Vela ----
+
+def vela_share(path):
+    """The share of a file's operators that an Ethos-U55 runs."""
+    return json.loads(call(sys.executable, ROOT / "tools/measure-vela.py", path))["npu_share"]
+
+
+def tell_vela(shares):
+    """shares: of each space's files."""
+    if not shutil.which("vela"):
+        print("ok - Vela # SKIP no vela in PATH (pip install ethos-u-vela)")
+        return True
+    for name, found in shares.items():
+        print(f"{'ok' if min(found) == 1 else 'not ok'} - Vela, space {name}: {len(found)} subnets, "
+              f"{100 * min(found):.1f} % of the operators on the NPU at least")
+    return all(min(found) == 1 for found in shares.values())
+
+
 def operators_of(path):
     return {op["op_name"] for op in open_litert(path, False)._get_ops_details()}
 
@@ -347,7 +367,7 @@ def main():
     if LITERT:
         print(f"skipped: {LITERT}")
         sys.exit(77)
-    good, everything, errors = True, {name: [] for name in ENGINES}, {}
+    good, everything, errors, shares = True, {name: [] for name in ENGINES}, {}, {}
     with tempfile.TemporaryDirectory() as name:
         top = args.keep or pathlib.Path(name)
         top.mkdir(exist_ok=True)
@@ -363,10 +383,13 @@ def main():
                 compare_one(args, run, genome, folder, small, everything)
                 path = export(args, run, genome, folder, {"dtype": "int8"})
                 watch_operators(path, small[:3], errors)
+                if shutil.which("vela"):
+                    shares.setdefault(description["name"], []).append(vela_share(path))
         good = check_source(path)
     for name, results in everything.items():
         good = tell(name, results) and good
     good = tell_operators(errors) and good
+    good = tell_vela(shares) and good
     sys.exit(0 if good else 1)
 
 

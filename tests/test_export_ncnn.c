@@ -15,6 +15,8 @@ typedef struct files {
     size_t floats;
 } files;
 
+static ncnn_config config; /* of every call */
+
 static files write_and_read(const nas_network *network) {
     char param[FIXTURE_PATH + 16], bin[FIXTURE_PATH + 16], *weights;
     size_t bytes;
@@ -22,7 +24,7 @@ static files write_and_read(const nas_network *network) {
     nas_error err = {0};
     snprintf(param, sizeof param, "%s/net.param", deploy_folder);
     snprintf(bin, sizeof bin, "%s/net.bin", deploy_folder);
-    if (api.write_two(NULL, network, param, bin, &err)) fail_msg("%s", err.message);
+    if (api.write_two(&config, network, param, bin, &err)) fail_msg("%s", err.message);
     if (nas_file_read(param, 1 << 20, &f.param, &bytes, &err)) fail_msg("%s", err.message);
     if (nas_file_read(bin, 1 << 20, &weights, &bytes, &err)) fail_msg("%s", err.message);
     f.bin = (float *)(void *)weights;
@@ -153,33 +155,84 @@ static void test_weights(void **state) {
     nas_lowered_free(lowered);
 }
 
+/* Bytes, whole numbers of the weights by the scales that stand behind them; the stem has stride 2.
+ */
+static void test_int8(void **state) {
+    (void)state;
+    float *weights;
+    nas_lowered *lowered = deploy_net(&weights);
+    nas_error err = {0};
+    deploy_set_ranges(lowered, -3, 2);
+    config.dtype = INT8;
+    files f = write_and_read(&lowered->network);
+    check_graph(f.param);
+    contains(f.param, " 0=4 1=3 3=2 4=1 5=1 6=108 8=1 9=6");
+    contains(f.param, " 0=8 1=5 3=1 4=2 5=1 6=200 7=8 8=1 9=1\n");
+    const nas_layer *stem = &lowered->layers[0], *next = &lowered->layers[1];
+    const char *at = (const char *)(f.bin + 6);
+    uint32_t flag;
+    memcpy(&flag, at, sizeof flag);
+    assert_int_equal(flag, 0x000D4B38);
+    const int8_t *q = (const int8_t *)at + 4;
+    const float *bias = (const float *)(const void *)(at + 4 + 108), *scales = bias + 4;
+    assert_memory_equal(bias, stem->bias, 4 * sizeof *bias);
+    for (uint64_t k = 0; k < 108; k++) {
+        uint64_t t = k % 9, c = k / 9 % 3, o = k / 27;
+        float want = stem->weight[(t * 3 + c) * 4 + o];
+        assert_true(fabsf((float)q[k] / scales[o] - want) <= 0.5001f / scales[o]);
+    }
+    float most = 0;
+    for (int i = 0; i < 3; i++)
+        most = fmaxf(most, fmaxf(deploy_mean[i], 1 - deploy_mean[i]) / deploy_std[i]);
+    assert_true(fabsf(scales[4] * most - 127) < 1e-3f);
+    /* The next one's bytes fill up to four, and its input reaches 3. */
+    at = (const char *)(scales + 5);
+    size_t bytes = (next->weights + 3) / 4 * 4;
+    scales = (const float *)(const void *)(at + 4 + bytes) + next->biases;
+    assert_true(fabsf(scales[next->out.c] * 3 - 127) < 1e-3f);
+    free(f.param);
+    free(f.bin);
+    /* A transformed convolution would be off: it stays in floats. */
+    lowered->layers[0].stride = 1;
+    assert_false(is_int8(&lowered->layers[0], true));
+    assert_true(is_int8(&lowered->layers[1], true) && !is_int8(&lowered->layers[1], false));
+    lowered->layers[0].stride = 2;
+    lowered->network.results = NULL;
+    assert_int_equal(api.write_two(&config, &lowered->network, "/dev/null", "/dev/null", &err),
+                     NAS_ERR_PLUGIN);
+    contains(err.message, "ncnn");
+    assert_non_null(extension(&config, NAS_EXT_INT8));
+    config.dtype = FLOAT32;
+    assert_null(extension(&config, NAS_EXT_INT8));
+    free(weights);
+    nas_lowered_free(lowered);
+}
+
 static void test_errors(void **state) {
     (void)state;
     float *weights;
     nas_lowered *lowered = deploy_net(&weights);
     const nas_network *net = &lowered->network;
     nas_error err = {0};
-    assert_int_equal(api.write_two(NULL, net, "/dev/null", "/no/such", &err), NAS_ERR_IO);
+    assert_int_equal(api.write_two(&config, net, "/dev/null", "/no/such", &err), NAS_ERR_IO);
     contains(err.message, "ncnn: cannot write /no/such");
-    assert_int_equal(api.write_two(NULL, net, "/dev/full", "/dev/null", &err), NAS_ERR_IO);
+    assert_int_equal(api.write_two(&config, net, "/dev/full", "/dev/null", &err), NAS_ERR_IO);
     contains(err.message, "No space left");
     assert_int_equal(api.write(NULL, net, "/dev/null", &err), NAS_ERR_PLUGIN);
     contains(err.message, "use a newer nashost");
     lowered->network.n_layers = 0;
-    assert_int_equal(api.write_two(NULL, net, "/dev/null", "/dev/null", &err), NAS_ERR_PLUGIN);
+    assert_int_equal(api.write_two(&config, net, "/dev/null", "/dev/null", &err), NAS_ERR_PLUGIN);
     contains(err.message, "ncnn: expected a network with layers");
     lowered->network.genome = NULL;
-    assert_int_equal(api.write_two(NULL, net, "/dev/null", "/dev/null", &err), NAS_ERR_PLUGIN);
+    assert_int_equal(api.write_two(&config, net, "/dev/null", "/dev/null", &err), NAS_ERR_PLUGIN);
     free(weights);
     nas_lowered_free(lowered);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_graph),
-        cmocka_unit_test(test_mobile),
-        cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_graph), cmocka_unit_test(test_mobile), cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_int8),  cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, deploy_make_folder, deploy_remove_folder);
 }

@@ -72,7 +72,9 @@ real() { # what is expected, module, plugin, dtype
         echo "ok - $1 verifies $3 in $4 # SKIP build/venv has no $2"
         return
     fi
-    NASHOST_PYTHON=$python run "platforms.1.export=[$(form "$3" "$4")]" --out "$dir/real" >"$dir/table"
+    NASHOST_PYTHON=$python run "platforms.1.export=[$(form "$3" "$4")]" dataset.options.side=28 'space.resolution=[28]' platforms.1.constraints.macs=1000000 \
+        --out "$dir/real" >"$dir/table"
+    [ -s "$dir/table" ] || cat "$dir/stderr"
     check "$1 verifies $3 in $4" grep -q "tight: family/tight.* agrees in $1" "$dir/table"
 }
 real LiteRT ai_edge_litert tflite float32
@@ -80,6 +82,8 @@ real LiteRT ai_edge_litert tflite float16
 real LiteRT ai_edge_litert tflite int8
 real onnxruntime onnxruntime onnx float32
 real onnxruntime onnxruntime onnx int8
+real ncnn ncnn ncnn float32
+real ncnn ncnn ncnn int8
 real "C, " numpy c float32
 real "C, " numpy c int8
 exit "$failed"

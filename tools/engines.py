@@ -91,7 +91,8 @@ def open_ncnn(path, threads, half):
     w, h, c = (int(word.split("=")[1]) for word in line.split()[-3:])
 
     def prepare(image):
-        return ncnn.Mat(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)).clone()
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+        return ncnn.Mat(planes).clone() # a Mat does not keep the array that it was made of
 
     def run(image):
         extractor = net.create_extractor()

@@ -29,6 +29,8 @@ def arguments():
     p.add_argument("model", type=pathlib.Path)
     p.add_argument("--threads", type=int, default=1, help="(1)")
     p.add_argument("--cpu", type=int, help="the first CPU to run on (none: wherever there is room)")
+    p.add_argument("--single", action="store_true",
+                   help="ncnn computes in single precision instead of its default")
     p.add_argument("--seconds", type=float, default=0.5, help="of runs that count (0.5)")
     return p.parse_args()
 
@@ -50,7 +52,7 @@ def main():
     if args.cpu is not None: # before the engine starts threads, which inherit it
         os.sched_setaffinity(0, range(args.cpu, args.cpu + args.threads))
     try:
-        engine = open_engine(args.model, args.threads, half=True)
+        engine = open_engine(args.model, args.threads, half=not args.single)
     except Missing as missing:
         sys.exit(f"tools/measure-engine.py: {args.model}: {missing}")
     image = engine.prepare(np.zeros(engine.shape, np.uint8))

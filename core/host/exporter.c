@@ -128,6 +128,11 @@ uint32_t nas_export_int8(const nas_instance *plugin) {
     return NAS_HAS(int8, weight_bits) && int8->weight_bits == 7 ? 7 : 8;
 }
 
+bool nas_export_own_arithmetic(const nas_instance *plugin) {
+    const nas_int8_api *int8 = nas_instance_extension(plugin, NAS_EXT_INT8);
+    return int8 && NAS_HAS(int8, own_arithmetic) && int8->own_arithmetic;
+}
+
 void nas_export_name(const nas_instance *plugin, const char *platform, char *name, size_t size) {
     uint32_t bits = nas_export_int8(plugin);
     const char *dtype = json_string_value(json_object_get(plugin->resolved, "dtype"));

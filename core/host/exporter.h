@@ -34,6 +34,9 @@ char *nas_export_second(const nas_instance *plugin, const char *path);
  * [any] */
 uint32_t nas_export_int8(const nas_instance *plugin);
 
+/* Whether its engine computes in 8 bits otherwise than the host (NAS_EXT_INT8). [any] */
+bool nas_export_own_arithmetic(const nas_instance *plugin);
+
 /* The name that a platform's file has in family/: PLATFORM.EXT in float32, and with the type
  * before the extension in others, PLATFORM.int8.EXT, PLATFORM.int8w7.EXT, PLATFORM.float16.EXT; as
  * the option "dtype" has it. [any] */

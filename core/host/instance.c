@@ -76,7 +76,7 @@ static const struct known_extension {
 } known_extensions[] = {{NAS_EXT_STATE, sizeof(nas_state_api), 3},
                         {NAS_EXT_MIX, sizeof(nas_mix_api), 1},
                         {NAS_EXT_COMMANDS, sizeof(nas_commands_api), 0},
-                        {NAS_EXT_INT8, sizeof(nas_int8_api), 0},
+                        {NAS_EXT_INT8, offsetof(nas_int8_api, own_arithmetic), 0},
                         {NAS_EXT_MEASURE, sizeof(nas_measure_api), 1},
                         {NAS_EXT_CALIBRATE, sizeof(nas_calibrate_api), 1},
                         {NAS_EXT_EXECUTE, sizeof(nas_execute_api), 1},

@@ -172,7 +172,7 @@ static json_t *sizes_json(const nas_sidecar *s) {
 }
 
 static json_t *tested_json(const nas_sidecar *s) {
-    if (isnan(s->top1)) return json_null();
+    if (isnan(s->top1) || nas_export_own_arithmetic(s->plugin)) return json_null();
     json_t *json = json_object();
     nas_json_put(&json, "images", nas_count_json(s->images));
     nas_json_put(&json, "top1", nas_number_json(s->top1));
@@ -204,7 +204,8 @@ int nas_sidecar_write(const nas_sidecar *s, nas_error *err) {
     char *path = NULL;
     json_t *int8 = NULL, *sample = NULL, *json = NULL;
     int rc = NAS_OK;
-    if (nas_export_int8(s->plugin)) rc = int8_json(s, &int8, err);
+    if (nas_export_int8(s->plugin) && !nas_export_own_arithmetic(s->plugin))
+        rc = int8_json(s, &int8, err);
     if (!rc) rc = make_sample(s, &sample, err);
     if (!rc) json = head_json(s);
     nas_json_put(&json, "int8", int8 ? int8 : json_null());

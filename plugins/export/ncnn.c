@@ -1,9 +1,12 @@
 /* Writes a subnet for ncnn: NET.param, the graph as text, and NET.bin, the weights. Input "image":
- * pixels 0 to 255 as ncnn::Mat::from_pixels gives them; output "logits". Formats:
- * https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure */
+ * pixels 0 to 255 as ncnn::Mat::from_pixels gives them; output "logits". In 8 bits as ncnn has
+ * them: each layer with weights rounds its input to -127 to 127, without a zero, and gives floats.
+ * Formats: https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure */
 #include <nashost/kit/deploy.h>
+#include <nashost/kit/int8.h>
 #include <nashost/kit/layers.h>
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +14,53 @@
 #error "ncnn's weights are little-endian; this writer copies floats as they lie in memory"
 #endif
 
+enum { FLOAT32, INT8 };
+
+typedef struct ncnn_config {
+    int dtype;
+} ncnn_config;
+
+static const char *const dtypes[] = {"float32", "int8", NULL};
+
+static const nas_option options[] = {
+    NAS_ENUM("dtype", ncnn_config, dtype, "\"float32\"", dtypes,
+             "type of the weights; with int8, which is quantised after training, the sums of "
+             "convolutions and linear layers are whole numbers, and all between them is in floats"),
+    {0},
+};
+
+/* ---- 8 bits ---- */
+
+/* ncnn may compute a convolution of 3x3 with stride 1 by a transform (Winograd's) for which weights
+ * of 8 bits are too large. Here that can only be a stem: it stays in floats. */
+static bool is_int8(const nas_layer *layer, bool int8) {
+    bool transformed = layer->op == NAS_OP_CONV && layer->kernel == 3 && layer->stride == 1;
+    return int8 && nas_layer_weighs(layer) && !transformed;
+}
+
+/* What makes 127 of the largest of values; 1 if all are 0. */
+static float scale_of(float largest) {
+    return largest > 0 ? 127 / largest : 1;
+}
+
+/* The largest magnitude of what a layer reads. */
+static float largest_input(const nas_network *net, const nas_layer *layer) {
+    float largest = 0;
+    if (layer->input[0] != NAS_INPUT_IMAGE) {
+        nas_range range = net->results[layer->input[0]];
+        return fmaxf(fabsf(range.min), fabsf(range.max));
+    }
+    for (uint32_t c = 0; c < net->image.c; c++)
+        largest = fmaxf(largest, fmaxf(net->mean[c], 1 - net->mean[c]) / net->std[c]);
+    return largest;
+}
+
 /* ---- The graph ---- */
 
 /* ncnn's layers and blobs; a blob is read by one layer, so what several read is split first. */
 typedef struct graph {
     const nas_network *net;
+    bool int8;
     FILE *file; /* NULL: only count */
     uint32_t layers, blobs;
     uint32_t *readers; /* [n_layers + 1]: of the normalised image, and of each layer's result */
@@ -123,6 +168,7 @@ static void add_operation(graph *g, const nas_layer *layer, const char *result,
     uint32_t after = nas_layer_pad_after(layer);
     if (after != layer->pad_before) fprintf(g->file, " 15=%u 16=%u", after, after);
     if (layer->op == NAS_OP_DEPTHWISE) fprintf(g->file, " 7=%u", layer->out.c);
+    if (is_int8(layer, g->int8)) fputs(" 8=1", g->file);      /* scales stand behind the weights */
     if (layer->op == NAS_OP_POOL) fputs(" 0=1 4=1", g->file); /* average, global */
     if (layer->op == NAS_OP_SCALE) fputs(" 0=2", g->file);    /* product */
     if (layer->op == NAS_OP_ADD) fputs(" 0=0", g->file);
@@ -174,6 +220,7 @@ static bool print_graph(void *context, FILE *file) {
 
 typedef struct content {
     const nas_network *net;
+    bool int8;
     float *scratch; /* room for the largest weight, and for the image's channels */
 } content;
 
@@ -192,16 +239,46 @@ static bool print_normalisation(const content *c, FILE *file) {
     return put(file, c->scratch, n);
 }
 
-static bool print_weights(void *context, FILE *file) {
+/* What makes 127 of the largest of an output's weights [n]. */
+static float weight_scale(const float *weights, uint64_t n) {
+    float largest = 0;
+    for (uint64_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(weights[i]));
+    return scale_of(largest);
+}
+
+/* Weights as bytes, to a multiple of four; bias; each output's scale; the input's. */
+static bool print_int8(const content *c, const nas_layer *layer, FILE *file) {
+    static const uint32_t whole_numbers = 0x000D4B38; /* stands before each weight */
+    const uint64_t n = layer->weights / layer->out.c;
+    bool good = fwrite(&whole_numbers, sizeof whole_numbers, 1, file) == 1;
+    for (uint64_t i = 0; i < layer->weights && good; i++) {
+        float scale = weight_scale(c->scratch + i / n * n, n);
+        good = fputc((uint8_t)(int8_t)lroundf(c->scratch[i] * scale), file) != EOF;
+    }
+    for (uint64_t i = layer->weights; i % 4 && good; i++) good = fputc(0, file) != EOF;
+    good = good && put(file, layer->bias, layer->biases);
+    for (uint32_t o = 0; o < layer->out.c && good; o++) {
+        float scale = weight_scale(c->scratch + o * n, n);
+        good = put(file, &scale, 1);
+    }
+    const float input = scale_of(largest_input(c->net, layer));
+    return good && put(file, &input, 1);
+}
+
+static bool print_float(const content *c, const nas_layer *layer, FILE *file) {
     static const uint32_t single_precision = 0; /* stands before each weight, but no bias */
+    return fwrite(&single_precision, sizeof single_precision, 1, file) == 1 &&
+           put(file, c->scratch, layer->weights) && put(file, layer->bias, layer->biases);
+}
+
+static bool print_weights(void *context, FILE *file) {
     const content *c = context;
     bool good = print_normalisation(c, file);
     for (uint32_t i = 0; i < c->net->n_layers && good; i++) {
         const nas_layer *layer = nas_network_layer(c->net, i);
         if (!layer->weights) continue;
         nas_deploy_transpose(layer, c->scratch);
-        good = fwrite(&single_precision, sizeof single_precision, 1, file) == 1 &&
-               put(file, c->scratch, layer->weights) && put(file, layer->bias, layer->biases);
+        good = is_int8(layer, c->int8) ? print_int8(c, layer, file) : print_float(c, layer, file);
     }
     return good;
 }
@@ -230,15 +307,24 @@ static int write_files(const nas_network *network, graph *g, content *c, const c
 
 static int write_two(void *self, const nas_network *network, const char *path, const char *second,
                      nas_error *err) {
-    (void)self;
-    graph g = {.net = network};
-    content c = {.net = network};
+    const ncnn_config *config = self;
+    bool int8 = config->dtype == INT8;
+    graph g = {.net = network, .int8 = int8};
+    content c = {.net = network, .int8 = int8};
     int rc = nas_deploy_check("ncnn", network, err);
+    if (!rc && int8) rc = nas_deploy_check_finite("ncnn", network, err);
+    if (!rc && int8) rc = nas_int8_check("ncnn", network, err);
     if (!rc) rc = write_files(network, &g, &c, path, second, err);
     free(g.readers);
     free(g.served);
     free(c.scratch);
     return rc;
+}
+
+static const void *extension(void *self, const char *id) {
+    static const nas_int8_api int8 = {.size = sizeof int8, .own_arithmetic = 1};
+    const ncnn_config *config = self;
+    return config && config->dtype == INT8 && strcmp(id, NAS_EXT_INT8) == 0 ? &int8 : NULL;
 }
 
 static const nas_export_api api = {.size = sizeof api,
@@ -255,9 +341,12 @@ static const nas_plugin plugin = {
     .summary = "one subnet for ncnn, as NET.param and NET.bin, that takes pixels of 0 to 255",
     .license = "Apache-2.0",
     .source = "https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure",
+    .options = options,
+    .config_size = sizeof(ncnn_config),
     .create = nas_plain_create,
     .destroy = nas_plain_destroy,
     .vtable = &api,
+    .extension = extension,
 };
 
 const nas_plugin *nas_plugin_entry(void) {

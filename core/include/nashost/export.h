@@ -22,11 +22,14 @@ typedef struct nas_export_api {
 /* An exporter's extension, "nas.int8/1", which an instance has if its options ask for 8 bits. The
  * host then fills the networks' ranges and weight_bits, names the file PLATFORM.int8.EXT (with 7
  * bits PLATFORM.int8w7.EXT), and reports the accuracy of 8 bits; so the format must compute as
- * nashost/kit/int8.h does. */
+ * nashost/kit/int8.h does, or say in own_arithmetic that it does not. */
 #define NAS_EXT_INT8 "nas.int8/1"
 typedef struct nas_int8_api {
     uint32_t size;
     uint32_t weight_bits; /* 7 or 8, as in nas_network; 0: 8 */
+    /* 1: the format's engine rounds in other places or has other scales. The host then describes
+     * its file without scales, and as not tested. */
+    uint32_t own_arithmetic;
 } nas_int8_api;
 
 /* An extension of the host (nas_host's), "nas.export/1": files of networks for a plugin that has to

@@ -370,7 +370,8 @@ static int write_network(void *self, const nas_network *network, const char *pat
 }
 
 static const void *extension(void *self, const char *id) {
-    static const nas_int8_api int8[] = {{sizeof *int8, 7}, {sizeof *int8, 8}};
+    static const nas_int8_api int8[] = {{.size = sizeof *int8, .weight_bits = 7},
+                                        {.size = sizeof *int8, .weight_bits = 8}};
     const onnx_config *config = self;
     if (!config || !config->dtype || strcmp(id, NAS_EXT_INT8) != 0) return NULL;
     return &int8[config->weight_bits != 7];
