@@ -51,9 +51,24 @@ check "and named" grep -q 'previous.safetensors: it is damaged' "$dir/stderr"
 rm "$dir/step/checkpoint/previous.safetensors"
 sed -i -E 's/"step":"[0-9]+"/"step":"inf"/' "$dir/step/checkpoint/state.safetensors"
 check "a step that is no number is refused" not run step
-check "a checkpoint by other instructions is refused" not env NASHOST_ISA=base "$NASHOST" run "$dir/p.json" \
-    --out "$dir/isa" --until train --set train.steps=$steps --quiet
+code_of() { "$@" >"$dir/stdout" 2>"$dir/stderr"; code=$?; }
+code_of env NASHOST_ISA=base "$NASHOST" run "$dir/p.json" --out "$dir/isa" --until train \
+    --set train.steps=$steps --quiet
+check "a checkpoint by other instructions is refused, as the user's mistake" [ $code = 2 ]
+check "and not taken for a damaged one" not grep -q 'the one before it is used' "$dir/stderr"
+cp -a "$dir/other" "$dir/aged"
 rm -f "$dir/other/pipeline.json" "$dir/other/.nashost"
-check "one by another pipeline is refused" not run other --set train.lr=0.5
+run other --set train.lr=0.5
+code=$?
+check "one by another pipeline is refused, as the user's mistake" [ $code = 2 ]
 check "with the key that differs" grep -q 'train.lr was' "$dir/stderr"
+check "and not taken for a damaged one" not grep -q 'the one before it is used' "$dir/stderr"
+# A nashost from before there was train.weight_decay.
+sed -i '/"weight_decay"/d' "$dir/aged/pipeline.json"
+run aged
+code=$?
+check "a directory from before a key came is refused, as the user's mistake" [ $code = 2 ]
+check "the key is named, and what to do" grep -q \
+    'train.weight_decay was not given there and is .* now (what an older nashost left lacks keys.*; give another' \
+    "$dir/stderr"
 exit "$failed"

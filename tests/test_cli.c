@@ -313,7 +313,7 @@ static void test_plugins_check(void **state) {
     assert_int_equal(run(f, "plugins check '%s' --options '{\"level\": 10}'", path), 2);
     contains(f->err, "--options: level: expected an integer from 1 to 9, found 10");
     assert_int_equal(run(f, "plugins check '%s' --options '{'", path), 2);
-    contains(f->err, "--options: not valid JSON");
+    contains(f->err, "--options:1:1: not valid JSON");
 }
 
 /* A plugin with a required option and a choice. */
@@ -389,7 +389,7 @@ static void test_lut_build(void **state) {
     fails(f, 2, "plugin 't-hardware' cannot measure", BUILD "--hardware t-hardware --quiet");
     fails(f, 2, "--options: no_macs: unknown key",
           BUILD "--hardware toy-hardware --options '{\"no_macs\": 1}'");
-    fails(f, 2, "--options: not valid JSON", BUILD "--hardware toy-hardware --options '{'");
+    fails(f, 2, "--options:1:1: not valid JSON", BUILD "--hardware toy-hardware --options '{'");
 #undef BUILD
 }
 

@@ -25,6 +25,22 @@ static void products_are_those_of_plain_loops(void **state) {
     check_all_multiplies();
 }
 
+/* Whole vectors but for the first block's end, blocks alike, nothing left out. */
+static void products_are_cut_into_whole_vectors(void **state) {
+    (void)state;
+    for (size_t n = 8; n <= 2048; n += 8) {
+        size_t at = 0, least = 64, most = 0;
+        for (size_t width; at < n; at += width) {
+            width = nas_product_width(n, at);
+            assert_true(width <= 64 && width % 16 == (at ? 0 : n % 16));
+            least = width < least ? width : least;
+            most = width > most ? width : most;
+        }
+        assert_int_equal(at, n);
+        assert_true(most - least < 32);
+    }
+}
+
 static void environment_picks_the_set(void **state) {
     (void)state;
     int n = 0;
@@ -66,6 +82,7 @@ int main(void) {
         cmocka_unit_test(rows_are_those_of_plain_loops),
         cmocka_unit_test(depthwise_is_that_of_plain_loops),
         cmocka_unit_test(products_are_those_of_plain_loops),
+        cmocka_unit_test(products_are_cut_into_whole_vectors),
         cmocka_unit_test(environment_picks_the_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

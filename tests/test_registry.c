@@ -103,7 +103,7 @@ static void test_descriptor_refusals(void **state) {
     refuses(f, "older", "ABI: expected major 1, got 0: it is for an older host");
     refuses(f, "kind", "kind: expected ssl (by ");
     refuses(f, "kind", "plugins.json), got search");
-    refuses(f, "no_kind", "kind: expected 1 to 7, got 99");
+    refuses(f, "no_kind", "kind: expected 1 to 8, got 99");
     refuses(f, "id", "id: expected \"sample\" (by ");
     refuses(f, "id", "got \"other\"");
     refuses(f, "bad_id", "id: expected [a-z][a-z0-9_-]* of at most 31 characters, got \"Sample\"");
@@ -388,10 +388,10 @@ static void test_check_file(void **state) {
 
 static void test_kind_names(void **state) {
     (void)state;
-    for (int kind = NAS_KIND_DATASET; kind <= NAS_KIND_IMPORT; kind++)
+    for (int kind = NAS_KIND_DATASET; kind <= NAS_KIND_CLUSTER; kind++)
         assert_int_equal(nas_kind_from_name(nas_kind_name((nas_kind)kind)), kind);
     assert_null(nas_kind_name((nas_kind)0));
-    assert_null(nas_kind_name((nas_kind)8));
+    assert_null(nas_kind_name((nas_kind)9));
     assert_int_equal(nas_kind_from_name("losses"), 0);
     assert_int_equal(nas_kind_from_name(NULL), 0);
 }

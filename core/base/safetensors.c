@@ -380,8 +380,9 @@ static int start_header(const char *path, const char *metadata_json, const nas_t
     *header = json_object();
     if (!*header) return no_memory(path, err);
     if (!metadata_json) return NAS_OK;
-    json_t *metadata = json_loads(metadata_json, JSON_REJECT_DUPLICATES, NULL);
-    int rc = check_metadata(path, metadata, err);
+    json_t *metadata;
+    int rc = nas_json_parse(metadata_json, strlen(metadata_json), 0, path, &metadata, err);
+    if (rc != NAS_ERR_MEMORY) rc = check_metadata(path, metadata, err);
     if (rc) {
         json_decref(metadata);
         return rc;

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "base/names.h"
 #include "cli/cli.h"
 
@@ -216,10 +217,9 @@ void nas_args_free(nas_args *args) {
 }
 
 int nas_args_options(const nas_args *args, json_t **options, nas_error *err) {
-    json_error_t why;
-    *options = args->options ? json_loads(args->options, JSON_REJECT_DUPLICATES, &why) : NULL;
-    if (*options || !args->options) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "--options: not valid JSON: %.200s", why.text);
+    *options = NULL;
+    if (!args->options) return NAS_OK;
+    return nas_json_parse(args->options, strlen(args->options), 0, "--options", options, err);
 }
 
 int nas_args_kind(const nas_args *args, nas_kind *kind, nas_error *err) {

@@ -182,6 +182,9 @@ int nas_run_dir_read(const nas_args *args, nas_run_dir *run, nas_error *err);
  * process. */
 const volatile sig_atomic_t *nas_cli_catch_signals(void);
 
+/* From now on nothing is written when a signal comes: another process does that. */
+void nas_cli_silence_signals(void);
+
 /* What nas_services' calling is: notes which plugin is at work. [main] */
 void nas_watch_calling(void *context, const char *id, const char *function);
 

@@ -358,14 +358,15 @@ static int write_files(const job *j, json_t *pipeline, nas_error *err) {
 }
 
 static int make_pipeline(job *j, nas_error *err) {
-    json_t *pipeline = json_loads(nas_embedded_text("templates/pipeline.json"), 0, NULL);
-    json_error_t why;
-    json_t *options = json_loads(j->found->options, JSON_REJECT_DUPLICATES, &why);
+    const char *template = nas_embedded_text("templates/pipeline.json"), *text = j->found->options;
+    json_t *pipeline, *options = NULL;
+    nas_error why = {0};
+    int rc = nas_json_parse(template, strlen(template), 0, "the template", &pipeline, err);
+    int bad = rc ? NAS_OK : nas_json_parse(text, strlen(text), 0, "them", &options, &why);
     const first_draft draft = {j->registry, j->out, j->out_folder, j->id, options};
-    int rc = pipeline ? NAS_OK : no_memory(err);
-    if (!rc && !options)
-        rc = nas_fail(err, NAS_ERR_PLUGIN, "plugin \"%s\" gives options that are no JSON: %.200s",
-                      j->id, why.text);
+    if (bad)
+        rc = nas_fail(err, bad == NAS_ERR_MEMORY ? bad : NAS_ERR_PLUGIN,
+                      "plugin \"%s\" gives options that are no JSON: %.200s", j->id, why.message);
     if (!rc) rc = fill_draft(&draft, pipeline, &j->info, err);
     if (!rc) rc = write_files(j, pipeline, err);
     json_decref(options);

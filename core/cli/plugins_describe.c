@@ -73,7 +73,7 @@ static int add_choices(json_t *json, const nas_option *o) {
 }
 
 static json_t *option_json(const nas_option *o) {
-    json_t *fallback = o->fallback ? json_loads(o->fallback, JSON_DECODE_ANY, NULL) : NULL;
+    json_t *fallback = nas_option_default(o);
     json_t *json = json_pack("{s:s, s:s, s:b, s:o*, s:s*, s:s}", "name", o->name, "type",
                              nas_type_name(o->type), "required", !o->fallback, "default", fallback,
                              "unit", o->unit, "help", o->help);

@@ -101,7 +101,9 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
 int nas_session_join(nas_session *session, const nas_args *args, const volatile sig_atomic_t *stop,
                      nas_error *err) {
     int rc = nas_cluster_open(session->registry, args->cluster, stop, &session->cluster, err);
-    if (nas_cluster_rank(session->cluster)) session->log.stream = NULL;
+    if (!nas_cluster_rank(session->cluster)) return rc;
+    session->log.stream = NULL;
+    nas_cli_silence_signals();
     return rc;
 }
 

@@ -237,6 +237,13 @@ static const json_t *given_value(const nas_option *option, const json_t *object)
     return json_is_null(value) && is_optional(option) ? NULL : value;
 }
 
+json_t *nas_option_default(const nas_option *option) {
+    json_t *value = NULL;
+    const char *text = option->fallback;
+    if (text) (void)nas_json_parse(text, strlen(text), JSON_DECODE_ANY, "it", &value, NULL);
+    return value;
+}
+
 static int parse_one(const nas_option *option, const json_t *object, const nas_place *place,
                      void *config, json_t *resolved, nas_error *err) {
     const json_t *given = given_value(option, object);
@@ -249,7 +256,7 @@ static int parse_one(const nas_option *option, const json_t *object, const nas_p
         return nas_fail_at(place, option->name, err, "missing; expected %s",
                            nas_option_expected(option, expected, sizeof expected));
     }
-    json_t *fallback = given ? NULL : json_loads(option->fallback, JSON_DECODE_ANY, NULL);
+    json_t *fallback = given ? NULL : nas_option_default(option);
     const json_t *value = given ? given : fallback;
     if (!value) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
     if (!accepts(option, value)) {
@@ -378,12 +385,14 @@ static int check_field(const nas_option *o, size_t config_size, const char *who,
 
 static int check_default(const nas_option *o, const char *who, nas_error *err) {
     if (!o->fallback || is_optional(o)) return NAS_OK;
-    json_error_t why;
-    json_t *value = json_loads(o->fallback, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
-    if (!value)
+    nas_error why;
+    json_t *value;
+    int rc = nas_json_parse(o->fallback, strlen(o->fallback), JSON_DECODE_ANY, "it", &value, &why);
+    if (rc == NAS_ERR_MEMORY) return nas_fail(err, rc, "%s: out of memory", who);
+    if (rc)
         return nas_fail(err, NAS_ERR_PLUGIN,
                         "%s: option \"%s\": default: expected JSON text, got %.80s (%.100s)", who,
-                        o->name, o->fallback, why.text);
+                        o->name, o->fallback, why.message);
     bool good = accepts(o, value);
     char expected[500], found[100];
     nas_found(value, found, sizeof found);

@@ -55,4 +55,7 @@ int nas_fail_at(const nas_place *place, const char *key, nas_error *err, const c
 int nas_check_keys(const nas_place *place, const json_t *object, const char *const *names, size_t n,
                    nas_error *err);
 
+/* What the default's text says; the caller owns it. NULL: out of memory, or there is none. [any] */
+json_t *nas_option_default(const nas_option *option);
+
 #endif

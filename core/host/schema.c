@@ -90,8 +90,7 @@ static json_t *option_schema(maker *m, const nas_option *option) {
     if (option->type == NAS_TYPE_STRINGS)
         put(m, schema, "items", json_pack("{s:s}", "type", "string"));
     if (!words) put_range(m, schema, option);
-    if (option->fallback)
-        put(m, schema, "default", json_loads(option->fallback, JSON_DECODE_ANY, NULL));
+    if (option->fallback) put(m, schema, "default", nas_option_default(option));
     return schema;
 }
 

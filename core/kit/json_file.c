@@ -27,6 +27,44 @@ static void one_line(char *text) {
         if ((unsigned char)*text < ' ') *text = ' ';
 }
 
+/* At least as many bytes as the longest token of a text has. */
+static size_t longest_token(const char *text, size_t n) {
+    size_t longest = 0, start = 0;
+    for (size_t i = 0; i <= n; i++) {
+        bool end = i == n || text[i] == '"';
+        if (end && i - start > longest) longest = i - start;
+        if (end) start = i + 1;
+        if (i < n && text[i] == '\\') i++;
+    }
+    return longest;
+}
+
+/* Where the buffer of Jansson's lexer cannot grow, it leaves out characters of a token, or runs
+ * past its end, without a word. So the text is parsed behind a string that is as long as any token
+ * in it: where that is whole, the buffer did grow, and does not have to again. Its length, a power
+ * of 2, is one at which the buffer has room for the closing quote. NULL: no memory, or no JSON. */
+static json_t *parse_whole(const char *text, size_t n, size_t flags) {
+    size_t length = 16, longest = longest_token(text, n);
+    nas_text guarded = {0};
+    json_t *list = NULL;
+    while (length < longest + 4) length *= 2;
+    nas_text_add(&guarded, "[\"", 2);
+    for (size_t i = 0; i < length; i += 16) nas_text_add(&guarded, "................", 16);
+    nas_text_add(&guarded, "\",", 2);
+    nas_text_add(&guarded, text, n);
+    nas_text_add(&guarded, "\n]", 2);
+    if (!guarded.failed)
+        list = json_loadb(guarded.data, guarded.bytes, JSON_REJECT_DUPLICATES | flags, NULL);
+    json_t *json = json_array_size(list) == 2 ? json_incref(json_array_get(list, 1)) : NULL;
+    bool whole = json_string_length(json_array_get(list, 0)) == length &&
+                 (flags & JSON_DECODE_ANY || json_is_object(json) || json_is_array(json));
+    json_decref(list);
+    nas_text_free(&guarded);
+    if (whole) return json;
+    json_decref(json);
+    return NULL;
+}
+
 int nas_json_parse(const char *text, size_t n, size_t flags, const char *where, json_t **json,
                    nas_error *err) {
     *json = NULL;
@@ -35,11 +73,14 @@ int nas_json_parse(const char *text, size_t n, size_t flags, const char *where, 
                         "%s:1:1: the file starts with a byte order mark; save it as UTF-8 "
                         "without one",
                         where);
+    *json = parse_whole(text, n, flags);
+    if (*json) return NAS_OK;
     json_error_t mistake;
     errno = 0; /* without memory Jansson may well speak of an invalid token */
-    *json = json_loadb(text, n, JSON_REJECT_DUPLICATES | flags, &mistake);
-    if (*json) return NAS_OK;
-    if (errno == ENOMEM || json_error_code(&mistake) == json_error_out_of_memory)
+    json_t *good = json_loadb(text, n, JSON_REJECT_DUPLICATES | flags, &mistake);
+    int number = errno;
+    json_decref(good);
+    if (good || number == ENOMEM || json_error_code(&mistake) == json_error_out_of_memory)
         return nas_fail(err, NAS_ERR_MEMORY, "cannot parse %s: out of memory", where);
     one_line(mistake.text);
     return nas_fail(err, NAS_ERR_INPUT, "%s:%d:%d: not valid JSON: %s", where, mistake.line,

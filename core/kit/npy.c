@@ -1,7 +1,6 @@
+#include <nashost/kit/json_file.h>
 #include <nashost/kit/npy.h>
 
-#include <errno.h>
-#include <jansson.h>
 #include <string.h>
 
 int nas_npy_begin(const uint8_t *prefix, const char *name, uint32_t *begin, nas_error *err) {
@@ -58,11 +57,14 @@ static int take(json_t *json, const char *name, nas_npy *npy, nas_error *err) {
     json_t *shape;
     json_error_t why;
     if (json_unpack_ex(json, &why, JSON_STRICT, "{s:s, s:b, s:o}", "descr", &type, "fortran_order",
-                       &fortran, "shape", &shape))
+                       &fortran, "shape", &shape)) {
+        if (json_error_code(&why) == json_error_out_of_memory)
+            return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", name);
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: expected a header of descr (one type of number), fortran_order and "
                         "shape: %s",
                         name, why.text);
+    }
     snprintf(npy->type, sizeof npy->type, "%s", type);
     if (fortran)
         return nas_fail(err, NAS_ERR_INPUT,
@@ -75,15 +77,17 @@ static int take(json_t *json, const char *name, nas_npy *npy, nas_error *err) {
 int nas_npy_parse(char *text, size_t length, uint32_t begin, const char *name, nas_npy *npy,
                   nas_error *err) {
     json_error_t why;
+    json_t *json;
     *npy = (nas_npy){0};
     to_json(text, length);
-    errno = 0;
-    json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES, &why);
-    if (!json && errno == ENOMEM) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", name);
-    if (!json)
+    int rc = nas_json_parse(text, length, 0, name, &json, err);
+    if (rc == NAS_ERR_MEMORY) return rc;
+    if (rc) {
+        json_decref(json_loadb(text, length, JSON_REJECT_DUPLICATES, &why));
         return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: the header is damaged: %s", name,
                         (unsigned long long)begin + (unsigned long long)why.position, why.text);
-    int rc = take(json, name, npy, err);
+    }
+    rc = take(json, name, npy, err);
     json_decref(json);
     return rc;
 }

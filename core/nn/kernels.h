@@ -53,12 +53,13 @@ typedef struct nas_product {
     nas_ahead *ahead; /* NULL: nothing; what was fetched is taken from it */
 } nas_product;
 
-/* Columns of the block that begins at column `at`, of n columns, a multiple of 8: at most 64, and
- * all blocks about the same. */
+/* Columns of the block that begins at column `at`, of n columns, a multiple of 8: at most 64, all
+ * blocks about the same, and all but the first whole vectors of 16. */
 static inline size_t nas_product_width(size_t n, size_t at) {
-    size_t blocks = (n + 63) / 64, units = n / 8, i = 0;
-    while (8 * (units * i / blocks) < at) i++;
-    return 8 * (units * (i + 1) / blocks) - at;
+    size_t blocks = (n + 63) / 64, vectors = n / 16, odd = n % 16, i = 0;
+    if (at)
+        while (16 * (vectors * i / blocks) + odd < at) i++;
+    return 16 * (vectors * (i + 1) / blocks) + odd - at;
 }
 
 typedef struct nas_kernels {

@@ -10,12 +10,12 @@
     vector_8 h##i = {0};
 #define ADD(i)                                                                                     \
     if (rows > i) {                                                                                \
-        nas_real t = a[i * p->a_row];                                                              \
+        vector_16 t = splat_16(a[i * p->a_row]);                                                   \
         if (wide > 0) p##i += t * b0;                                                              \
         if (wide > 1) q##i += t * b1;                                                              \
         if (wide > 2) r##i += t * b2;                                                              \
         if (wide > 3) s##i += t * b3;                                                              \
-        if (half) h##i += t * b4;                                                                  \
+        if (half) h##i += __builtin_shufflevector(t, t, 0, 1, 2, 3, 4, 5, 6, 7) * b4;              \
     }
 #define PUT(lanes, to, sum)                                                                        \
     do {                                                                                           \

@@ -250,14 +250,15 @@ static int check_origin(const char *path, const json_t *metadata, const nas_trai
     json_t *mine = json_object(), *before = NULL;
     int rc = NAS_OK;
     put_builds(&mine, state);
-    if (training && state->pipeline)
+    if (!mine) rc = nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    if (!rc && training && state->pipeline)
         rc = nas_json_parse(training, strlen(training), 0, path, &before, err);
-    if (before) rc = nas_rundir_same_training(before, state->pipeline, path, err);
+    if (!rc && before) rc = nas_rundir_same_training(before, state->pipeline, path, err);
     for (size_t i = 0; i < sizeof keys / sizeof *keys && !rc; i++) {
         const char *then = json_string_value(json_object_get(metadata, keys[i]));
         const char *now = json_string_value(json_object_get(mine, keys[i]));
         if (!then || !now || strcmp(then, now) == 0) continue;
-        rc = nas_fail(err, NAS_ERR_PLUGIN,
+        rc = nas_fail(err, NAS_ERR_INPUT,
                       "%s: it was made with other bits: its %s is \"%.100s\", and here it is "
                       "\"%.100s\"; go on where it was made, or remove the file to train from the "
                       "start",
@@ -268,8 +269,9 @@ static int check_origin(const char *path, const json_t *metadata, const nas_trai
     return rc;
 }
 
-/* NAS_ERR_INPUT: the file is damaged. */
-static int load_file(const char *path, uint64_t steps, nas_train_state *state, nas_error *err) {
+/* *foreign: the file is not damaged, but is not for this training. */
+static int load_file(const char *path, uint64_t steps, nas_train_state *state, bool *foreign,
+                     nas_error *err) {
     nas_tensor_file file;
     json_t *metadata = NULL;
     int rc = nas_tensors_load(path, &file, err);
@@ -278,7 +280,10 @@ static int load_file(const char *path, uint64_t steps, nas_train_state *state, n
     rc = nas_json_parse(text, strlen(text), 0, path, &metadata, err);
     if (!rc && !json_object_get(metadata, "checksum"))
         rc = nas_fail(err, NAS_ERR_INPUT, "%s: __metadata__.checksum: missing", path);
-    if (!rc) rc = check_origin(path, metadata, state, err);
+    if (!rc) {
+        rc = check_origin(path, metadata, state, err);
+        *foreign = rc != NAS_OK;
+    }
     if (!rc) rc = load_step(path, metadata, steps, &state->step, err);
     if (!rc) rc = load_number(path, metadata, "seconds", &state->seconds, err);
     if (!rc) rc = nas_tensors_finite(&file, path, err);
@@ -305,11 +310,12 @@ int nas_checkpoint_load(const char *out, uint64_t steps, const nas_log *log, nas
     *found = first || second;
     if (!rc) unlink(p.next); /* a kill may have left it */
     if (rc || !*found) return rc;
-    if (first) rc = load_file(p.state, steps, state, &why);
+    bool foreign = false;
+    if (first) rc = load_file(p.state, steps, state, &foreign, &why);
     if (first && rc &&
-        !(second && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC)))
+        !(second && !foreign && (rc == NAS_ERR_INPUT || rc == NAS_ERR_IO || rc == NAS_ERR_NUMERIC)))
         return nas_fail(err, rc, "%s", why.message);
     if (first && !rc) return NAS_OK;
     if (first) nas_log_line(log, NAS_WARNING, "%s; the one before it is used", why.message);
-    return load_file(p.kept, steps, state, err);
+    return load_file(p.kept, steps, state, &foreign, err);
 }

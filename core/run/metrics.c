@@ -52,14 +52,10 @@ json_t *nas_metrics_json(const nas_metrics *m, uint64_t step, double seconds, do
         "images_per_s", nas_number_json((double)m->images / interval));
     if (!json || !m->n_values) return json;
     json_t *ssl = json_object();
-    bool good = !json_object_set_new(json, "ssl", ssl);
-    for (uint32_t i = 0; i < m->n_values && good; i++) {
-        json_t *value = nas_number_json(ratio(m->values[i], m->subnets));
-        good = !json_object_set_new(ssl, m->names[i], value);
-    }
-    if (good) return json;
-    json_decref(json);
-    return NULL;
+    for (uint32_t i = 0; i < m->n_values; i++)
+        nas_json_put(&ssl, m->names[i], nas_number_json(ratio(m->values[i], m->subnets)));
+    nas_json_put(&json, "ssl", ssl);
+    return json;
 }
 
 json_t *nas_metrics_state(const nas_metrics *m) {

@@ -61,9 +61,21 @@ static char *value_text(const json_t *value, char *buffer, size_t size) {
     char *text =
         value ? nas_json_text(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6), NULL)
               : NULL;
-    snprintf(buffer, size, "%s", text ? text : "nothing");
+    snprintf(buffer, size, "%s", text ? text : value ? "?" : "not given");
     free(text);
     return buffer;
+}
+
+enum { TOLD = 640 };
+
+static char *tell(const difference *at, char *text) {
+    char then[80], now[80];
+    snprintf(text, TOLD, "%s was %s there and is %s now%s", at->path,
+             value_text(at->before, then, sizeof then), value_text(at->now, now, sizeof now),
+             at->before ? ""
+                        : " (what an older nashost left lacks keys that came later: that one "
+                          "goes on with it)");
+    return text;
 }
 
 json_t *nas_rundir_training(const json_t *pipeline) {
@@ -80,17 +92,14 @@ json_t *nas_rundir_training(const json_t *pipeline) {
 
 int nas_rundir_same_training(const json_t *before, const json_t *pipeline, const char *where,
                              nas_error *err) {
-    char then[80], now[80];
+    char text[TOLD];
     difference at;
     json_t *keys = nas_rundir_training(pipeline);
     int rc = keys ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", where);
     if (!rc && find(before, keys, "", &at))
-        rc =
-            nas_fail(err, NAS_ERR_PLUGIN,
-                     "%s: it belongs to another pipeline: %s was %s there and is %s now; remove it "
-                     "to train from the start",
-                     where, at.path, value_text(at.before, then, sizeof then),
-                     value_text(at.now, now, sizeof now));
+        rc = nas_fail(err, NAS_ERR_INPUT,
+                      "%s: it belongs to another pipeline: %s; remove it to train from the start",
+                      where, tell(&at, text));
     json_decref(keys);
     return rc;
 }
@@ -179,7 +188,7 @@ int nas_rundir_forget(const char *out, nas_error *err) {
 /* How a pipeline.json that stands there differs. */
 static int compare(const char *out, const json_t *resolved, nas_rundir_change *change,
                    nas_error *err) {
-    char then[80], now[80];
+    char text[TOLD];
     json_t *before = nas_rundir_training(change->before), *after = nas_rundir_training(resolved);
     int rc = before && after ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", out);
     difference at;
@@ -189,10 +198,9 @@ static int compare(const char *out, const json_t *resolved, nas_rundir_change *c
                                                         : NAS_RUNDIR_LATER;
     if (retrain && nas_rundir_begun(out))
         rc = nas_fail(err, NAS_ERR_INPUT,
-                      "%s holds the results of another pipeline: %s was %s there and is %s now; "
-                      "give another directory with --out, or remove this one",
-                      out, at.path, value_text(at.before, then, sizeof then),
-                      value_text(at.now, now, sizeof now));
+                      "%s holds the results of another pipeline: %s; give another directory with "
+                      "--out, or remove this one",
+                      out, tell(&at, text));
     json_decref(before);
     json_decref(after);
     return rc;

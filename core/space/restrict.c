@@ -1,5 +1,6 @@
 #include "space/restrict.h"
 
+#include "base/json.h"
 #include "space/keys.h"
 
 #include <math.h>
@@ -341,7 +342,7 @@ static json_t *dimension_json(const nas_stage *stage, dimension d) {
 }
 
 json_t *nas_space_narrowed_json(const json_t *description, const nas_space *narrowed) {
-    json_t *copy = json_deep_copy(description), *stages = json_object_get(copy, "stages");
+    json_t *copy = nas_json_copy(description), *stages = json_object_get(copy, "stages");
     nas_ratios resolution = widen(&narrowed->resolution);
     int failed = json_object_set_new(copy, "resolution", list_json(&resolution));
     for (uint32_t s = 0; s < narrowed->n_stages; s++)

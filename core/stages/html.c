@@ -137,7 +137,9 @@ static json_t *ends_json(const nas_html *html, size_t index, bool measures) {
                                                hardware->self, &none, &candidate, &ignored);
         bool priced = !rc || (!measures && rc == NAS_ERR_INFEASIBLE);
         nas_json_put(&json, i ? "smallest" : "largest",
-                     priced ? nas_cost_json(&candidate.cost) : json_null());
+                     priced                 ? nas_cost_json(&candidate.cost)
+                     : rc == NAS_ERR_MEMORY ? NULL
+                                            : json_null());
     }
     return json;
 }
@@ -150,12 +152,11 @@ static int platform_json(const nas_html *html, size_t index, json_t **list, nas_
     bool measures = nas_instance_extension(hardware, NAS_EXT_MEASURE) != NULL;
     json_t *layers = NULL;
     int rc = layers_json(&context->space, &html->chosen[index].genome, &layers, err);
-    json_t *json =
-        json_pack("{s:s, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:O}", "name", platform->name,
-                  "hardware", "plugin", plugin->id, "version", plugin->version, "summary",
-                  plugin->summary, "measures", measures, "layers", layers ? layers : json_null(),
-                  "validation", validation_json(hardware), "ends", ends_json(html, index, measures),
-                  "confusion", json_array_get(html->confusions, index));
+    json_t *json = json_pack(
+        "{s:s, s:{s:s, s:s, s:s, s:b}, s:o, s:o, s:o, s:O}", "name", platform->name, "hardware",
+        "plugin", plugin->id, "version", plugin->version, "summary", plugin->summary, "measures",
+        measures, "layers", layers, "validation", validation_json(hardware), "ends",
+        ends_json(html, index, measures), "confusion", json_array_get(html->confusions, index));
     if (!rc) rc = json ? candidates_json(html, index, &json, err) : no_memory(err);
     nas_json_add(list, json);
     return rc ? rc : *list ? NAS_OK : no_memory(err);

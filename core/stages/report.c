@@ -74,10 +74,10 @@ static int export_one(const report *r, size_t export, const char *name, const na
         rc = verify(r, plugin, net, path, file, to, err);
     if (rc) return rc;
     char *second = nas_export_second(plugin, file);
-    bool good = !json_array_append_new(to->files, json_string(file)) &&
-                (!second || !json_array_append_new(to->files, json_string(second)));
+    nas_json_add(&to->files, json_string(file));
+    if (second) nas_json_add(&to->files, json_string(second));
     free(second);
-    return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    return to->files ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
 }
 
 static void find_int8(const report *r, const nas_export_list *list, bool int8[2]) {

@@ -119,7 +119,7 @@ static int int8_json(const nas_sidecar *s, json_t **json, nas_error *err) {
     if (!rc) nas_int8_free_all(net, q);
     nas_json_put(json, "image", format_json(nas_int8_image(net)));
     nas_json_put(json, "layers", layers);
-    return rc;
+    return rc ? rc : *json ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for 8 bits");
 }
 
 /* ---- An example ---- */
@@ -191,7 +191,7 @@ static json_t *head_json(const nas_sidecar *s) {
     nas_json_put(&json, "files", files_json(s));
     nas_json_put(&json, "format", nas_text_json(plugin->id));
     nas_json_put(&json, "about", nas_text_json(plugin->summary));
-    nas_json_put(&json, "options", json_deep_copy(s->plugin->resolved));
+    nas_json_put(&json, "options", nas_json_copy(s->plugin->resolved));
     nas_json_put(&json, "weight_bits", bits ? json_integer(bits) : json_null());
     nas_json_put(&json, "genome", json_loads(net->genome, 0, NULL));
     nas_json_put(&json, "classes", classes_json(net));

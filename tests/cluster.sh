@@ -1,0 +1,142 @@
+#!/bin/sh
+# A run over several ranks by MPI: the bits of one process, one voice, what differs is refused, and
+# ranks that are told to stop, die or hang.
+set -u
+. tests/lib/small-run
+command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
+[ -f "$NASHOST_PLUGIN_DIR/cluster/mpi.so" ] || { echo "skipped: built without MPI"; exit 77; }
+if ldd "$NASHOST" | grep -qE 'libasan|libtsan' || nm "$NASHOST" 2>/dev/null | grep -q __tsan_init; then
+    echo "skipped: a sanitizer judges MPI's own memory"
+    exit 77
+fi
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+ranks() { # number, arguments of nashost...
+    number=$1
+    shift
+    timeout -k 5 120 mpirun --oversubscribe -n "$number" "$NASHOST" "$@" --threads 1 </dev/null
+}
+says() { # text, command...: it fails, and says so
+    text=$1
+    shift
+    ! "$@" >"$dir/said" 2>&1 && grep -qF -e "$text" "$dir/said" || { cat "$dir/said"; return 1; }
+}
+once() { # text: it was said, and once
+    [ "$(grep -cF -e "$1" "$dir/said")" = 1 ] || { cat "$dir/said"; return 1; }
+}
+same() { # two run directories
+    for file in supernet.safetensors split.json search/any.jsonl search/tight.jsonl family.json; do
+        cmp "$dir/$1/$file" "$dir/$2/$file" || return 1
+    done
+    sed -E 's/"(seconds|images_per_s)": *[0-9.e+-]+//g' "$dir/$1/metrics.jsonl" >"$dir/one.metrics"
+    sed -E 's/"(seconds|images_per_s)": *[0-9.e+-]+//g' "$dir/$2/metrics.jsonl" >"$dir/two.metrics"
+    cmp "$dir/one.metrics" "$dir/two.metrics"
+}
+
+# ---- The same bits ----
+"$NASHOST" run "$dir/p.json" --out "$dir/one" --quiet >"$dir/alone" 2>&1
+for n in 1 2 4; do
+    ranks $n run "$dir/p.json" --out "$dir/ranks$n" >"$dir/said" 2>&1
+    check "$n ranks end the run" [ $? = 0 ]
+    check "$n ranks: the bits of one process" same one "ranks$n"
+    check "$n ranks: one table" once "test top-1 for reference"
+    check "$n ranks: one log" once "trained 24 steps"
+done
+# Losses with a state, with mixed images, with another teacher; statistics of all images together.
+while read -r name settings; do
+    # shellcheck disable=SC2086
+    "$NASHOST" run "$dir/p.json" --out "$dir/one-$name" --quiet --set $settings >/dev/null 2>&1
+    # shellcheck disable=SC2086
+    ranks 3 run "$dir/p.json" --out "$dir/three-$name" --quiet --set $settings >"$dir/said" 2>&1
+    check "$name on 3 ranks: the bits of one process" same "one-$name" "three-$name"
+done <<'END'
+state train.steps=9 train.ssl.plugin=freematch train.dropout=0.3 train.anchor=0.01
+mixed train.steps=9 train.ssl.plugin=mixmatch train.batch=16
+tutor train.steps=9 train.ssl.plugin=mean_teacher train.batch_statistics=together train.clip_norm=1
+plain train.steps=9 train.ssl.plugin=supervised search.plugin=nsga2 search.score.plugin=zico
+END
+
+# ---- Stages alone, plans, errors ----
+ranks 2 run "$dir/p.json" --out "$dir/parts" --quiet --until train >"$dir/said" 2>&1
+ranks 2 search "$dir/parts" --quiet >"$dir/said" 2>&1
+check "search alone" once "genome"
+ranks 2 report "$dir/parts" --quiet >"$dir/said" 2>&1
+check "report alone" once "test top-1 for reference"
+check "stages alone: the same bits" same one parts
+ranks 2 run "$dir/p.json" --out "$dir/plan" --dry-run >"$dir/said" 2>&1
+check "a plan is printed once" once "writes    $dir/plan"
+check "and writes nothing" [ ! -e "$dir/plan" ]
+check "a wrong pipeline is an error" says "did you mean \"lr\"" ranks 2 run "$dir/p.json" --set train.lrr=1
+check "told once" once "nashost: error"
+check "so is an impossible platform" says "none of" \
+    ranks 2 run "$dir/p.json" --out "$dir/tight" --quiet --set platforms.1.constraints.macs=1
+check "told once, too" once "nashost: error"
+check "an unknown cluster" says "did you mean \"mpi\"" "$NASHOST" run "$dir/p.json" --cluster mpj
+check "one process that is told to be a cluster is alone" \
+    "$NASHOST" run "$dir/p.json" --out "$dir/single" --quiet --until train --cluster mpi
+
+# ---- What differs ----
+differ() { # what it says, the other rank's program and its arguments...
+    text=$1
+    shift
+    says "$text" timeout -k 5 120 mpirun --oversubscribe \
+        -n 1 "$NASHOST" run "$dir/p.json" --out "$dir/differ" --threads 1 : \
+        -n 1 "$@" --out "$dir/differ" --threads 1
+}
+check "another pipeline" differ "rank 1: pipeline.train.lr is 0.01 here, but" \
+    "$NASHOST" run "$dir/p.json" --set train.lr=0.01
+check "is told once" once "nashost: error"
+check "and nothing is written" [ ! -e "$dir/differ/split.json" ]
+cp "$NASHOST" "$dir/nashost" && printf x >>"$dir/nashost"
+check "another build" differ "rank 1: program.file is" "$dir/nashost" run "$dir/p.json"
+mkdir "$dir/other" && cp -r "$NASHOST_PLUGIN_DIR" "$dir/other/plugins" && printf x >>"$dir/other/plugins/ssl/fixmatch.so"
+sed "s#$NASHOST_PLUGIN_DIR#$dir/other/plugins#" "$dir/plugins.json" >"$dir/other/plugins.json"
+check "another plugin" differ "rank 1: plugins.fixmatch.file is" \
+    env NASHOST_HOME="$dir/other" "$NASHOST" run "$dir/p.json"
+check "a rank whose pipeline is missing" differ "rank 1: cannot read $dir/none.json" "$NASHOST" run "$dir/none.json"
+if grep -qw avx2 /proc/cpuinfo; then
+    check "other instructions" differ "rank 1: instructions is \"base\" here" \
+        env NASHOST_ISA=base "$NASHOST" run "$dir/p.json"
+fi
+
+# ---- Ranks that stop, die and hang ----
+process() { # of mpirun, rank
+    for p in $(cat /proc/"$1"/task/*/children); do
+        tr '\0' '\n' <"/proc/$p/environ" 2>/dev/null | grep -qx "OMPI_COMM_WORLD_RANK=$2" && echo "$p"
+    done
+}
+disturb() { # signal, rank: once there is a checkpoint; sets code and took
+    rm -rf "$dir/bad"
+    mpirun --oversubscribe -n 3 "$NASHOST" run "$dir/p.json" --out "$dir/bad" --threads 1 \
+        --set train.checkpoint_every=1 --set dataset.options.test=4000 --set search.evaluations=400 \
+        --set train.steps=60 --quiet >"$dir/said" 2>&1 &
+    launcher=$!
+    for _ in $(seq 600); do
+        [ -f "$dir/bad/checkpoint/state.safetensors" ] && break
+        sleep 0.05
+    done
+    began=$(date +%s)
+    kill -s "$1" "$(process $launcher "$2")"
+    wait $launcher
+    code=$?
+    took=$(($(date +%s) - began))
+}
+goes_on() { # ranks: the disturbed run ends as one that was not
+    ranks "$1" run "$dir/p.json" --out "$dir/bad" --set dataset.options.test=4000 \
+        --set search.evaluations=400 --set train.steps=60 --quiet >"$dir/said" 2>&1 && same calm bad
+}
+"$NASHOST" run "$dir/p.json" --out "$dir/calm" --quiet --set dataset.options.test=4000 \
+    --set search.evaluations=400 --set train.steps=60 >/dev/null 2>&1
+disturb TERM 2
+check "a signal to any rank stops all" [ $code = 130 ]
+check "told by rank 0 alone" once "nashost: error: stopped at training step"
+check "with 4 ranks it goes on to the same bits" goes_on 4
+disturb KILL 1
+check "a killed rank ends the run" [ $code != 0 ]
+check "within a minute" [ "$took" -le 60 ]
+check "its checkpoint is whole: one process goes on to the same bits" goes_on 1
+disturb STOP 2
+check "a rank that hangs ends the run" [ $code != 0 ]
+check "within a minute too" [ "$took" -le 60 ]
+check "by its name" once "rank 2 on $(uname -n) has given no sign of life"
+check "2 ranks go on to the same bits" goes_on 2
+exit $failed
