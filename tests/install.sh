@@ -104,6 +104,23 @@ check "bench finds its pipeline" "$nashost" validate "$prefix/lib/nashost/pipeli
 check "bash completes subcommands" says describe complete_as nashost plugins desc
 
 # ---- A stranger's plugins ----
+# Makes a mistake in a copy of the plugin here: its test must fail, and say what it expected of whom.
+mistaken() { # kind
+    case $1 in
+    dataset) mistake='s/0.7 : 0.2/0.1 : 0.9/' said='to be brighter in corner' ;;
+    ssl) mistake='s/me->weight, term, err/me->weight, 2 * term, err/' said="logit 0 to be the loss's slope" ;;
+    search) mistake='s/nas_mutate(.*/genes[0] = 0;/' said='ask() to succeed; it said: \|proposal [0-9]* ' ;;
+    hardware) mistake='s/us += /us = /' said='3.02 ms, found 1.01' ;;
+    score) mistake='s/sum += /sum = /' said='0.5 where both logits are the same, found 0.1' ;;
+    export) mistake='s/weights, s, sum/biases, s, sum/' said='line 1 to be classifier' ;;
+    import) mistake='s/"head.fc"/"fc"/' said='a checkpoint of its family to be recognised\|describe() to succeed\|10 classes' ;;
+    esac
+    mkdir wrong && sed "$mistake" "my-$1.c" >"wrong/my-$1.c" && cp Makefile "test_my-$1.c" wrong || return 1
+    cmp -s "my-$1.c" "wrong/my-$1.c" && return 1
+    (cd wrong && own_make "test_my-$1" && ! "./test_my-$1") 2>wrong/said
+    grep " plugin \"my-$1\": expected .*\($said\)" wrong/said || { cat wrong/said; return 1; }
+    rm -r wrong
+}
 for kind in dataset ssl search hardware score export import; do
     check "a new $kind plugin is written" "$nashost" plugins new $kind "my-$kind"
     check "not twice" says "is there already" "$nashost" plugins new $kind "my-$kind"
@@ -113,6 +130,7 @@ for kind in dataset ssl search hardware score export import; do
     check "it exports its entry alone" test "$(nm -D --defined-only "my-$kind.so" | cut -d' ' -f3)" = nas_plugin_entry
     check "its test passes, and nashost takes it" own_make check
     check "without a warning either" test -z "$(grep warning: "$scratch/log")"
+    check "a mistake in it is told by its own test" mistaken "$kind"
     check "it runs in a pipeline" own_make run
     check "which has an answer" grep -q '"test_top1"' runs/pipeline/family.json
     cd ..

@@ -25,6 +25,11 @@ check() { # what, and a command that must succeed
 for file in pipeline.json pipelines/*.json; do
     check "$file is valid" "$NASHOST" validate "$file"
 done
+"$NASHOST" validate pipeline.json --set 'platforms.0.hardware={"plugin": "roofline", "options": {"profile": "phone-lttle"}}' \
+    >"$scratch/said" 2>&1
+code=$?
+check "a profile that there is none of is told before anything runs" [ $code = 2 ]
+check "with the nearest" grep -qF 'phone-lttle: there is no such profile; did you mean "phone-little"?' "$scratch/said"
 for file in pipelines/*.json; do
     check "$file stands in the table" grep -qF "\`${file#pipelines/}\`" pipelines/README.md
 done

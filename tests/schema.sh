@@ -9,9 +9,9 @@ python3 -W ignore -c 'from jsonschema import Draft202012Validator' 2>/dev/null |
 root=$(cd "$(dirname "$0")/.." && pwd)
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/nashost-test-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-# The plugins of this build, and the shipped spaces.
+# The plugins of this build, and the shipped spaces and device profiles.
 sed "s#build/plugins#$NASHOST_PLUGIN_DIR#" "$root/plugins.json" >"$scratch/plugins.json"
-ln -s "$root/spaces" "$scratch/spaces"
+ln -s "$root/spaces" "$root/plugins" "$scratch/"
 export NASHOST_HOME="$scratch"
 unset NASHOST_PLUGINS
 "$NASHOST" schema >"$scratch/schema.json"

@@ -1,11 +1,11 @@
 /* Random numbers, threads, memory, near names, the log. */
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/names.h"
 #include "base/rng.h"
 #include "base/threads.h"
 
 #include <math.h>
+#include <nashost/kit/names.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

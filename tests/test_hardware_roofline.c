@@ -156,7 +156,8 @@ static void test_names(void **state) {
     config.profile = "/home/me/phone-litle";
     self = NULL;
     assert_int_equal(nas_plugin_entry()->create(&host, &config, &self, &err), NAS_ERR_INPUT);
-    assert_non_null(strstr(err.message, "/home/me/phone-litle: there is no such profile"));
+    assert_non_null(strstr(err.message, "/home/me/phone-litle: there is no such profile; did you "
+                                        "mean \"phone-little\"?"));
     assert_non_null(strstr(err.message,
                            ": ethos-u55-128, mcu-int8, mcu-m55-int8, mcu, phone-a55-int8, "
                            "phone-big-int8, phone-big, phone-little"));

@@ -1,8 +1,8 @@
 #include "base/json.h"
-#include "base/names.h"
 #include "cli/cli.h"
 
 #include <getopt.h>
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

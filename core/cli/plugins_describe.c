@@ -1,8 +1,8 @@
-#include "base/names.h"
 #include "cli/cli.h"
 #include "host/options.h"
 
 #include <math.h>
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

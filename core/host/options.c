@@ -2,9 +2,9 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/names.h"
 
 #include <math.h>
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

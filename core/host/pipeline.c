@@ -2,7 +2,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/names.h"
 #include "host/instance.h"
 #include "host/overrides.h"
 #include "host/sections.h"
@@ -10,6 +9,7 @@
 #include "space/genome.h"
 #include "space/restrict.h"
 
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/names.h"
 #include "host/options.h"
 #include "host/plugin_file.h"
 
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

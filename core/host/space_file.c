@@ -2,10 +2,10 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/names.h"
 #include "base/safetensors.h"
 
 #include <dirent.h>
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,11 +2,11 @@
 
 #include "base/json.h"
 #include "base/memory.h"
-#include "base/names.h"
 #include "base/rng.h"
 #include "run/rundir.h"
 #include "space/fields.h"
 
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
 #include "space/fields.h"
 
 #include "base/json.h"
-#include "base/names.h"
 
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
 #include "space/keys.h"
 
 #include "base/json.h"
-#include "base/names.h"
 #include "space/choices.h"
 
+#include <nashost/kit/names.h>
 #include <stdio.h>
 #include <string.h>
 

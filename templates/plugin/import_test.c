@@ -1,7 +1,9 @@
 /* A checkpoint of the family is recognised and described, another one is not. */
 #include "@ID@.c"
 
-#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const nas_checkpoint_tensor tensors[] = {
@@ -15,6 +17,19 @@ static const nas_checkpoint_tensor tensors[] = {
     {"head.fc.weight", 2, {10, 64, 0, 0}},
 };
 
+/* Ends the test with what was expected of the plugin, and what it said, if it did. */
+__attribute__((format(printf, 3, 4))) static void expect(bool good, const nas_error *err,
+                                                         const char *what, ...) {
+    if (good) return;
+    va_list args;
+    va_start(args, what);
+    fprintf(stderr, "import plugin \"@ID@\": expected ");
+    vfprintf(stderr, what, args);
+    va_end(args);
+    fprintf(stderr, "%s%s\n", err->message[0] ? "; it said: " : "", err->message);
+    exit(1);
+}
+
 int main(void) {
     nas_checkpoint checkpoint = {sizeof checkpoint, sizeof *tensors,
                                  sizeof tensors / sizeof *tensors, tensors};
@@ -25,13 +40,20 @@ int main(void) {
     nas_error err = {0};
     void *self = NULL;
     bool mine = false;
-    assert(create(NULL, NULL, &self, &err) == NAS_OK);
-    assert(nas_family_recognise(self, &checkpoint, &mine, &err) == NAS_OK && mine);
-    assert(nas_family_describe(self, &checkpoint, &network, &err) == NAS_OK);
-    assert(network.classes == 10 && strstr(space, "\"expand\":[2,3,4]"));
-    assert(nas_family_locate(self, &checkpoint, &target, name, &err) == NAS_OK);
-    assert(strcmp(name, "blocks.1.depthwise.norm.running_var") == 0);
+    expect(create(NULL, NULL, &self, &err) == NAS_OK, &err, "create() to succeed");
+    expect(nas_family_recognise(self, &checkpoint, &mine, &err) == NAS_OK && mine, &err,
+           "a checkpoint of its family to be recognised");
+    expect(nas_family_describe(self, &checkpoint, &network, &err) == NAS_OK, &err,
+           "describe() to succeed");
+    expect(network.classes == 10, &err, "10 classes, found %u", network.classes);
+    expect(strstr(space, "\"expand\":[2,3,4]") != NULL, &err,
+           "\"expand\":[2,3,4] in the space, found %s", space);
+    expect(nas_family_locate(self, &checkpoint, &target, name, &err) == NAS_OK, &err,
+           "locate() to succeed");
+    expect(strcmp(name, "blocks.1.depthwise.norm.running_var") == 0, &err,
+           "the variance in blocks.1.depthwise.norm.running_var, found %s", name);
     checkpoint.n_tensors = 1;
-    assert(nas_family_recognise(self, &checkpoint, &mine, &err) == NAS_OK && !mine);
+    expect(nas_family_recognise(self, &checkpoint, &mine, &err) == NAS_OK && !mine, &err,
+           "a checkpoint of another family not to be recognised");
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "named.h"
 
 #include <nashost/files.h>
+#include <nashost/kit/names.h>
 
 #include <dirent.h>
 #include <stdlib.h>
@@ -21,14 +22,22 @@ static int is_profile(const struct dirent *entry) {
     return n > end && strcmp(entry->d_name + n - end, ENDING) == 0;
 }
 
-/* Appends the names in a folder to a list in words. */
-static void add_names(const char *folder, char *names, size_t size) {
+/* What there is, in words, and the one that is most like what was asked for. */
+typedef struct known {
+    char names[400], nearest[80];
+} known;
+
+static void add_names(const char *folder, const char *asked, known *all) {
     struct dirent **entries;
     int n = scandir(folder, &entries, is_profile, alphasort);
     for (int i = 0; i < n; i++) {
-        size_t used = strlen(names), length = strlen(entries[i]->d_name) - strlen(ENDING);
-        snprintf(names + used, size - used, "%s%.*s", used ? ", " : "", (int)length,
+        size_t used = strlen(all->names);
+        char name[sizeof all->nearest];
+        const char *const both[] = {all->nearest, name};
+        snprintf(name, sizeof name, "%.*s", (int)(strlen(entries[i]->d_name) - strlen(ENDING)),
                  entries[i]->d_name);
+        snprintf(all->names + used, sizeof all->names - used, "%s%s", used ? ", " : "", name);
+        if (nas_nearest(asked, both, 2) == name) snprintf(all->nearest, sizeof name, "%s", name);
         free(entries[i]);
     }
     if (n >= 0) free(entries);
@@ -41,7 +50,8 @@ static bool join(char file[PATH_MAX], const char *folder, const char *name, cons
 
 int nas_roofline_find(const nas_host *host, const char *path, char file[PATH_MAX], nas_error *err) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *folder;
-    char names[400] = "", profiles[PATH_MAX];
+    char profiles[PATH_MAX];
+    known all = {"", ""};
     if (access(path, F_OK) == 0) {
         snprintf(file, PATH_MAX, "%s", path);
         return NAS_OK;
@@ -49,10 +59,12 @@ int nas_roofline_find(const nas_host *host, const char *path, char file[PATH_MAX
     for (uint32_t i = 0; (folder = folder_of(host, i)) != NULL; i++) {
         if (!join(profiles, folder, PROFILES, "")) continue;
         if (join(file, profiles, name, ENDING) && access(file, F_OK) == 0) return NAS_OK;
-        add_names(profiles, names, sizeof names);
+        add_names(profiles, name, &all);
     }
     return nas_fail(err, NAS_ERR_INPUT,
-                    "%s: there is no such profile; expected a file, or the name of one that comes "
-                    "with nashost: %s",
-                    path, *names ? names : "there are none beside the manifests");
+                    "%s: there is no such profile%s%s%s; expected a file, or the name of one that "
+                    "comes with nashost: %s",
+                    path, *all.nearest ? "; did you mean \"" : "", all.nearest,
+                    *all.nearest ? "\"?" : "",
+                    *all.names ? all.names : "there are none beside the manifests");
 }

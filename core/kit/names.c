@@ -1,4 +1,4 @@
-#include "base/names.h"
+#include <nashost/kit/names.h>
 
 #include <stdlib.h>
 #include <string.h>

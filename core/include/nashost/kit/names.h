@@ -1,6 +1,6 @@
-/* The nearest known name, for "did you mean". */
-#ifndef NAS_BASE_NAMES_H
-#define NAS_BASE_NAMES_H
+/* nashost plugin kit: the nearest known name, for "did you mean". */
+#ifndef NASHOST_KIT_NAMES_H
+#define NASHOST_KIT_NAMES_H
 
 #include <stddef.h>
 
