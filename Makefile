@@ -49,6 +49,7 @@ LIBS_plugins/score/jacob_cov = -llapacke
 LIBS_plugins/datasets/npy = -lzip
 LIBS_plugins/datasets/image_folder = -lpng -ljpeg -lwebp
 LIBS_plugins/datasets/image_list = $(LIBS_plugins/datasets/image_folder)
+LIBS_plugins/datasets/tar = $(LIBS_plugins/datasets/image_folder) -larchive
 LIBS_plugins/export/onnx = -lprotobuf-c
 # A test or fuzzer that includes a plugin's source is linked with that plugin's libraries.
 libs_of = $(foreach p,$(shell sed -n 's,^#include "../\(plugins/[^/]*/[^/."]*\).*,\1,p' $(1)),$(LIBS_$(p)))
