@@ -49,6 +49,7 @@ LIBS_plugins/score/jacob_cov = -llapacke
 LIBS_plugins/datasets/npy = -lzip
 LIBS_plugins/datasets/image_folder = -lpng -ljpeg -lwebp
 LIBS_plugins/datasets/image_list = $(LIBS_plugins/datasets/image_folder)
+LIBS_plugins/datasets/tar = $(LIBS_plugins/datasets/image_folder) -larchive
 LIBS_plugins/export/onnx = -lprotobuf-c
 # The wrapper of MPI's compiler tells what it would run. Without it that plugin is left out.
 MPICC ?= mpicc

@@ -70,6 +70,31 @@ few_files() {
     folder few --threads 2 && same "$dir/whole" "$dir/few"
 }
 check "image files" few_files
+
+# The same pictures in shards, one of them compressed.
+"$python" - "$dir" <<'END'
+import gzip, io, os, sys, tarfile
+os.chdir(sys.argv[1])
+os.mkdir("shards")
+names = sorted(f"{c}/{n}" for c in "abc" for n in os.listdir("photos/" + c))
+for shard in range(3):
+    with tarfile.open(f"shards/{shard}.tar" + (".gz" if shard == 1 else ""), "w:gz" if shard == 1 else "w") as tar:
+        for name in names[shard::3]:
+            tar.add("photos/" + name, name)
+            label = tarfile.TarInfo(name[:-4] + ".cls")
+            label.size = 1
+            tar.addfile(label, io.BytesIO(name[:1].encode()))
+END
+set_folder='dataset={"plugin": "tar", "options": {"train": "shards", "side": 12}}'
+folder shards --threads 1
+check "shards" test $? -eq 0
+set_folder='dataset={"plugin": "tar", "options": {"train": "shards", "side": 12}, "memory": 3000}'
+few_shards() {
+    folder few-shards --threads 3 && same "$dir/shards" "$dir/few-shards"
+}
+check "shards that do not fit" few_shards
+
+set_folder='dataset={"plugin": "image_folder", "options": {"train": "photos", "side": 12}, "memory": 3000}'
 for name in a b c; do # all but the first of each class, so that one of the training is met
     for i in $(seq 1 39); do printf 'no image' >"$dir/photos/$name/$i.png"; done
 done

@@ -263,6 +263,58 @@ static void test_cutout_is_a_rectangle(void **state) {
     assert_true(corners > 0);
 }
 
+/* Moved to the left or up by 0.3 of the side, with each kind of fill. */
+static void test_what_is_uncovered(void **state) {
+    (void)state;
+    static const uint8_t fill[3] = {200, 200, 200}, zero[3] = {0};
+    for (int op = NAS_AUG_TRANSLATE_X; op <= NAS_AUG_TRANSLATE_Y; op++)
+        for (int kind = 0; kind < 3; kind++)
+            for (int negative = 0; negative < 2; negative++) {
+                picture in = ramp(10, 10, 3);
+                uint8_t image[MAX_BYTES], scratch[MAX_BYTES];
+                memcpy(image, in.pixels, size_of(&in));
+                nas_augment_apply((nas_augment_op)op, 1, negative, image, scratch, 10, 10, 3,
+                                  kind == NAS_FILL_EDGE   ? NULL
+                                  : kind == NAS_FILL_ZERO ? zero
+                                                          : fill);
+                for (int i = 0; i < 100; i++) {
+                    int along = op == NAS_AUG_TRANSLATE_X ? i % 10 : i / 10;
+                    int step = op == NAS_AUG_TRANSLATE_X ? 1 : 10,
+                        from = along + (negative ? -3 : 3);
+                    int inside = from < 0 ? 0 : from > 9 ? 9 : from;
+                    const uint8_t *expected = in.pixels + 3 * (i + (inside - along) * step);
+                    if (inside != from && kind != NAS_FILL_EDGE)
+                        expected = kind == NAS_FILL_ZERO ? zero : fill;
+                    assert_memory_equal(image + 3 * i, expected, 3);
+                }
+            }
+}
+
+/* On an image of one colour nothing but what is uncovered can change by geometry. */
+static void test_fill_of_strong_views(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        nas_augment_config config = {.strong_ops = 3, .strong_magnitude = 1, .fill = kind};
+        picture in = {10, 10, 1, {0}, {0}};
+        int filled = 0, black = 0;
+        in.fill[0] = 99;
+        memset(in.pixels, 40, sizeof in.pixels);
+        for (uint64_t n = 0; n < 300; n++) {
+            uint8_t out[MAX_BYTES];
+            int has_fill = 0, has_black = 0;
+            strong(&config, n, &in, out);
+            for (int i = 0; i < 100; i++) {
+                has_fill |= out[i] == 99;
+                has_black |= out[i] == 0;
+            }
+            filled += has_fill;
+            black += has_black;
+        }
+        assert_int_equal(filled > 30, kind == NAS_FILL_MEAN);
+        assert_int_equal(black > 60, kind == NAS_FILL_ZERO);
+    }
+}
+
 static void test_strong_is_deterministic_and_varied(void **state) {
     (void)state;
     nas_augment_config config = {
@@ -341,6 +393,8 @@ int main(void) {
         cmocka_unit_test(test_weak_without_flip_and_crop_copies),
         cmocka_unit_test(test_weak_keeps_colours),
         cmocka_unit_test(test_cutout_is_a_rectangle),
+        cmocka_unit_test(test_what_is_uncovered),
+        cmocka_unit_test(test_fill_of_strong_views),
         cmocka_unit_test(test_strong_is_deterministic_and_varied),
         cmocka_unit_test(test_magnitude_scales_the_operations),
         cmocka_unit_test(test_tiny_images),

@@ -193,6 +193,68 @@ static void test_read_checks_what_is_asked(void **state) {
     close_instance(&in);
 }
 
+/* Writes a file's numbers anew in another type, big-endian; the last one plus `more`. */
+static void retype(int which, uint32_t type, uint32_t width, double more, bool gzip) {
+    static uint8_t bytes[2048], wide[8 * 2048];
+    size_t n = load_raw(which, bytes, sizeof bytes), head = which % 2 ? 8 : 16;
+    memcpy(wide, bytes, head);
+    wide[2] = (uint8_t)type;
+    for (size_t i = head; i < n; i++) {
+        double x = bytes[i] + (i + 1 == n ? more : 0);
+        float single = (float)x;
+        uint64_t bits = (uint64_t)(int64_t)x;
+        uint32_t low;
+        memcpy(&low, &single, sizeof low);
+        if (type == F32) bits = low;
+        if (type == F64) memcpy(&bits, &x, sizeof bits);
+        for (uint32_t k = 0; k < width; k++)
+            wide[head + (i - head) * width + k] = (uint8_t)(bits >> 8 * (width - 1 - k));
+    }
+    store(which, wide, head + (n - head) * width, gzip);
+}
+
+static void renew(void) {
+    fixture_remove(folder);
+    assert_int_equal(fixture_idx_folder(folder, N_TRAIN, N_TEST, SIDE, CLASSES), 0);
+}
+
+static void test_other_types(void **state) {
+    (void)state;
+    static const uint32_t kinds[][2] = {{I16, 2}, {I32, 4}, {F32, 4}, {F64, 8}};
+    for (size_t t = 0; t < sizeof kinds / sizeof *kinds; t++)
+        for (int gzip = 0; gzip < 2; gzip++) {
+            renew();
+            for (int i = 0; i < FILES; i++) retype(i, kinds[t][0], kinds[t][1], 0, gzip);
+            instance in;
+            open_good(&in, "");
+            check_content(&in);
+            close_instance(&in);
+        }
+    renew();
+    retype(TRAIN_LABELS, I8, 1, 0, false);
+    instance in;
+    open_good(&in, "");
+    check_content(&in);
+    close_instance(&in);
+}
+
+static void assert_not_whole(uint32_t type, uint32_t width, double more) {
+    instance in;
+    renew();
+    retype(TRAIN_IMAGES, type, width, more, false);
+    assert_int_equal(open_with(&in, ""), NAS_ERR_INPUT);
+    assert_non_null(strstr(in.err.message, "expected whole numbers of 0 to 255"));
+}
+
+static void test_numbers_that_are_no_bytes(void **state) {
+    (void)state;
+    assert_not_whole(I16, 2, 256);
+    assert_not_whole(I32, 4, -300);
+    assert_not_whole(F32, 4, 0.5);
+    assert_not_whole(F32, 4, NAN);
+    assert_not_whole(F64, 8, INFINITY);
+}
+
 /* One fault: a 32-bit word written into the file, its length changed, then perhaps packed and cut.
  */
 typedef struct fault {
@@ -390,6 +452,8 @@ int main(void) {
         cmocka_unit_test(test_table_is_sound),
         WITH_FOLDER(test_recognises),
         WITH_FOLDER(test_reads_plain_and_gzip),
+        WITH_FOLDER(test_other_types),
+        WITH_FOLDER(test_numbers_that_are_no_bytes),
         WITH_FOLDER(test_other_names),
         WITH_FOLDER(test_class_names),
         WITH_FOLDER(test_read_checks_what_is_asked),

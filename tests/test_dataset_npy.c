@@ -98,6 +98,85 @@ static void test_headers_may_vary(void **state) {
     }
 }
 
+/* An array with numbers of another type, and perhaps in Fortran order: first index fastest. */
+static content retyped(content from, const char *type, const uint64_t shape[4], bool fortran) {
+    content a = {{0}, 0};
+    char text[60];
+    size_t width = (size_t)(type[2] - '0'), n = 1, old = from.n;
+    for (int d = 0; d < 4; d++) n *= (size_t)shape[d];
+    snprintf(text, sizeof text, "(%d, %d, %d, %d)", (int)shape[0], (int)shape[1], (int)shape[2],
+             (int)shape[3]);
+    a.n = header(a.bytes, 1, type, text) + n * width;
+    if (fortran) memcpy(memmem(a.bytes, 128, "False", 5), "True ", 5);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t rest = i, at[4];
+        for (int d = 3; d >= 0; rest /= shape[d--]) at[d] = rest % shape[d];
+        size_t to =
+            fortran ? at[0] + shape[0] * (at[1] + shape[1] * (at[2] + shape[2] * at[3])) : i;
+        a.bytes[a.n - n * width + to * width + (type[0] == '>' ? width - 1 : 0)] =
+            from.bytes[old - n + i];
+    }
+    return a;
+}
+
+static void test_images_of_other_types_and_orders(void **state) {
+    (void)state;
+    static const char *const types[] = {"|u1", "<u2", ">u2", "<i4", ">i4"};
+    static const uint64_t train[2][4] = {{N, H, W, C}, {N, C, H, W}},
+                          test[2][4] = {{N_TEST, H, W, C}, {N_TEST, C, H, W}};
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+        for (int planes = 0; planes < 2; planes++)
+            for (int fortran = 0; fortran < 2; fortran++) {
+                char text[300];
+                store("x.npy", retyped(images(0, N, "(9, 4, 6, 3)", C, planes), types[t],
+                                       train[planes], fortran));
+                store("tx.npy", retyped(images(1, N_TEST, "(5, 4, 6, 3)", C, planes), types[t],
+                                        test[planes], fortran));
+                snprintf(text, sizeof text, "{'train_images': 'x.npy', 'layout': '%s', " REST "}",
+                         planes ? "nchw" : "nhwc");
+                instance in;
+                open_good(&in, text);
+                check_content(&in, C);
+                close_instance(&in);
+            }
+}
+
+static void test_booleans(void **state) {
+    (void)state;
+    content a = images(0, N, "(9, 4, 6, 3)", C, false), y = labels_of(N, "|b1", "(9,)");
+    memcpy(memmem(a.bytes, 128, "|u1", 3), "|b1", 3);
+    for (size_t i = a.n - N * IMAGE; i < a.n; i++) a.bytes[i] &= 1;
+    store("x.npy", a);
+    store("y.npy", y);
+    store("ty.npy", labels_of(N_TEST, "|b1", "(5,)"));
+    uint8_t out[IMAGE];
+    int32_t labels[N];
+    instance in;
+    open_good(&in, PLAIN);
+    assert_int_equal(info_of(&in).classes, 2);
+    assert_int_equal(api.read(in.self, NAS_SPLIT_TRAIN, (uint64_t[]){4}, 1, out, labels, NULL), 0);
+    for (int i = 0; i < IMAGE; i++)
+        assert_int_equal(out[i], a.bytes[a.n - N * IMAGE + 4 * IMAGE + (size_t)i] ? 255 : 0);
+    assert_int_equal(api.labels(in.self, NAS_SPLIT_TRAIN, 0, N, labels, NULL), NAS_OK);
+    for (int i = 0; i < N; i++) assert_int_equal(labels[i], i % 3 > 0);
+    close_instance(&in);
+}
+
+static void test_pixels_beyond_a_byte(void **state) {
+    (void)state;
+    static const uint64_t shape[4] = {N, H, W, C};
+    content a = retyped(images(0, N, "(9, 4, 6, 3)", C, false), "<u2", shape, false);
+    uint8_t out[IMAGE];
+    a.bytes[a.n - 1] = 3;
+    store("x.npy", a);
+    instance in;
+    open_good(&in, PLAIN);
+    assert_int_equal(api.read(in.self, NAS_SPLIT_TRAIN, (uint64_t[]){8}, 1, out, NULL, &in.err),
+                     NAS_ERR_INPUT);
+    assert_non_null(strstr(in.err.message, "offset 1422: expected pixels of 0 to 255, found "));
+    close_instance(&in);
+}
+
 /* ---- What is refused ---- */
 
 /* One fault in x.npy (header of 128 bytes, 648 of data): text replaced in its header, a byte
@@ -111,13 +190,12 @@ typedef struct fault {
 
 static const fault faults[] = {
     {"'descr': '|u1'", "'descr': '<f4'", 0, 0, 0, "found type '<f4'; save them as a.astype"},
-    {"'descr': '|u1'", "'descr': '<u2'", 0, 0, 0, "expected images of unsigned bytes ('|u1')"},
-    {"'descr': '|u1'", "'descr': '|i1'", 0, 0, 0, "expected images of unsigned bytes"},
+    {"'descr': '|u1'", "'descr': '<u2'", 0, 0, 0, "truncated: expected 1424 bytes, found 776"},
+    {"'descr': '|u1'", "'descr': '<f2'", 0, 0, 0, "expected images of integers such as '|u1'"},
     {"'descr': '|u1'", "'descr': '|O' ", 0, 0, 0, "found type '|O'"},
     {"'descr': '|u1'", "'descr': [(1)]", 0, 0, 0,
      "expected a header of descr (one type of number)"},
     {"'descr': '|u1'", "'descn': '|u1'", 0, 0, 0, "expected a header of descr"},
-    {"False", "True ", 0, 0, 0, "Fortran order; expected C order: save numpy.ascontiguousarray(a)"},
     {"False", "Falsy", 0, 0, 0, "the header is damaged"},
     {"False", "'no' ", 0, 0, 0, "expected a header of descr"},
     {"'fortran_order': False", "'descr': 'fortran_ord'", 0, 0, 0,
@@ -187,7 +265,7 @@ static void test_wrong_labels(void **state) {
         {">i4", "(9,)", 0, 1, 1, "offset 128: label 0: expected 0 to 65535, found 65536"},
         {"|u1", "(9,)", 8, 0, 4, "no label is 3, but the largest is 4; number the classes from 0"},
         {"<f8", "(9,)", -1, 0, 0, "expected integer labels such as '<i8', found type '<f8'"},
-        {"|b1", "(9,)", -1, 0, 0, "found type '|b1'; save them as a.astype(numpy.int64)"},
+        {"<c8", "(9,)", -1, 0, 0, "found type '<c8'; save them as a.astype(numpy.int64)"},
         {"|i2", "(9,)", -1, 0, 0, "found type '|i2'"},
         {"|u1", "(3, 3)", -1, 0, 0, "if a row is a one-hot label, save a.argmax(axis=1)"},
         {"|u1", "()", -1, 0, 0, "shape []; expected labels of shape [n]"},
@@ -270,6 +348,9 @@ int main(void) {
         WITH_ARRAYS(test_recognises),
         WITH_ARRAYS(test_plain_arrays),
         WITH_ARRAYS(test_shapes_and_layouts),
+        WITH_ARRAYS(test_images_of_other_types_and_orders),
+        WITH_ARRAYS(test_booleans),
+        WITH_ARRAYS(test_pixels_beyond_a_byte),
         WITH_ARRAYS(test_labels_of_any_integer),
         WITH_ARRAYS(test_headers_may_vary),
         WITH_ARRAYS(test_faults_are_named),

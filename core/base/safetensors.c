@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/number_types.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -17,9 +18,10 @@ _Static_assert(sizeof(float) == 4, "F32 is the C type float");
 #define CHECKSUM "checksum"
 enum { PREFIX = 8, MAX_HEADER = 100000000, MAX_NDIM = 4 }; /* 100 MB: the format's own limit */
 
-/* Bytes of a tensor of that shape; false if a number is beyond what the JSON can hold. */
-static bool tensor_bytes(const nas_tensor *t, uint64_t *bytes) {
-    *bytes = sizeof(float);
+/* Bytes of a tensor of that shape, each number of `width` bytes; false if a number is beyond what
+ * the JSON can hold. */
+static bool tensor_bytes(const nas_tensor *t, uint32_t width, uint64_t *bytes) {
+    *bytes = width;
     for (uint32_t i = 0; i < t->ndim; i++)
         if (t->shape[i] > INT64_MAX || __builtin_mul_overflow(*bytes, t->shape[i], bytes))
             return false;
@@ -60,8 +62,15 @@ typedef struct reader {
     size_t bytes;
     const char *data;   /* the tensors' bytes */
     uint64_t available; /* how many they are */
-    uint64_t taken;     /* by the tensors so far */
+    struct stored *stored;
 } reader;
+
+/* How the file holds a tensor. */
+typedef struct stored {
+    const nas_number_type *type;
+    uint64_t begin, end; /* in the data */
+    nas_tensor *tensor;
+} stored;
 
 /* Floats must be aligned. A header of odd length is not needed any more: move the data into it. */
 static void align_data(reader *r, size_t header_end) {
@@ -109,14 +118,17 @@ static bool read_sizes(const json_t *array, uint64_t *sizes, size_t n) {
     return true;
 }
 
-static int parse_type(const reader *r, const json_t *entry, nas_tensor *t, nas_error *err) {
+static int parse_type(const reader *r, const json_t *entry, nas_tensor *t, stored *s,
+                      nas_error *err) {
     const char *type = json_string_value(json_object_get(entry, "dtype"));
     if (!type)
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s': dtype: expected a string", r->where,
                         t->name);
-    if (strcmp(type, "F32"))
+    s->type = nas_number_type_find(type);
+    if (!s->type)
         return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: tensor '%s' has dtype '%.20s', expected 'F32'; convert it to float32",
+                        "%s: tensor '%s' has dtype '%.20s'; expected F32, F64, F16, BF16 or "
+                        "integers; convert it to float32",
                         r->where, t->name, type);
     const json_t *shape = json_object_get(entry, "shape");
     size_t ndim = json_array_size(shape);
@@ -132,13 +144,14 @@ static int parse_type(const reader *r, const json_t *entry, nas_tensor *t, nas_e
     return NAS_OK;
 }
 
-static int parse_offsets(reader *r, const json_t *entry, nas_tensor *t, nas_error *err) {
+static int parse_offsets(const reader *r, const json_t *entry, nas_tensor *t, stored *s,
+                         nas_error *err) {
     uint64_t at[2], bytes;
     if (!read_sizes(json_object_get(entry, "data_offsets"), at, 2) || at[0] > at[1])
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: tensor '%s': data_offsets: expected [begin, end] with begin <= end",
                         r->where, t->name);
-    if (!tensor_bytes(t, &bytes))
+    if (!tensor_bytes(t, s->type->bytes, &bytes))
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s': its shape needs over 2^63 bytes",
                         r->where, t->name);
     if (at[1] - at[0] != bytes)
@@ -146,31 +159,75 @@ static int parse_offsets(reader *r, const json_t *entry, nas_tensor *t, nas_erro
                         "%s: tensor '%s': data_offsets span %llu bytes, but its shape needs %llu",
                         r->where, t->name, (unsigned long long)(at[1] - at[0]),
                         (unsigned long long)bytes);
-    if (at[0] != r->taken)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: tensor '%s': data_offsets begin at %llu, expected %llu: tensors must "
-                        "follow one another without gap or overlap",
-                        r->where, t->name, (unsigned long long)at[0], (unsigned long long)r->taken);
-    if (at[1] > r->available)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: tensor '%s' ends at byte %llu of the data, but there are only %llu; "
-                        "is the file cut off?",
-                        r->where, t->name, (unsigned long long)at[1],
-                        (unsigned long long)r->available);
-    t->data = (const float *)(const void *)(r->data + at[0]);
-    r->taken = at[1];
+    *s = (stored){s->type, at[0], at[1], t};
+    return NAS_OK;
+}
+
+static int by_place(const void *a, const void *b) {
+    const stored *x = a, *y = b;
+    if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+/* The header may name tensors in any order. */
+static int check_places(reader *r, size_t n, nas_error *err) {
+    uint64_t taken = 0;
+    if (n) qsort(r->stored, n, sizeof *r->stored, by_place);
+    for (size_t i = 0; i < n; taken = r->stored[i++].end) {
+        const stored *s = &r->stored[i];
+        if (s->begin != taken)
+            return nas_fail(
+                err, NAS_ERR_INPUT,
+                "%s: tensor '%s': data_offsets begin at %llu, expected %llu: tensors must "
+                "follow one another without gap or overlap",
+                r->where, s->tensor->name, (unsigned long long)s->begin, (unsigned long long)taken);
+        if (s->end > r->available)
+            return nas_fail(
+                err, NAS_ERR_INPUT,
+                "%s: tensor '%s' ends at byte %llu of the data, but there are only %llu; "
+                "is the file cut off?",
+                r->where, s->tensor->name, (unsigned long long)s->end,
+                (unsigned long long)r->available);
+    }
+    if (taken == r->available) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "%s: %llu bytes of data belong to no tensor", r->where,
+                    (unsigned long long)(r->available - taken));
+}
+
+/* ---- Numbers ---- */
+
+static bool in_place(const reader *r, const stored *s) {
+    return s->type->plain && (uintptr_t)(r->data + s->begin) % _Alignof(float) == 0;
+}
+
+/* Numbers that can be used where they lie stay there. */
+static int take_numbers(const reader *r, size_t n, nas_tensor_file *file, nas_error *err) {
+    uint64_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!in_place(r, &r->stored[i]))
+            count += (r->stored[i].end - r->stored[i].begin) / r->stored[i].type->bytes;
+    if (count) file->converted = nas_alloc(count, sizeof *file->converted);
+    if (count && !file->converted) return no_memory(r->where, err);
+    float *to = file->converted;
+    for (size_t i = 0; i < n; i++) {
+        const stored *s = &r->stored[i];
+        const char *from = r->data + s->begin;
+        s->tensor->data = in_place(r, s) ? (const float *)(const void *)from : to;
+        if (in_place(r, s)) continue;
+        for (; from < r->data + s->end; from += s->type->bytes) *to++ = s->type->to_float(from);
+    }
     return NAS_OK;
 }
 
 static int parse_tensor(reader *r, const char *name, const json_t *entry, size_t index,
-                        nas_tensor *t, nas_error *err) {
+                        nas_tensor *t, stored *s, nas_error *err) {
     int rc = check_name(r->where, name, index, err);
     if (rc) return rc;
     memcpy(t->name, name, strlen(name) + 1);
     if (!json_is_object(entry))
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s': expected an object", r->where, name);
-    rc = parse_type(r, entry, t, err);
-    return rc ? rc : parse_offsets(r, entry, t, err);
+    rc = parse_type(r, entry, t, s, err);
+    return rc ? rc : parse_offsets(r, entry, t, s, err);
 }
 
 /* ---- The checksum ---- */
@@ -192,7 +249,7 @@ static uint32_t sum_of(const json_t *metadata, const nas_tensor *tensors, size_t
     for (size_t i = 0; i < n; i++) {
         const nas_tensor *t = &tensors[i];
         uint64_t bytes = 0;
-        tensor_bytes(t, &bytes);
+        tensor_bytes(t, sizeof(float), &bytes);
         sum = crc32_z(add_text(sum, t->name), (const Bytef *)t->shape, t->ndim * sizeof *t->shape);
         if (bytes) sum = crc32_z(sum, (const Bytef *)t->data, (size_t)bytes);
     }
@@ -207,11 +264,14 @@ static int add_checksum(const char *path, json_t *metadata, const nas_tensor *te
     return NAS_OK;
 }
 
-/* A file that has none is taken as it is: other programs write none. */
+/* A file that has none is taken as it is: other programs write none, and those that convert numbers
+ * keep the old one. */
 static int check_checksum(const reader *r, const json_t *metadata, const nas_tensor_file *file,
                           nas_error *err) {
     const char *said = json_string_value(json_object_get(metadata, CHECKSUM));
     char text[16];
+    for (size_t i = 0; i < file->n_tensors; i++)
+        if (!r->stored[i].type->plain) return NAS_OK;
     if (!said) return NAS_OK;
     snprintf(text, sizeof text, "%08x", sum_of(metadata, file->tensors, file->n_tensors));
     if (strcmp(text, said) == 0) return NAS_OK;
@@ -230,7 +290,8 @@ static int parse_metadata(const reader *r, json_t *metadata, nas_tensor_file *fi
 
 static int parse_entries(reader *r, json_t *header, nas_tensor_file *file, nas_error *err) {
     file->tensors = nas_alloc(json_object_size(header), sizeof *file->tensors);
-    if (!file->tensors) return no_memory(r->where, err);
+    r->stored = nas_alloc(json_object_size(header), sizeof *r->stored);
+    if (!file->tensors || !r->stored) return no_memory(r->where, err);
     int rc = NAS_OK;
     const char *name;
     json_t *entry;
@@ -240,13 +301,12 @@ static int parse_entries(reader *r, json_t *header, nas_tensor_file *file, nas_e
             rc = parse_metadata(r, entry, file, err);
         } else {
             nas_tensor *t = &file->tensors[file->n_tensors];
-            rc = parse_tensor(r, name, entry, file->n_tensors, t, err);
+            rc = parse_tensor(r, name, entry, file->n_tensors, t, &r->stored[file->n_tensors], err);
             file->n_tensors++;
         }
     }
-    if (!rc && r->taken != r->available)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: %llu bytes of data belong to no tensor", r->where,
-                        (unsigned long long)(r->available - r->taken));
+    if (!rc) rc = check_places(r, file->n_tensors, err);
+    if (!rc) rc = take_numbers(r, file->n_tensors, file, err);
     return rc ? rc : check_checksum(r, json_object_get(header, METADATA), file, err);
 }
 
@@ -258,6 +318,7 @@ int nas_tensors_parse(char *memory, size_t bytes, const char *where, nas_tensor_
     int rc = parse_header(&r, &header, err);
     if (!rc) rc = parse_entries(&r, header, file, err);
     json_decref(header);
+    free(r.stored);
     if (rc) nas_tensors_free(file);
     return rc;
 }
@@ -304,6 +365,7 @@ void nas_tensors_free(nas_tensor_file *file) {
     free(file->memory);
     free(file->tensors);
     free(file->metadata);
+    free(file->converted);
     *file = (nas_tensor_file){0};
 }
 
@@ -311,7 +373,7 @@ static int check_given(const char *path, const nas_tensor *t, size_t index, nas_
     uint64_t bytes = 0;
     int rc = check_name(path, t->name, index, err);
     if (rc) return rc;
-    if (t->ndim > MAX_NDIM || !tensor_bytes(t, &bytes))
+    if (t->ndim > MAX_NDIM || !tensor_bytes(t, sizeof(float), &bytes))
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' has too many dimensions or bytes",
                         path, t->name);
     if (!t->data && bytes)
@@ -326,7 +388,7 @@ static int describe(const char *path, const nas_tensor *t, size_t index, json_t 
     if (!strcmp(t->name, METADATA) || json_object_get(header, t->name))
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor %zu: the name '%s' is taken", path, index,
                         t->name);
-    tensor_bytes(t, &bytes);
+    tensor_bytes(t, sizeof(float), &bytes);
     if (__builtin_add_overflow(begin, bytes, end) || *end > INT64_MAX)
         return nas_fail(err, NAS_ERR_INPUT, "%s: tensor '%s' makes the file too large", path,
                         t->name);
@@ -366,7 +428,7 @@ static int write_all(const char *path, const char *header, uint64_t length,
     pieces[1] = (nas_piece){header, (size_t)length};
     for (size_t i = 0; i < n; i++) {
         uint64_t bytes = 0;
-        tensor_bytes(&tensors[i], &bytes);
+        tensor_bytes(&tensors[i], sizeof(float), &bytes);
         pieces[i + 2] = (nas_piece){tensors[i].data, (size_t)bytes};
     }
     int rc = nas_file_write_pieces(path, pieces, n + 2, err);

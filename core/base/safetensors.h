@@ -18,7 +18,8 @@ typedef struct nas_tensor_file {
     char *memory;
     nas_tensor *tensors;
     size_t n_tensors;
-    char *metadata; /* the "__metadata__" object as JSON text, or NULL */
+    char *metadata;   /* the "__metadata__" object as JSON text, or NULL */
+    float *converted; /* numbers of other types than F32 as float32; tensors may point here, too */
 } nas_tensor_file;
 
 /* Writes float32 tensors, in the order given, as nas_file_write does. metadata_json is an object
@@ -27,10 +28,11 @@ typedef struct nas_tensor_file {
 int nas_tensors_save(const char *path, const nas_tensor *tensors, size_t n,
                      const char *metadata_json, nas_error *err);
 
-/* Reads a file whose tensors are all F32. Checks every field: header length, JSON, types, shapes
- * against sizes, offsets that are ordered, without gap or overlap, up to the end of the file, and
- * the checksum where there is one. [any]
- */
+/* Reads a file. Tensors of other types than F32 (F64, F16, BF16, integers, BOOL) are converted, and
+ * may be rounded by it; 8-bit floats are refused. Checks every field: header length, JSON, types,
+ * shapes against sizes, that tensors follow one another without gap or overlap, in whatever order
+ * the header names them, up to the end of the file, and, where all are F32, the checksum if there
+ * is one. [any] */
 int nas_tensors_load(const char *path, nas_tensor_file *file, nas_error *err);
 
 /* The same for a file's bytes in memory from malloc. Takes ownership of memory: it goes to *file,

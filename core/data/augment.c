@@ -161,6 +161,12 @@ static void sample(const canvas *v, float x, float y, uint8_t *out) {
     }
 }
 
+/* The nearest place on a side. */
+static float clamp(float x, uint32_t side) {
+    float last = (float)(side - 1);
+    return x < 0 ? 0 : x > last ? last : x;
+}
+
 static void transform(const canvas *v, const affine *t) {
     memcpy(v->scratch, v->image, bytes_of(v));
     const double *m = t->m;
@@ -173,6 +179,8 @@ static void transform(const canvas *v, const affine *t) {
             float x = x0 + (float)m[0] * (float)column, y = y0 + (float)m[3] * (float)column;
             if (x >= -0.5f && x < w && y >= -0.5f && y < h)
                 sample(v, x, y, out);
+            else if (!v->fill)
+                sample(v, clamp(x, v->w), clamp(y, v->h), out);
             else
                 memcpy(out, v->fill, v->c);
         }
@@ -290,12 +298,16 @@ static void cutout(const nas_augment_config *config, nas_rng *rng, const canvas 
 void nas_augment_strong(const nas_augment_config *config, nas_rng *rng, const uint8_t *image,
                         uint8_t *out, uint8_t *scratch, uint32_t h, uint32_t w, uint32_t c,
                         const uint8_t *fill) {
+    static const uint8_t zero[3] = {0};
+    const uint8_t *uncovered = config->fill == NAS_FILL_MEAN   ? fill
+                               : config->fill == NAS_FILL_ZERO ? zero
+                                                               : NULL;
     nas_augment_weak(config, rng, image, out, h, w, c);
     for (int64_t i = 0; i < config->strong_ops; i++) {
         nas_augment_op op = (nas_augment_op)nas_rng_below(rng, NAS_RANDAUGMENT_OPS);
         double level = config->strong_magnitude * nas_rng_uniform(rng);
         bool negative = nas_rng_below(rng, 2);
-        nas_augment_apply(op, level, negative, out, scratch, h, w, c, fill);
+        nas_augment_apply(op, level, negative, out, scratch, h, w, c, uncovered);
     }
     canvas v = {out, scratch, h, w, c, fill};
     if (config->cutout > 0) cutout(config, rng, &v);

@@ -54,6 +54,11 @@ static int check(const char *path, const nas_npy *npy, size_t bytes, nas_npy_ima
                         "%s: expected images of unsigned bytes ('|u1'), found type '%s'; save them "
                         "as a.astype(numpy.uint8), scaled to 0..255",
                         path, npy->type);
+    if (npy->fortran)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: it is in Fortran order; expected C order: save "
+                        "numpy.ascontiguousarray(a)",
+                        path);
     int rc = check_shape(path, npy, images, err);
     if (rc) return rc;
     const uint64_t sizes[] = {images->h, images->w, images->c};

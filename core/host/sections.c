@@ -51,6 +51,8 @@ static const nas_option init_options[] = {
     {0},
 };
 
+static const char *const fills[] = {"mean", "edge", "zero", NULL};
+
 static const nas_option augment_options[] = {
     NAS_BOOL("flip", nas_augment_config, flip, "true",
              "whether half of the images, chosen at random, are mirrored left to right; no image "
@@ -68,6 +70,9 @@ static const nas_option augment_options[] = {
         "cutout", nas_augment_config, cutout, "0.5", 0, 1, NULL,
         "largest side of the square that is blanked in a strong view, as a share of the image's "
         "side; 0: none is"),
+    NAS_ENUM("fill", nas_augment_config, fill, "\"mean\"", fills,
+             "what rotating, shearing and moving a strong view uncovers becomes: mean, the data "
+             "set's mean colour; edge, the nearest pixel of the image's edge; zero, black"),
     {0},
 };
 

@@ -16,12 +16,18 @@ bool nas_named_as_image(const char *name) {
 }
 
 int nas_image_set_add(nas_image_set *set, const char *path, int32_t label, nas_error *err) {
+    const nas_image_item item = {.path = (char *)(uintptr_t)path, .label = label};
+    return nas_image_set_add_item(set, &item, err);
+}
+
+int nas_image_set_add_item(nas_image_set *set, const nas_image_item *given, nas_error *err) {
     if (!(set->n & (set->n - 1))) { /* full whenever it has a power of two */
         nas_image_item *items = realloc(set->items, (set->n ? 2 * set->n : 1) * sizeof *items);
         if (!items) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
         set->items = items;
     }
-    nas_image_item item = {strdup(path), label};
+    nas_image_item item = *given;
+    item.path = strdup(given->path);
     if (!item.path) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     set->items[set->n++] = item;
     return NAS_OK;
@@ -39,15 +45,16 @@ static nas_picture picture_of(const nas_image_how *how) {
     return (nas_picture){.channels = how->channels, .side = how->side, .max_side = how->max_side};
 }
 
-static int read_one(const nas_image_item *item, nas_picture *p, uint32_t side, uint8_t *out,
-                    nas_error *err) {
+static int read_one(const nas_image_item *item, const nas_image_how *how, nas_picture *p,
+                    uint8_t *out, nas_error *err) {
     FILE *file;
-    int rc =
-        nas_data_open(item->path, "it was there when the images were listed", &file, NULL, err);
+    int rc = how->open ? how->open(how->context, item, &file, err)
+                       : nas_data_open(item->path, "it was there when the images were listed",
+                                       &file, NULL, err);
     if (rc) return rc;
     rc = nas_image_decode(file, item->path, p, err);
     fclose(file);
-    return rc ? rc : nas_image_square(p, side, out, err);
+    return rc ? rc : nas_image_square(p, how->side, out, err);
 }
 
 /* A file's own fault, after which the others can be read. */
@@ -68,7 +75,7 @@ int nas_image_set_read(const nas_image_set *set, const nas_image_how *how, const
             break;
         }
         const nas_image_item *item = &set->items[indices[i]];
-        int code = read_one(item, &p, how->side, images + i * area, &why);
+        int code = read_one(item, how, &p, images + i * area, &why);
         if (labels) labels[i] = item->label;
         if (!code) continue;
         if (!bad++ || !is_bad(code)) first = why;
@@ -98,7 +105,7 @@ int nas_image_set_sift(nas_image_set *set, const nas_image_how *how, const nas_h
     int rc = room ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < set->n; i++) {
         nas_error why;
-        int code = rc ? NAS_OK : read_one(&set->items[i], &p, how->side, room, &why);
+        int code = rc ? NAS_OK : read_one(&set->items[i], how, &p, room, &why);
         if (is_bad(code)) {
             host->log(host, NAS_WARNING, why.message);
             free(set->items[i].path);
@@ -130,7 +137,7 @@ static int read_photo(const char *path, uint32_t side, uint32_t channels, uint8_
     const nas_image_how how = {.side = side, .channels = channels, .max_side = 8192};
     const nas_image_item item = {.path = (char *)(uintptr_t)path, .label = -1};
     nas_picture p = picture_of(&how);
-    int rc = read_one(&item, &p, side, image, err);
+    int rc = read_one(&item, &how, &p, image, err);
     free(p.pixels);
     return rc;
 }

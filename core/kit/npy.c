@@ -66,11 +66,7 @@ static int take(json_t *json, const char *name, nas_npy *npy, nas_error *err) {
                         name, why.text);
     }
     snprintf(npy->type, sizeof npy->type, "%s", type);
-    if (fortran)
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: it is in Fortran order; expected C order: save "
-                        "numpy.ascontiguousarray(a)",
-                        name);
+    npy->fortran = fortran;
     return take_shape(shape, name, npy, err);
 }
 

@@ -1,6 +1,6 @@
 /* The MNIST family: images and labels in IDX files (http://yann.lecun.com/exdb/mnist/), plain or
- * gzip. A file is a big-endian magic number whose last byte is the number of dimensions, one 32-bit
- * size a dimension, then the bytes. */
+ * gzip. A file is a big-endian magic number whose last byte is the number of dimensions and the one
+ * before it the type of the numbers, one 32-bit size a dimension, then the numbers, big-endian. */
 #include <errno.h>
 #include <limits.h>
 #include <nashost/kit/dataset_files.h>
@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
-#define MAGIC_LABELS 0x801u
+#define MAGIC_LABELS 0x801u /* of unsigned bytes, as published */
 #define MAGIC_IMAGES 0x803u
+#define MAGIC_TYPE 0xff00u
 #define MAX_SIDE 4096u
 #define MAX_RATIO 1100u /* deflate makes bytes at most 1032 times fewer */
 
@@ -54,8 +55,9 @@ static const nas_option options[] = {
 typedef struct idx_file {
     char path[PATH_MAX];
     gzFile gz;
-    uint32_t n, h, w; /* h and w are 1 for labels */
-    uint32_t header;  /* bytes */
+    uint32_t n, h, w;     /* h and w are 1 for labels */
+    uint32_t header;      /* bytes */
+    uint32_t type, width; /* of a number: its code in the magic number, and bytes */
 } idx_file;
 
 /* One split in memory. */
@@ -118,12 +120,24 @@ static uint32_t big_endian(const uint8_t *b) {
 }
 
 static uint64_t body_bytes(const idx_file *file) {
-    return (uint64_t)file->n * file->h * file->w;
+    return (uint64_t)file->n * file->h * file->w * file->width;
 }
 
-static int check_magic(const idx_file *file, int which, uint32_t found, nas_error *err) {
+enum { U8 = 8, I8 = 9, I16 = 0xb, I32 = 0xc, F32 = 0xd, F64 = 0xe };
+
+/* Bytes of a number of that type; 0: there is no such type. */
+static uint32_t type_width(uint32_t type) {
+    static const uint32_t widths[] = {
+        [U8] = 1, [I8] = 1, [I16] = 2, [I32] = 4, [F32] = 4, [F64] = 8};
+    return type < sizeof widths / sizeof *widths ? widths[type] : 0;
+}
+
+static int check_magic(idx_file *file, int which, uint32_t magic, nas_error *err) {
     bool images = which == TRAIN_IMAGES || which == TEST_IMAGES;
-    uint32_t expected = images ? MAGIC_IMAGES : MAGIC_LABELS;
+    uint32_t expected = images ? MAGIC_IMAGES : MAGIC_LABELS, found = magic;
+    file->type = (magic & MAGIC_TYPE) >> 8;
+    file->width = type_width(file->type);
+    if (file->width) found = (magic & ~MAGIC_TYPE) | U8 << 8;
     if (found == expected) return NAS_OK;
     if (found == (images ? MAGIC_LABELS : MAGIC_IMAGES))
         return nas_fail(err, NAS_ERR_INPUT,
@@ -134,7 +148,7 @@ static int check_magic(const idx_file *file, int which, uint32_t found, nas_erro
     return nas_fail(err, NAS_ERR_INPUT,
                     "%s: offset 0: expected magic number 0x%08x, found 0x%08x; this is not an IDX "
                     "file of %s",
-                    file->path, expected, found, images ? "images" : "labels");
+                    file->path, expected, magic, images ? "images" : "labels");
 }
 
 static int check_sizes(const idx_file *file, const struct stat *status, nas_error *err) {
@@ -190,6 +204,43 @@ static int open_file(const idx_config *config, int which, idx_file *file, nas_er
     return rc;
 }
 
+/* A number, big-endian; what is none, or has a fraction, is negative. */
+static double decode(const uint8_t *from, uint32_t type, uint32_t width) {
+    uint64_t bits = 0;
+    float single;
+    double x;
+    for (uint32_t i = 0; i < width; i++) bits = bits << 8 | from[i];
+    uint32_t low = (uint32_t)bits;
+    memcpy(&single, &low, sizeof single);
+    memcpy(&x, &bits, sizeof x);
+    if (type == F32) x = (double)single;
+    if (type == I8) x = (int8_t)low;
+    if (type == I16) x = (int16_t)low;
+    if (type == I32) x = (int32_t)low;
+    return x >= 0 && x <= 255 && x == (double)(int)x ? x : -1;
+}
+
+/* Turns numbers of another type into bytes, in place. */
+static int narrow(const idx_file *file, uint8_t *body, nas_error *err) {
+    uint64_t n = body_bytes(file) / file->width;
+    for (uint64_t i = 0; i < n && file->type != U8; i++) {
+        double x = decode(body + i * file->width, file->type, file->width);
+        if (x < 0)
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: offset %llu: expected whole numbers of 0 to 255, in whatever "
+                            "type; write the file with unsigned bytes, images scaled to 0..255",
+                            file->path, (ull)(file->header + i * file->width));
+        body[i] = (uint8_t)x;
+    }
+    return NAS_OK;
+}
+
+/* Gives back what a wider type took. */
+static void shrink(const idx_file *file, uint8_t **body) {
+    uint8_t *less = file->width > 1 ? realloc(*body, body_bytes(file) / file->width) : NULL;
+    if (less) *body = less;
+}
+
 /* Reads the bytes behind the header into *body (the caller frees) and closes the file, which must
  * end there. */
 static int read_body(idx_file *file, uint8_t **body, nas_error *err) {
@@ -199,7 +250,9 @@ static int read_body(idx_file *file, uint8_t **body, nas_error *err) {
         return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory for %llu bytes", file->path,
                         (ull)bytes);
     int rc = read_bytes(file, *body, bytes, file->header + bytes, err);
+    if (!rc) rc = narrow(file, *body, err);
     if (rc) return rc;
+    shrink(file, body);
     uint8_t more;
     int got = gzread(file->gz, &more, 1); /* at the end this also compares gzip's checksum */
     if (got > 0)

@@ -55,13 +55,14 @@ typedef struct array {
     nas_npy_file in;
     uint32_t width;      /* bytes of a number */
     uint32_t n, h, w, c; /* as images; h = w = c = 1 for labels */
+    uint8_t *whole;      /* all images of one in Fortran order, now in C order; else NULL */
 } array;
 
 typedef struct npy {
     const npy_config *config;
     array arrays[ARRAYS];
     int32_t *labels[2]; /* train, test; the latter is read at its first use */
-    uint8_t *scratch;   /* one image in the file's layout */
+    uint8_t *scratch;   /* one image in the file's layout, and one in its type of numbers */
     uint32_t classes;
     char *text; /* that class_names points into */
     const char **class_names;
@@ -71,10 +72,10 @@ typedef struct npy {
 
 static int check_type(array *a, bool images, nas_error *err) {
     const char *type = a->in.header.type;
-    a->width = nas_integer_width(type);
-    if (images ? a->width == 1 && type[1] == 'u' : a->width > 0) return NAS_OK;
+    a->width = strcmp(type, "|b1") == 0 ? 1 : nas_integer_width(type);
+    if (a->width > 0) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT, "%s: expected %s, found type '%s'; save %s", a->in.name,
-                    images ? "images of unsigned bytes ('|u1')" : "integer labels such as '<i8'",
+                    images ? "images of integers such as '|u1'" : "integer labels such as '<i8'",
                     type,
                     images ? "them as a.astype(numpy.uint8), scaled to 0..255"
                            : "them as a.astype(numpy.int64)");
@@ -143,6 +144,12 @@ static int open_array(npy *self, int which, nas_error *err) {
     return rc ? rc : check_size(a, err);
 }
 
+/* A number of the array; of booleans 0 or 1. */
+static int64_t number(const array *a, const uint8_t *bytes) {
+    const char *type = a->in.header.type;
+    return type[1] == 'b' ? *bytes != 0 : nas_decode_integer(bytes, type, a->width);
+}
+
 /* ---- Labels ---- */
 
 /* Reads the labels of a split (0 train, 1 test), which must be below classes. */
@@ -154,7 +161,7 @@ static int read_labels(npy *self, int split, uint32_t classes, nas_error *err) {
     int rc = nas_npy_file_seek(&a->in, a->in.begin, err);
     for (uint32_t i = 0; i < a->n && !rc; i++) {
         rc = nas_npy_file_take(&a->in, bytes, a->width, err);
-        int64_t label = rc ? 0 : nas_decode_integer(bytes, a->in.header.type, a->width);
+        int64_t label = rc ? 0 : number(a, bytes);
         if (label < 0 || label >= classes)
             rc = nas_fail(
                 err, NAS_ERR_INPUT, "%s: offset %llu: label %u: expected 0 to %u, found %lld%s",
@@ -213,10 +220,19 @@ static int compare(const npy *self, nas_error *err) {
     return NAS_OK;
 }
 
+/* Room for an image, and for one in the widest type of numbers, 8 bytes. */
+static uint64_t scratch_bytes(const npy *self) {
+    const array *a = &self->arrays[TRAIN_IMAGES];
+    return (uint64_t)a->h * a->w * a->c * 9;
+}
+
 static void npy_destroy(void *instance) {
     npy *self = instance;
     if (!self) return;
-    for (int i = 0; i < ARRAYS; i++) nas_npy_file_close(&self->arrays[i].in);
+    for (int i = 0; i < ARRAYS; i++) {
+        nas_npy_file_close(&self->arrays[i].in);
+        free(self->arrays[i].whole);
+    }
     free(self->labels[0]);
     free(self->labels[1]);
     free(self->scratch);
@@ -239,7 +255,7 @@ static int npy_create(const nas_host *host, const void *config, void **instance,
         rc = nas_class_names(self->config->class_names, self->classes,
                              self->arrays[TRAIN_LABELS].in.name, &self->text, &self->class_names,
                              err);
-    if (!rc && !(self->scratch = malloc(item_bytes(&self->arrays[TRAIN_IMAGES]))))
+    if (!rc && !(self->scratch = malloc(scratch_bytes(self))))
         rc = nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     if (rc)
         npy_destroy(self);
@@ -264,11 +280,64 @@ static int npy_info(void *instance, nas_dataset_info *info, nas_error *err) {
     return NAS_OK;
 }
 
+/* Turns n numbers of the array, at an offset of it, into bytes; true is white. out may be from. */
+static int narrow(const array *a, const uint8_t *from, uint64_t n, uint64_t offset, uint8_t *out,
+                  nas_error *err) {
+    bool truth = a->in.header.type[1] == 'b';
+    for (uint64_t i = 0; i < n; i++) {
+        int64_t value = number(a, from + i * a->width);
+        if (value < 0 || value > 255)
+            return nas_fail(err, NAS_ERR_INPUT,
+                            "%s: offset %llu: expected pixels of 0 to 255, found %lld; scale them, "
+                            "and save them as a.astype(numpy.uint8)",
+                            a->in.name, (ull)(offset + i * a->width), (long long)value);
+        out[i] = truth ? (uint8_t)(255 * value) : (uint8_t)value;
+    }
+    return NAS_OK;
+}
+
+static bool is_bytes(const array *a) {
+    return a->width == 1 && a->in.header.type[1] == 'u';
+}
+
+/* Image `index` in the file's layout. room: for one in its type of numbers. */
+static int read_item(array *a, uint64_t index, uint8_t *room, uint8_t *out, nas_error *err) {
+    uint64_t bytes = item_bytes(a), n = bytes / a->width, at = a->in.begin + index * bytes;
+    if (a->whole) {
+        memcpy(out, a->whole + index * n, n);
+        return NAS_OK;
+    }
+    int rc = nas_npy_file_seek(&a->in, at, err);
+    if (!rc) rc = nas_npy_file_take(&a->in, is_bytes(a) ? out : room, bytes, err);
+    return rc || is_bytes(a) ? rc : narrow(a, room, n, at, out, err);
+}
+
+/* In Fortran order an image's numbers lie all over the file: it is read as a whole, once. A column
+ * of the file has number (y, x, ...) of every image. */
+static int read_columns(array *a, nas_error *err) {
+    const uint64_t *shape = a->in.header.shape;
+    uint64_t columns = item_bytes(a) / a->width, last = a->in.header.ndim == 4 ? shape[3] : 1;
+    uint8_t *column = malloc((uint64_t)a->n * a->width);
+    a->whole = malloc(a->n * columns);
+    int rc = column && a->whole ? nas_npy_file_seek(&a->in, a->in.begin, err)
+                                : nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", a->in.name);
+    for (uint64_t i = 0; i < columns && !rc; i++) {
+        uint64_t first = i % shape[1], second = i / shape[1] % shape[2];
+        uint64_t to = (first * shape[2] + second) * last + i / shape[1] / shape[2], at = a->in.at;
+        rc = nas_npy_file_take(&a->in, column, (uint64_t)a->n * a->width, err);
+        if (!rc) rc = narrow(a, column, a->n, at, column, err);
+        for (uint64_t k = 0; k < a->n && !rc; k++) a->whole[k * columns + to] = column[k];
+    }
+    free(column);
+    return rc;
+}
+
 static int read_image(npy *self, array *a, uint64_t index, uint8_t *out, nas_error *err) {
-    uint64_t bytes = item_bytes(a), area = (uint64_t)a->h * a->w;
+    uint64_t area = (uint64_t)a->h * a->w;
     bool planes = self->config->layout == NCHW && a->c > 1;
-    int rc = nas_npy_file_seek(&a->in, a->in.begin + index * bytes, err);
-    if (!rc) rc = nas_npy_file_take(&a->in, planes ? self->scratch : out, bytes, err);
+    uint8_t *room = self->scratch + area * a->c;
+    int rc = a->in.header.fortran && !a->whole ? read_columns(a, err) : NAS_OK;
+    if (!rc) rc = read_item(a, index, room, planes ? self->scratch : out, err);
     for (uint64_t i = 0; i < area && planes && !rc; i++)
         for (uint32_t c = 0; c < a->c; c++) out[i * a->c + c] = self->scratch[c * area + i];
     return rc;
@@ -284,7 +353,7 @@ static int npy_read(void *instance, nas_split split, const uint64_t *indices, si
         rc = read_labels(self, 1, self->classes, err);
     for (size_t i = 0; i < n && !rc; i++) {
         if (indices[i] >= a->n) return nas_data_beyond(indices[i], a->n, err);
-        rc = read_image(self, a, indices[i], images + i * item_bytes(a), err);
+        rc = read_image(self, a, indices[i], images + i * (item_bytes(a) / a->width), err);
         if (labels) labels[i] = split == NAS_SPLIT_EXTRA ? -1 : self->labels[split][indices[i]];
     }
     return rc;

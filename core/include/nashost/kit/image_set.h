@@ -10,6 +10,9 @@
 typedef struct nas_image_item {
     char *path;
     int32_t label; /* -1: none */
+    /* The data set's own, such as where in a file the image lies; 0. */
+    uint32_t from;
+    uint64_t at, bytes;
 } nas_image_item;
 
 /* The images of one split; zeroed is empty. */
@@ -21,13 +24,18 @@ typedef struct nas_image_set {
 /* How images are read. */
 typedef struct nas_image_how {
     uint32_t side, channels, max_side;
+    /* Opens an image that is no file of its own; it is closed with fclose. NULL: path is opened.
+     * [any] */
+    int (*open)(const void *context, const nas_image_item *item, FILE **file, nas_error *err);
+    const void *context;
 } nas_image_how;
 
 /* Whether a file's name ends as one of an image: .png, .jpg, .jpeg or .webp, in any case. [any] */
 bool nas_named_as_image(const char *name);
 
-/* Appends a copy of path. [any] */
+/* Appends a copy of path, and of an item's own fields as well. [any] */
 int nas_image_set_add(nas_image_set *set, const char *path, int32_t label, nas_error *err);
+int nas_image_set_add_item(nas_image_set *set, const nas_image_item *item, nas_error *err);
 void nas_image_set_free(nas_image_set *set); /* empty is fine [any] */
 
 /* nas_dataset_api's read. Every image that cannot be read is told in the host's log, and then the

@@ -14,6 +14,7 @@ typedef struct nas_npy {
     uint32_t ndim;
     uint64_t shape[NAS_NPY_MAX_DIMS];
     char shape_text[96]; /* for messages: "[2, 28, 28]" */
+    bool fortran;        /* the first index varies fastest */
 } nas_npy;
 
 /* Checks the prefix of a file, which messages call name; *begin: where the header's text begins, 10
@@ -24,7 +25,7 @@ int nas_npy_begin(const uint8_t *prefix, const char *name, uint32_t *begin, nas_
 int nas_npy_length(const uint8_t *bytes, const char *name, uint32_t *length, nas_error *err);
 
 /* Reads the header's text, of length bytes, which is changed; begin: where it stands in the file.
- * An array in Fortran order is refused. [any] */
+ * [any] */
 int nas_npy_parse(char *text, size_t length, uint32_t begin, const char *name, nas_npy *npy,
                   nas_error *err);
 
