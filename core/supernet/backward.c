@@ -132,13 +132,12 @@ static void backward_depthwise(const backward_sweep *s, const nas_microbatch *mi
 /* What the tile of a depthwise unit behind an expansion writes, and what the next one reads. */
 static nas_ahead look_ahead_expanded(const backward_sweep *s, const nas_microbatch *micro,
                                      uint32_t image, uint32_t count, uint32_t most) {
-    const nas_unit *u = &s->plan->units[s->unit], *wide = u - 1, *narrow = u - 2;
+    const nas_unit *u = &s->plan->units[s->unit], *narrow = u - 2;
     const nas_unit_memory *um = &s->memory->units[s->unit];
     nas_image_range next = nas_microbatch_next(micro, image + count, most);
     nas_ahead ahead = {.n = 0};
     nas_ahead_images(&ahead, um->g, u->values, next);
     nas_ahead_images(&ahead, um->y.values, u->values, next);
-    if (um[-1].y.values) nas_ahead_images(&ahead, um[-1].y.values, wide->values, next);
     nas_ahead_images(&ahead, um[-2].g, narrow->values, (nas_image_range){image, count});
     return ahead;
 }
@@ -154,9 +153,8 @@ static void backward_expanded(const backward_sweep *s, const nas_microbatch *mic
     uint32_t most = nas_tile_images(u);
     for (uint32_t i = micro->first; i < micro->end; i += most) {
         uint32_t count = nas_microbatch_count(micro, i, most);
-        nas_affine from = {nas_expand_rows(s->plan, s->memory, s->pass, u->source, micro, i, count,
-                                           true, t.x, NULL),
-                           norm->a + wide->bn, norm->b + wide->bn, wide->act};
+        nas_expand_rows(s->plan, s->memory, s->pass, u->source, micro, i, count, t.x, NULL);
+        nas_affine from = {t.x, norm->a + wide->bn, norm->b + wide->bn, wide->act};
         for (uint32_t j = 0; j < count; j++, from.y += wide->values)
             s->pass->kernels->depthwise_grad(&shape, um->g + (i + j) * u->values,
                                              nas_image_at(&um->y, micro, i + j), norm->grad_terms,
@@ -340,7 +338,7 @@ static void backward_unit(backward_sweep *s) {
     if (u->expands) nas_parallel(pass->pool, pass->n_cohorts, false, finish_expansion, s);
     nas_parallel(pass->pool, pass->n_chunks, s->unit % 2, sweep_chunk, s);
     s->done = u->expands ? -1 : s->unit;
-    nas_profile_unit(s->plan, s->memory, pass, s->unit, true, start);
+    nas_profile_unit(s->plan, pass, s->unit, true, start);
 }
 
 void nas_pass_backward(const nas_engine_plan *plan, nas_engine_memory *memory,

@@ -6,10 +6,6 @@
 
 #include <stdlib.h>
 
-/* Inputs of an expansion up to which it is computed again: a product of so many takes no longer
- * than to store a value and to read it. */
-#define CHEAP_INPUTS 32
-
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
@@ -65,8 +61,9 @@ static void keep_units(nas_engine_memory *m, const nas_engine_plan *plan, int fi
     for (int i = first; i < end; i++) {
         const nas_unit *u = &plan->units[i];
         nas_unit_memory *um = &m->units[i];
-        if (u->expands) um->cov_weights = take(m, m->limits.max_cohorts * nas_unit_weights(u));
-        if (!u->expands || u->c > CHEAP_INPUTS)
+        if (u->expands)
+            um->cov_weights = take(m, m->limits.max_cohorts * nas_unit_weights(u));
+        else
             um->y = (nas_image_values){take(m, images * u->values), u->values, u->values};
         take_small(m, u, um);
     }

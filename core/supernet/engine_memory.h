@@ -27,7 +27,7 @@ typedef struct nas_squeeze_memory {
 } nas_squeeze_memory;
 
 typedef struct nas_unit_memory {
-    nas_image_values y;    /* [values] of each image; of an expansion only where it is dear */
+    nas_image_values y;    /* [values] of each image; not of what expands */
     nas_real *g;           /* backward [images][values]: gradient of batch norm's output */
     nas_real *chain;       /* [chain_room] */
     nas_real *packed;      /* weights: depthwise [k * k][c], others as nas_product_pack() does */

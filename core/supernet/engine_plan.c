@@ -1,5 +1,10 @@
 #include "supernet/engine_plan.h"
 
+/* Inputs up to which an expansion is computed where it is needed, and batch norm's sums come from
+ * its inputs' second moments. With more, products of the moments take longer than to store the
+ * output and to read it, above all where pixels are few. */
+#define CHEAP_INPUTS 64
+
 /* A plan in the making: what the layers so far say of the next unit. */
 typedef struct planner {
     const nas_supernet *supernet;
@@ -64,6 +69,12 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
     return u;
 }
 
+/* An expansion, of all subnets done alike, since memory for the largest one must do for any. */
+static void add_expansion(planner *p, const nas_layer *layer) {
+    nas_unit *u = add_unit(p, layer, NAS_UNIT_POINTWISE);
+    u->expands = u->weight.in <= CHEAP_INPUTS;
+}
+
 static void add_chain(const planner *p, const nas_layer *layer, nas_unit *u) {
     u->chain = nas_kernel_chain_find(p->supernet, layer, &u->weight);
     if (p->supernet->space.kernel_transform) u->chain_room = nas_kernel_room(&u->weight);
@@ -102,7 +113,7 @@ static void add_layer(planner *p, const nas_layer *layer, nas_role role) {
         add_node(p);
         break;
     case NAS_ROLE_EXPAND:
-        add_unit(p, layer, NAS_UNIT_POINTWISE)->expands = true;
+        add_expansion(p, layer);
         break;
     case NAS_ROLE_DEPTHWISE:
         add_chain(p, layer, add_unit(p, layer, NAS_UNIT_DEPTHWISE));

@@ -38,7 +38,7 @@ typedef struct nas_unit {
     size_t gamma, beta;     /* offsets in the flat array */
     size_t bn;              /* of its channels in arrays of all channels, such as nas_bn_stats */
     size_t values;          /* oh * ow * oc */
-    bool expands;           /* expand.c's */
+    bool expands;           /* expand.c's: an expansion of few inputs */
 } nas_unit;
 
 typedef struct nas_node {
