@@ -295,6 +295,34 @@ static void gradients_of_stored_expansions(void **state) {
     }
 }
 
+/* Channels that are many for their pixels, which are 2 x 2 and then one: of projections with
+ * squeeze-excite and without, of a wide expansion and the head. */
+#define DEEP_SPACE                                                                                 \
+    "{\"name\": \"deep\", \"resolution\": [6],"                                                    \
+    " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 6, \"activation\": \"relu\"},"           \
+    " \"stages\": ["                                                                               \
+    "  {\"width\": [66, 70], \"stride\": 2, \"depth\": [1], \"kernel\": [3], \"expand\": [5],"     \
+    "   \"squeeze_excite\": true, \"activation\": \"h-swish\"},"                                   \
+    "  {\"width\": [20], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3], \"expand\": [1, 2],"   \
+    "   \"squeeze_excite\": false, \"activation\": \"h-swish\"}],"                                 \
+    " \"head\": {\"width\": 31, \"activation\": \"h-swish\", \"hidden\": [],"                      \
+    "            \"hidden_activation\": \"h-swish\"}}"
+
+static void gradients_at_once(void **state) {
+    (void)state;
+    static const uint32_t images[] = {18, 9};
+    for (uint32_t which = 0; which < 2; which++) {
+        nas_space space = small_parse(DEEP_SPACE, SMALL_CHANNELS, SMALL_CLASSES);
+        trial t = open_trial_in(space, which, images[which], which, 0);
+        int at_once = 0;
+        for (int i = 0; i < t.engine->plan.n_units; i++) at_once += t.engine->plan.units[i].at_once;
+        assert_int_equal(at_once,
+                         which ? 3 : 5); /* of the smallest: both projections, and the head */
+        check_gradient(&t);
+        close_trial(&t);
+    }
+}
+
 /* Weights that the subnet does not use: not a number changes nothing, and their gradient is 0. */
 static void other_weights_play_no_part(void **state) {
     (void)state;
@@ -398,6 +426,7 @@ static void trunk_is_run_once(void **state) {
     check_together(TRUNK_SPACE(TRUNK_STAGE("1, 2", "3", "1", "false")), 3);
     check_together(TRUNK_SPACE(TRUNK_STAGE("2", "3", "2", "true")), 7);
     check_together(WIDE_SPACE("67"), 7);
+    check_together(DEEP_SPACE, 1);
     char elastic[2048];
     snprintf(elastic, sizeof elastic, SMALL_SPACE, "9");
     check_together(elastic, 0); /* in resolution, too: nothing is shared */
@@ -453,6 +482,7 @@ static void cohorts_are_batches_of_their_own(void **state) {
     snprintf(elastic, sizeof elastic, SMALL_SPACE, "9");
     check_apart(elastic);
     check_apart(WIDE_SPACE("67"));
+    check_apart(DEEP_SPACE);
     check_apart(TRUNK_SPACE(TRUNK_STAGE("2", "3", "2", "true")));
 }
 
@@ -461,6 +491,7 @@ int main(void) {
         cmocka_unit_test(gradients_are_slopes),
         cmocka_unit_test(gradients_of_mobile_networks),
         cmocka_unit_test(gradients_of_stored_expansions),
+        cmocka_unit_test(gradients_at_once),
         cmocka_unit_test(other_weights_play_no_part),
         cmocka_unit_test(gradients_add_up),
         cmocka_unit_test(trunk_is_run_once),
