@@ -261,13 +261,13 @@ static void gradients_of_mobile_networks(void **state) {
     }
 }
 
-/* Expansions of 37 inputs, whose outputs are stored, between narrow ones, whose outputs are
- * computed again; with and without a residual, at strides 1 and 2. */
-#define WIDE_SPACE                                                                                 \
+/* Expansions of up to 67 inputs, whose outputs are stored, between narrow ones, whose outputs are
+ * made where they are needed; with and without a residual, at strides 1 and 2. */
+#define WIDE_SPACE(widths)                                                                         \
     "{\"name\": \"wide\", \"resolution\": [6],"                                                    \
     " \"stem\": {\"kernel\": 3, \"stride\": 1, \"width\": 6, \"activation\": \"relu\"},"           \
     " \"stages\": ["                                                                               \
-    "  {\"width\": [37], \"stride\": 1, \"depth\": [2], \"kernel\": [3], \"expand\": [2],"         \
+    "  {\"width\": [" widths "], \"stride\": 1, \"depth\": [2], \"kernel\": [3], \"expand\": [2]," \
     "   \"squeeze_excite\": false, \"activation\": \"h-swish\"},"                                  \
     "  {\"width\": [9], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3], \"expand\": [2, 3],"    \
     "   \"squeeze_excite\": true, \"activation\": \"h-swish\"}],"                                  \
@@ -278,17 +278,46 @@ static void gradients_of_stored_expansions(void **state) {
     (void)state;
     static const uint32_t images[] = {5, 2};
     for (uint32_t which = 0; which < 2; which++) {
-        nas_space space = small_parse(WIDE_SPACE, SMALL_CHANNELS, SMALL_CLASSES);
+        nas_space space = small_parse(WIDE_SPACE("40, 67"), SMALL_CHANNELS, SMALL_CLASSES);
         trial t = open_trial_in(space, which, images[which], which, 0);
         int stored = 0, computed = 0;
         for (int i = 0; i < t.engine->plan.n_units; i++) {
-            bool expands = t.engine->plan.units[i].expands;
+            const nas_unit *u = &t.engine->plan.units[i];
             bool keeps_y = t.engine->memory.units[i].y.values;
-            stored += expands && keeps_y;
-            computed += expands && !keeps_y;
+            assert_true(keeps_y != u->expands);
+            stored += keeps_y && u->c >= 40 && u[1].kind == NAS_UNIT_DEPTHWISE;
+            computed += !keeps_y;
         }
         assert_int_equal(stored, 2);
         assert_int_equal(computed, which ? 1 : 2);
+        check_gradient(&t);
+        close_trial(&t);
+    }
+}
+
+/* Channels that are many for their pixels, which are 2 x 2 and then one: of projections with
+ * squeeze-excite and without, of a wide expansion and the head. */
+#define DEEP_SPACE                                                                                 \
+    "{\"name\": \"deep\", \"resolution\": [6],"                                                    \
+    " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 6, \"activation\": \"relu\"},"           \
+    " \"stages\": ["                                                                               \
+    "  {\"width\": [66, 70], \"stride\": 2, \"depth\": [1], \"kernel\": [3], \"expand\": [5],"     \
+    "   \"squeeze_excite\": true, \"activation\": \"h-swish\"},"                                   \
+    "  {\"width\": [20], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3], \"expand\": [1, 2],"   \
+    "   \"squeeze_excite\": false, \"activation\": \"h-swish\"}],"                                 \
+    " \"head\": {\"width\": 31, \"activation\": \"h-swish\", \"hidden\": [],"                      \
+    "            \"hidden_activation\": \"h-swish\"}}"
+
+static void gradients_at_once(void **state) {
+    (void)state;
+    static const uint32_t images[] = {18, 9};
+    for (uint32_t which = 0; which < 2; which++) {
+        nas_space space = small_parse(DEEP_SPACE, SMALL_CHANNELS, SMALL_CLASSES);
+        trial t = open_trial_in(space, which, images[which], which, 0);
+        int at_once = 0;
+        for (int i = 0; i < t.engine->plan.n_units; i++) at_once += t.engine->plan.units[i].at_once;
+        assert_int_equal(at_once,
+                         which ? 3 : 5); /* of the smallest: both projections, and the head */
         check_gradient(&t);
         close_trial(&t);
     }
@@ -396,7 +425,8 @@ static void trunk_is_run_once(void **state) {
     check_together(TRUNK_SPACE(TRUNK_STAGE("1", "3, 5", "1", "false")), 1);
     check_together(TRUNK_SPACE(TRUNK_STAGE("1, 2", "3", "1", "false")), 3);
     check_together(TRUNK_SPACE(TRUNK_STAGE("2", "3", "2", "true")), 7);
-    check_together(WIDE_SPACE, 7);
+    check_together(WIDE_SPACE("67"), 7);
+    check_together(DEEP_SPACE, 1);
     char elastic[2048];
     snprintf(elastic, sizeof elastic, SMALL_SPACE, "9");
     check_together(elastic, 0); /* in resolution, too: nothing is shared */
@@ -451,7 +481,8 @@ static void cohorts_are_batches_of_their_own(void **state) {
     char elastic[2048];
     snprintf(elastic, sizeof elastic, SMALL_SPACE, "9");
     check_apart(elastic);
-    check_apart(WIDE_SPACE);
+    check_apart(WIDE_SPACE("67"));
+    check_apart(DEEP_SPACE);
     check_apart(TRUNK_SPACE(TRUNK_STAGE("2", "3", "2", "true")));
 }
 
@@ -460,6 +491,7 @@ int main(void) {
         cmocka_unit_test(gradients_are_slopes),
         cmocka_unit_test(gradients_of_mobile_networks),
         cmocka_unit_test(gradients_of_stored_expansions),
+        cmocka_unit_test(gradients_at_once),
         cmocka_unit_test(other_weights_play_no_part),
         cmocka_unit_test(gradients_add_up),
         cmocka_unit_test(trunk_is_run_once),

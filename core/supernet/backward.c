@@ -82,6 +82,14 @@ static nas_ahead look_ahead(const backward_sweep *s, const nas_microbatch *micro
     return ahead;
 }
 
+/* Where a unit's dy, and its x if that is no node, wait for the weights' gradient at once. */
+static nas_tile keep_tile(const backward_sweep *s, const nas_unit *u, uint32_t image, nas_tile t) {
+    t.dy = s->memory->at_once + image * u->values;
+    t.x = s->memory->at_once + nas_whole_lines(s->pass->n_images * u->values) +
+          image * nas_unit_inputs(u);
+    return t;
+}
+
 static void backward_product(const backward_sweep *s, const nas_microbatch *micro,
                              nas_real *partial, double *sums) {
     const nas_kernels *kernels = s->pass->kernels;
@@ -93,12 +101,15 @@ static void backward_product(const backward_sweep *s, const nas_microbatch *micr
     for (uint32_t i = micro->first; i < micro->end; i += most) {
         uint32_t count = nas_microbatch_count(micro, i, most);
         size_t rows = (size_t)count * u->oh * u->ow;
+        if (u->at_once) t = keep_tile(s, u, i, t);
         kernels->bn_grad(t.dy, um->g + i * u->values, nas_image_at(&um->y, micro, i),
                          s->memory->cohorts[micro->cohort].grad_terms, rows, n);
         const nas_real *x =
             nas_unit_input(s->plan, s->memory, s->pass, s->unit, micro, i, count, false, &t);
         nas_ahead ahead = look_ahead(s, micro, i, count, most);
-        nas_multiply_transposed(kernels, x, k, t.dy, rows, n, i > micro->first, partial, &ahead);
+        if (!u->at_once)
+            nas_multiply_transposed(kernels, x, k, t.dy, rows, n, i > micro->first, partial,
+                                    &ahead);
         if (u->kind == NAS_UNIT_STEM) continue; /* the images need no gradient */
         nas_multiply_packed(kernels, t.dy, n, s->memory->cohorts->transposed, rows, k, false, t.dx,
                             &ahead);
@@ -133,13 +144,12 @@ static void backward_depthwise(const backward_sweep *s, const nas_microbatch *mi
 /* What the tile of a depthwise unit behind an expansion writes, and what the next one reads. */
 static nas_ahead look_ahead_expanded(const backward_sweep *s, const nas_microbatch *micro,
                                      uint32_t image, uint32_t count, uint32_t most) {
-    const nas_unit *u = &s->plan->units[s->unit], *wide = u - 1, *narrow = u - 2;
+    const nas_unit *u = &s->plan->units[s->unit], *narrow = u - 2;
     const nas_unit_memory *um = &s->memory->units[s->unit];
     nas_image_range next = nas_microbatch_next(micro, image + count, most);
     nas_ahead ahead = {.n = 0};
     nas_ahead_images(&ahead, um->g, u->values, next);
     nas_ahead_images(&ahead, um->y.values, u->values, next);
-    if (um[-1].y.values) nas_ahead_images(&ahead, um[-1].y.values, wide->values, next);
     nas_ahead_images(&ahead, um[-2].g, narrow->values, (nas_image_range){image, count});
     return ahead;
 }
@@ -155,9 +165,8 @@ static void backward_expanded(const backward_sweep *s, const nas_microbatch *mic
     uint32_t most = nas_tile_images(u);
     for (uint32_t i = micro->first; i < micro->end; i += most) {
         uint32_t count = nas_microbatch_count(micro, i, most);
-        nas_affine from = {nas_expand_rows(s->plan, s->memory, s->pass, u->source, micro, i, count,
-                                           true, t.x, NULL),
-                           norm->a + wide->bn, norm->b + wide->bn, wide->act};
+        nas_expand_rows(s->plan, s->memory, s->pass, u->source, micro, i, count, t.x, NULL);
+        nas_affine from = {t.x, norm->a + wide->bn, norm->b + wide->bn, wide->act};
         for (uint32_t j = 0; j < count; j++, from.y += wide->values)
             s->pass->kernels->depthwise_grad(&shape, um->g + (i + j) * u->values,
                                              nas_image_at(&um->y, micro, i + j), norm->grad_terms,
@@ -234,6 +243,30 @@ static void add_chain(const backward_sweep *s, int index) {
     nas_kernel_chain_backward(&u->chain, s->pass->weights, room, s->pass->gradient);
 }
 
+/* A share of the rows of x' dy, of all images. */
+static void add_at_once(const backward_sweep *s, int index, int share) {
+    enum { ROWS = 24, PIXELS = 512 }; /* whole blocks of a product; what stays in cache of dy */
+    const nas_unit *u = &s->plan->units[index];
+    size_t c = u->c, pixels = (size_t)s->pass->n_images * u->oh * u->ow;
+    nas_tile t = keep_tile(s, u, 0, (nas_tile){0});
+    const nas_real *x = u->node >= 0 ? s->memory->nodes[u->node].values : t.x;
+    for (size_t row = (size_t)share * ROWS; row < c; row += NAS_CHUNKS * ROWS)
+        for (size_t at = 0; at < pixels; at += PIXELS) {
+            nas_product p = {.m = c - row < ROWS ? c - row : ROWS,
+                             .n = u->oc,
+                             .k = pixels - at < PIXELS ? pixels - at : PIXELS,
+                             .a = x + at * c + row,
+                             .a_row = 1,
+                             .a_column = c,
+                             .b = t.dy + at * u->oc,
+                             .ldb = u->oc,
+                             .c = s->pass->gradient + nas_slice_row(&u->weight, row),
+                             .ldc = u->weight.out,
+                             .add = true};
+            nas_multiply(s->pass->kernels, &p);
+        }
+}
+
 /* A share of the rows of a unit's weight gradient, after its sweep. */
 static void add_weights(const backward_sweep *s, int index, int share) {
     const nas_unit *u = &s->plan->units[index];
@@ -242,7 +275,8 @@ static void add_weights(const backward_sweep *s, int index, int share) {
         if (share == 0) add_chain(s, index);
         return;
     }
-    for (size_t row = (size_t)share; row < rows; row += NAS_CHUNKS)
+    if (u->at_once) add_at_once(s, index, share);
+    for (size_t row = (size_t)share; row < rows && !u->at_once; row += NAS_CHUNKS)
         add_partials(s, row * n, n, s->pass->gradient + nas_slice_row(&u->weight, row));
     if (u->squeeze.c)
         nas_squeeze_weights_grad(s->pass, &u->squeeze, &s->memory->units[index].squeeze, share);
@@ -357,7 +391,7 @@ static void backward_unit(backward_sweep *s) {
     nas_share_sweep(pass, s->unit % 2, sweep_chunk, s);
     share_unit(s);
     s->done = u->expands ? -1 : s->unit;
-    nas_profile_unit(s->plan, s->memory, pass, s->unit, true, start);
+    nas_profile_unit(s->plan, pass, s->unit, true, start);
 }
 
 void nas_pass_backward(const nas_engine_plan *plan, nas_engine_memory *memory,

@@ -6,10 +6,6 @@
 
 #include <stdlib.h>
 
-/* Inputs of an expansion up to which it is computed again: a product of so many takes no longer
- * than to store a value and to read it. */
-#define CHEAP_INPUTS 32
-
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
@@ -65,8 +61,9 @@ static void keep_units(nas_engine_memory *m, const nas_engine_plan *plan, int fi
     for (int i = first; i < end; i++) {
         const nas_unit *u = &plan->units[i];
         nas_unit_memory *um = &m->units[i];
-        if (u->expands) um->cov_weights = take(m, m->limits.max_cohorts * nas_unit_weights(u));
-        if (!u->expands || u->c > CHEAP_INPUTS)
+        if (u->expands)
+            um->cov_weights = take(m, m->limits.max_cohorts * nas_unit_weights(u));
+        else
             um->y = (nas_image_values){take(m, images * u->values), u->values, u->values};
         take_small(m, u, um);
     }
@@ -100,6 +97,7 @@ static void share_gradients(nas_engine_memory *m, const nas_engine_plan *plan) {
 static void keep_buffers(nas_engine_memory *m, const nas_engine_plan *plan) {
     int trunk = plan->trunk;
     keep_units(m, plan, 0, trunk);
+    m->at_once = take(m, m->limits.max_images * m->sizes.at_once);
     if (trunk) m->trunk_grad = take(m, m->limits.max_images * plan->units[trunk - 1].values);
     keep_units(m, plan, trunk, plan->n_units);
     share_gradients(m, plan);
@@ -129,12 +127,21 @@ void nas_engine_memory_lay_out(nas_engine_memory *m, const nas_engine_plan *plan
 
 /* ---- Allocation ---- */
 
+/* Of an image, what a unit takes in the weights' gradient at once, at any resolution: see
+ * has_few_pixels(). */
+static size_t measure_at_once(const nas_unit *u) {
+    size_t values = nas_unit_inputs(u) + u->values, bound = nas_unit_weights(u) / NAS_CHUNK_IMAGES;
+    if (u->kind != NAS_UNIT_POINTWISE || u->expands) return 0;
+    return 2 * NAS_LINE + (values < bound ? values : bound);
+}
+
 static void measure_unit(const nas_engine_plan *plan, int index, nas_memory_sizes *s) {
     const nas_unit *u = &plan->units[index];
     size_t weights = nas_unit_weights(u);
     s->channels += u->oc;
     s->widest = larger(s->widest, larger(larger(u->oc, u->c), u->squeeze.r));
-    s->partial = larger(s->partial, weights);
+    if (!u->at_once) s->partial = larger(s->partial, weights);
+    s->at_once = larger(s->at_once, measure_at_once(u));
     s->transposed = larger(s->transposed, weights + 2 * u->squeeze.c * u->squeeze.r);
     s->scratch = larger(s->scratch, nas_tile_memory(u));
     if (!u->expands) {

@@ -8,10 +8,6 @@
 #include "supernet/batch.h"
 #include "supernet/engine_plan.h"
 
-/* Each chunk of a batch has sums and weight gradients of its own, which cost as much for one image
- * as for many: it has at least so many in training. */
-#define NAS_CHUNK_IMAGES 4
-
 /* Values of each image of a batch. Image i of a micro-batch is at (base * room + (i - origin) *
  * size), see nas_microbatch. */
 typedef struct nas_image_values {
@@ -27,7 +23,7 @@ typedef struct nas_squeeze_memory {
 } nas_squeeze_memory;
 
 typedef struct nas_unit_memory {
-    nas_image_values y;    /* [values] of each image; of an expansion only where it is dear */
+    nas_image_values y;    /* [values] of each image; not of what expands */
     nas_real *g;           /* backward [images][values]: gradient of batch norm's output */
     nas_real *chain;       /* [chain_room] */
     nas_real *packed;      /* weights: depthwise [k * k][c], others as nas_product_pack() does */
@@ -55,6 +51,7 @@ typedef struct nas_memory_sizes {
     size_t channels, widest; /* of all batch norms; of one layer */
     size_t partial, transposed, square, scratch;
     size_t y, node, cov_weights; /* the largest one's, of an image */
+    size_t at_once;              /* of an image: of units so done, input and output */
 } nas_memory_sizes;
 
 /* For whom memory is. */
@@ -81,8 +78,9 @@ typedef struct nas_engine_memory {
     nas_real *partial;      /* [max_chunks][sizes.partial] weight gradients */
     nas_real *scratch;      /* [threads][sizes.scratch] */
     nas_real *dropout_mask; /* [images][last linear's in] */
-    nas_real *trunk_grad;   /* TRAIN: g of the trunk's last unit, summed over the subnets, */
-    double *trunk_sums;     /* and its sums, as in `sums` */
+    nas_real *at_once;    /* TRAIN: [images][oh * ow][oc] of dy, then x alike where it is no node */
+    nas_real *trunk_grad; /* TRAIN: g of the trunk's last unit, summed over the subnets, */
+    double *trunk_sums;   /* and its sums, as in `sums` */
 } nas_engine_memory;
 
 /* Allocates for every subnet, given the largest one's plan, and lays that out. The arena is the

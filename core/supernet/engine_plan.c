@@ -1,5 +1,10 @@
 #include "supernet/engine_plan.h"
 
+/* Inputs up to which an expansion is computed where it is needed, and batch norm's sums come from
+ * its inputs' second moments. With more, products of the moments take longer than to store the
+ * output and to read it, above all where pixels are few. */
+#define CHEAP_INPUTS 64
+
 /* A plan in the making: what the layers so far say of the next unit. */
 typedef struct planner {
     const nas_supernet *supernet;
@@ -35,6 +40,14 @@ static void add_node(planner *p) {
     p->residual = -1;
 }
 
+/* True if a chunk's smallest input and output are less than its partial gradient, for the weights
+ * of all subnets: then it is so for all whose images are as large or smaller. */
+static bool has_few_pixels(const nas_unit *u) {
+    size_t in = u->weight.in, out = u->weight.out;
+    return u->kind == NAS_UNIT_POINTWISE &&
+           (size_t)u->oh * u->ow * NAS_CHUNK_IMAGES * (in + out) < in * out;
+}
+
 static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind) {
     int index = p->plan->n_units++;
     nas_unit *u = &p->plan->units[index];
@@ -57,11 +70,19 @@ static nas_unit *add_unit(planner *p, const nas_layer *layer, nas_unit_kind kind
                     .beta = find_offset(p, layer, ".bn.beta"),
                     .bn = index ? u[-1].bn + u[-1].oc : 0,
                     .values = nas_shape_elements(layer->out)};
+    u->at_once = has_few_pixels(u);
     if (index && makes_node(p, layer->input[0])) {
         u->node = p->plan->n_nodes - 1;
         u->residual = p->residual;
     }
     return u;
+}
+
+/* An expansion, of all subnets done alike, since memory for the largest one must do for any. */
+static void add_expansion(planner *p, const nas_layer *layer) {
+    nas_unit *u = add_unit(p, layer, NAS_UNIT_POINTWISE);
+    u->expands = u->weight.in <= CHEAP_INPUTS;
+    if (u->expands) u->at_once = false;
 }
 
 static void add_chain(const planner *p, const nas_layer *layer, nas_unit *u) {
@@ -102,7 +123,7 @@ static void add_layer(planner *p, const nas_layer *layer, nas_role role) {
         add_node(p);
         break;
     case NAS_ROLE_EXPAND:
-        add_unit(p, layer, NAS_UNIT_POINTWISE)->expands = true;
+        add_expansion(p, layer);
         break;
     case NAS_ROLE_DEPTHWISE:
         add_chain(p, layer, add_unit(p, layer, NAS_UNIT_DEPTHWISE));

@@ -10,6 +10,10 @@
 #include "nn/kernels.h"
 #include "supernet/kernel_chain.h"
 
+/* Each chunk of a batch has sums and weight gradients of its own, which cost as much for one image
+ * as for many: it has at least so many in training. */
+#define NAS_CHUNK_IMAGES 4
+
 #define NAS_MAX_UNITS (2 + NAS_MAX_STAGES * NAS_MAX_DEPTH * 3)
 #define NAS_MAX_NODES (1 + NAS_MAX_STAGES * NAS_MAX_DEPTH)
 #define NAS_MAX_LINEARS (NAS_MAX_HIDDEN + 1)
@@ -38,7 +42,8 @@ typedef struct nas_unit {
     size_t gamma, beta;     /* offsets in the flat array */
     size_t bn;              /* of its channels in arrays of all channels, such as nas_bn_stats */
     size_t values;          /* oh * ow * oc */
-    bool expands;           /* expand.c's */
+    bool expands;           /* expand.c's: an expansion of few inputs */
+    bool at_once; /* its weights' gradient is one product over all images, not one a chunk */
 } nas_unit;
 
 typedef struct nas_node {

@@ -13,7 +13,7 @@ static nas_part part_of(const nas_engine_plan *plan, int index) {
     if (u->kind == NAS_UNIT_STEM) return NAS_PART_STEM;
     if (u->kind == NAS_UNIT_DEPTHWISE) return NAS_PART_DEPTHWISE;
     if (index == plan->n_units - 1) return NAS_PART_HEAD;
-    return u->expands ? NAS_PART_EXPAND : NAS_PART_PROJECT;
+    return u[1].kind == NAS_UNIT_DEPTHWISE ? NAS_PART_EXPAND : NAS_PART_PROJECT;
 }
 
 /* Of one image, forward. */
@@ -28,15 +28,14 @@ static double unit_flops(const nas_unit *u) {
 }
 
 /* Values of one image that a sweep reads and writes. */
-static double unit_traffic(const nas_unit *u, const nas_unit_memory *um, bool backward) {
+static double unit_traffic(const nas_unit *u, bool backward) {
     double in = (double)nas_unit_inputs(u), out = (double)u->values;
     double nodes = (u->node >= 0) + (u->residual >= 0); /* it writes the one and reads the other */
     const nas_unit *wide = nas_unit_expansion(u);
     if (u->expands) return in + (backward ? 2 * in + nodes * in : nodes * in);
     if (wide) {
-        double kept = um[-1].y.values ? in : 0; /* what is not kept stays in cache */
-        in = (double)nas_unit_inputs(wide);
-        return kept + (backward ? 2 * out + 2 * in : out + in);
+        in = (double)nas_unit_inputs(wide); /* what is in between stays in cache */
+        return backward ? 2 * out + 2 * in : out + in;
     }
     if (!backward) return in + out + nodes * in;
     if (u->kind == NAS_UNIT_STEM) return in + 2 * out;
@@ -51,15 +50,15 @@ static nas_work *work_of(const nas_engine_pass *pass, bool backward, nas_part pa
     return (backward ? pass->profile->backward : pass->profile->forward) + part;
 }
 
-void nas_profile_unit(const nas_engine_plan *plan, const nas_engine_memory *memory,
-                      const nas_engine_pass *pass, int index, bool backward, double start) {
+void nas_profile_unit(const nas_engine_plan *plan, const nas_engine_pass *pass, int index,
+                      bool backward, double start) {
     if (!pass->profile) return;
     const nas_unit *u = &plan->units[index];
     nas_work *work = work_of(pass, backward, part_of(plan, index));
     double products = !backward                  ? 1
                       : u->kind == NAS_UNIT_STEM ? 1
                                                  : 2; /* no gradient of the images */
-    double values = unit_traffic(u, &memory->units[index], backward);
+    double values = unit_traffic(u, backward);
     work->seconds += nas_seconds() - start;
     work->flops += products * pass->n_images * unit_flops(u);
     work->bytes += pass->n_images * values * (double)sizeof(nas_real);

@@ -8,8 +8,8 @@
 double nas_profile_start(const nas_engine_pass *pass);
 
 /* What was done since `start`: a unit's sweep, or pooling and the linear layers. [main] */
-void nas_profile_unit(const nas_engine_plan *plan, const nas_engine_memory *memory,
-                      const nas_engine_pass *pass, int index, bool backward, double start);
+void nas_profile_unit(const nas_engine_plan *plan, const nas_engine_pass *pass, int index,
+                      bool backward, double start);
 void nas_profile_head(const nas_engine_plan *plan, const nas_engine_pass *pass, bool backward,
                       double start);
 

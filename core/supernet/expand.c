@@ -78,19 +78,13 @@ void nas_expand_finish(const nas_engine_plan *plan, const nas_engine_memory *mem
     }
 }
 
-const nas_real *nas_expand_rows(const nas_engine_plan *plan, const nas_engine_memory *memory,
-                                const nas_engine_pass *pass, int index, const nas_microbatch *micro,
-                                uint32_t image, uint32_t count, bool again, nas_real *rows,
-                                nas_ahead *ahead) {
+void nas_expand_rows(const nas_engine_plan *plan, const nas_engine_memory *memory,
+                     const nas_engine_pass *pass, int index, const nas_microbatch *micro,
+                     uint32_t image, uint32_t count, nas_real *y, nas_ahead *ahead) {
     const nas_unit *u = &plan->units[index];
-    const nas_unit_memory *um = &memory->units[index];
     const nas_real *x = nas_image_at(&memory->nodes[u->node], micro, image);
-    bool kept = um->y.values;
-    nas_real *y = kept ? um->y.values + image * u->values : rows;
-    if (!kept || !again)
-        nas_multiply_packed(pass->kernels, x, u->c, um->packed, (size_t)count * u->oh * u->ow,
-                            u->oc, false, y, ahead);
-    return y;
+    nas_multiply_packed(pass->kernels, x, u->c, memory->units[index].packed,
+                        (size_t)count * u->oh * u->ow, u->oc, false, y, ahead);
 }
 
 void nas_expand_grad(const nas_engine_plan *plan, const nas_engine_memory *memory,

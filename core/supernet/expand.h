@@ -1,6 +1,6 @@
 /* Expanding 1x1 convolutions, y = x W with x [rows][c] narrow and y [rows][oc] wide. y is computed
  * for a few images at a time, in cache, where the depthwise convolution behind it or its gradient
- * needs it (once, and stored, where it is dear to compute), and so is g, which is never stored.
+ * needs it, and so is g: neither is stored. (Expansions of more inputs are units like others.)
  * Batch norm's sums over the whole batch come from x instead: with m the mean of x, C its
  * covariance, n rows,
  *
@@ -28,12 +28,10 @@ void nas_expand_moments(const nas_engine_pass *pass, const nas_unit *u, const na
 void nas_expand_finish(const nas_engine_plan *plan, const nas_engine_memory *memory,
                        const nas_engine_pass *pass, int index, int cohort);
 
-/* y of `count` images from `image` on: in the unit's own memory where it has some, and then `again`
- * finds it there, else in the rows given. [worker] */
-const nas_real *nas_expand_rows(const nas_engine_plan *plan, const nas_engine_memory *memory,
-                                const nas_engine_pass *pass, int index, const nas_microbatch *micro,
-                                uint32_t image, uint32_t count, bool again, nas_real *rows,
-                                nas_ahead *ahead);
+/* y of `count` images from `image` on. [worker] */
+void nas_expand_rows(const nas_engine_plan *plan, const nas_engine_memory *memory,
+                     const nas_engine_pass *pass, int index, const nas_microbatch *micro,
+                     uint32_t image, uint32_t count, nas_real *y, nas_ahead *ahead);
 
 /* Backward, from g of a tile: x' g to partial [c][oc] or, unless it is the chunk's first tile, onto
  * it, and the part of dx that needs no sum over the batch. The cohort's `transposed` holds (W

@@ -57,22 +57,19 @@ static void forward_product(const nas_engine_plan *plan, const nas_engine_memory
     }
 }
 
-/* The rows of expansion `wide`, for the tile of the depthwise unit behind it that begins at image
- * i. */
-static const nas_real *expand_tile(const nas_engine_plan *plan, const nas_engine_memory *memory,
-                                   const nas_engine_pass *pass, int wide,
-                                   const nas_microbatch *micro, uint32_t i, uint32_t most,
-                                   nas_real *rows) {
+/* Makes the rows of expansion `wide`, for the tile of the depthwise unit behind it that begins at
+ * image i. */
+static void expand_tile(const nas_engine_plan *plan, const nas_engine_memory *memory,
+                        const nas_engine_pass *pass, int wide, const nas_microbatch *micro,
+                        uint32_t i, uint32_t most, nas_real *rows) {
     const nas_unit *u = &plan->units[wide];
-    const nas_unit_memory *um = &memory->units[wide];
     const nas_image_values *node = &memory->nodes[u->node];
     uint32_t count = nas_microbatch_count(micro, i, most);
-    nas_image_range next = nas_microbatch_next(micro, i + count, most);
     nas_ahead ahead = {.n = 0};
-    nas_ahead_images(&ahead, nas_image_at(node, micro, micro->origin), node->size, next);
-    if (um->y.values) nas_ahead_images(&ahead, um->y.values, u->values, next);
-    nas_ahead_add(&ahead, nas_image_at(&um[1].y, micro, i), count * u[1].values);
-    return nas_expand_rows(plan, memory, pass, wide, micro, i, count, false, rows, &ahead);
+    nas_ahead_images(&ahead, nas_image_at(node, micro, micro->origin), node->size,
+                     nas_microbatch_next(micro, i + count, most));
+    nas_ahead_add(&ahead, nas_image_at(&memory->units[wide + 1].y, micro, i), count * u[1].values);
+    nas_expand_rows(plan, memory, pass, wide, micro, i, count, rows, &ahead);
 }
 
 static void forward_depthwise(const nas_engine_plan *plan, const nas_engine_memory *memory,
@@ -83,13 +80,12 @@ static void forward_depthwise(const nas_engine_plan *plan, const nas_engine_memo
     nas_tile t = cut_tile(memory, u, micro->thread);
     uint32_t most = nas_tile_images(u);
     nas_depthwise shape = nas_unit_shape(u);
-    const nas_real *rows = NULL;
     for (uint32_t i = micro->first; i < micro->end; i++) {
         nas_affine from = nas_unit_affine(plan, memory, u->source, micro, i);
         uint32_t place = (i - micro->first) % most;
         if (wide) {
-            if (place == 0) rows = expand_tile(plan, memory, pass, u->source, micro, i, most, t.x);
-            from.y = rows + place * wide->values;
+            if (place == 0) expand_tile(plan, memory, pass, u->source, micro, i, most, t.x);
+            from.y = t.x + place * wide->values;
         }
         nas_real *z = node_at(memory, u->node, micro, i);
         const nas_real *residual = node_at(memory, u->residual, micro, i);
@@ -213,7 +209,7 @@ static void forward_statistics(forward_sweep *s, bool pool) {
         nas_share_sweep(pass, s->unit % 2, sweep_chunk, s);
         share_unit(s);
         nas_parallel(pass->pool, pass->n_cohorts, false, finish_cohort, s);
-        nas_profile_unit(s->plan, s->memory, pass, s->unit, false, start);
+        nas_profile_unit(s->plan, pass, s->unit, false, start);
     }
     if (!pool) return;
     nas_share_sweep(pass, false, pool_chunk, s);

@@ -4,7 +4,8 @@
 
 typedef enum nas_part {
     NAS_PART_STEM,
-    NAS_PART_EXPAND,    /* of an expanding 1x1 convolution what is narrow: its inputs and sums */
+    NAS_PART_EXPAND, /* an expanding 1x1 convolution; where its inputs are few, only these and their
+                        sums */
     NAS_PART_DEPTHWISE, /* with the products of the expansion before it */
     NAS_PART_PROJECT,   /* with squeeze-excite */
     NAS_PART_HEAD,      /* the last 1x1 convolution */
