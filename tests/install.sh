@@ -104,7 +104,7 @@ check "bench finds its pipeline" "$nashost" validate "$prefix/lib/nashost/pipeli
 check "bash completes subcommands" says describe complete_as nashost plugins desc
 
 # ---- A stranger's plugins ----
-for kind in dataset ssl search hardware score export import; do
+for kind in dataset ssl search hardware score export import cluster; do
     check "a new $kind plugin is written" "$nashost" plugins new $kind "my-$kind"
     check "not twice" says "is there already" "$nashost" plugins new $kind "my-$kind"
     cd "my-$kind" || exit 1
