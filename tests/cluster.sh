@@ -44,6 +44,18 @@ check "rank 0 speaks" grep -q "test top-1 for reference" "$dir/rank0"
 check "the others do not" [ ! -s "$dir/rank1" ]
 check "none of them" [ ! -s "$dir/rank2" ]
 
+# What launchers set; Slurm sets its numbers in the script of a batch job, too, which is one process.
+launched() { # says that several processes were started and no plugin is there: settings...
+    says "no manifest has a cluster plugin" env "$@" NASHOST_HOME="$dir/none" "$NASHOST" run "$dir/p.json"
+}
+mkdir "$dir/none" && sed '/"cluster"/d; s/\("ofa_proxyless.*}\),/\1/' "$dir/plugins.json" >"$dir/none/plugins.json"
+check "Open MPI's launcher is seen" launched OMPI_COMM_WORLD_SIZE=2
+check "MPICH's" launched PMI_SIZE=3
+check "PMIx's" launched PMIX_RANK=0
+check "Slurm's" launched SLURM_NTASKS=2 SLURM_STEP_ID=0
+check "a batch job of Slurm alone is none" env NASHOST_HOME="$dir/none" SLURM_NTASKS=2 \
+    "$NASHOST" run "$dir/p.json" --dry-run --out "$dir/batch"
+
 # ---- MPI ----
 skip() { # why the rest is not tried
     echo "ok - ranks by MPI # SKIP $1"
