@@ -97,11 +97,16 @@ static void make_image(nas_loader *l, nas_augment augment, uint64_t step, uint32
     normalise(l->table, l->image, image_size(l->source), c, out);
 }
 
+static bool is_needed(const nas_loader *l, uint32_t image) {
+    return !l->config.needed || l->config.needed[image];
+}
+
 static void make_labelled(nas_loader *l, uint64_t step, nas_batch *batch) {
     size_t size = image_size(l->source);
     for (uint32_t i = 0; i < batch->labelled; i++) {
         uint64_t at = l->split->labelled[draw(&l->labelled, step * batch->labelled + i)];
         batch->labels[i] = l->source->train.labels[at];
+        if (!is_needed(l, i)) continue;
         make_image(l, NAS_AUGMENT_WEAK, step, 0, i, l->source->train.pixels + at * size,
                    batch->labelled_images + i * size);
     }
@@ -122,9 +127,11 @@ static void make_unlabelled(nas_loader *l, uint64_t step, nas_batch *batch) {
         uint64_t in = train ? l->pool[at] : l->extra[at - l->pool_train];
         batch->indices[i] = at;
         batch->hidden_labels[i] = hidden_label(l, at);
-        for (uint32_t v = 0; v < batch->n_views; v++)
+        for (uint32_t v = 0; v < batch->n_views; v++) {
+            if (!is_needed(l, batch->labelled + v * batch->unlabelled + i)) continue;
             make_image(l, l->config.view[v], step, v + 1, i, images->pixels + in * size,
                        batch->views[v] + i * size);
+        }
     }
 }
 
