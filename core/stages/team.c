@@ -96,13 +96,13 @@ static int score_all(nas_scorer *scorer, const nas_genome *given, size_t n,
     nas_genome *genomes = nas_alloc(n, sizeof *genomes);
     double *scores = nas_alloc(n, sizeof *scores);
     uint64_t *ends = nas_alloc(nas_cluster_ranks(cluster), sizeof *ends);
-    int rc = genomes && scores && ends
-                 ? NAS_OK
-                 : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu candidates", n);
-    if (!rc && given) memcpy(genomes, given, n * sizeof *genomes);
+    bool good = genomes && scores && ends;
+    int rc = good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu candidates", n);
+    if (good && given) memcpy(genomes, given, n * sizeof *genomes);
     rc = nas_cluster_agree(cluster, rc, err);
-    if (!rc) rc = score_together(scorer, genomes, n, scores, ends, err);
-    for (size_t i = 0; i < n && keep && !rc; i++) rc = keep(scorer, &genomes[i], scores[i], err);
+    if (!rc && good) rc = score_together(scorer, genomes, n, scores, ends, err);
+    for (size_t i = 0; i < n && good && keep && !rc; i++)
+        rc = keep(scorer, &genomes[i], scores[i], err);
     free(genomes);
     free(scores);
     free(ends);
