@@ -321,7 +321,8 @@ lint-house:
 lint-tidy: $(ONNX_MODEL).h
 	@scripts/install-deps --check lint
 	@printf '%s\n' $(LINTED) | $(call TIDY,$(TEST_FLAGS) -DNAS_ISA=base)
-	@printf '%s\n' $(wildcard plugins/*/*.c plugins/*/*/*.c) | $(call TIDY,$(PLUGIN_FLAGS))
+	@printf '%s\n' $(filter-out $(LEFT_OUT),$(wildcard plugins/*/*.c plugins/*/*/*.c)) | \
+	 $(call TIDY,$(PLUGIN_FLAGS) $(MPI_CPPFLAGS))
 lint-cppcheck:
 	@scripts/install-deps --check lint
 	@cppcheck -q -j$(shell nproc) --std=c17 --enable=warning,performance,portability \

@@ -36,10 +36,11 @@ _nashost_values() { # program, command, option: values of the option
     case $3 in
     --format) _nashost_plugins "$1" export ;;
     --hardware) _nashost_plugins "$1" hardware ;;
+    --cluster) _nashost_plugins "$1" cluster ;;
     --score) _nashost_plugins "$1" score ;;
     --dataset) _nashost_plugins "$1" dataset ;;
     --platform) _nashost_platforms ;;
-    --kind) echo dataset ssl search hardware score export ;;
+    --kind) echo dataset ssl search hardware score export import cluster ;;
     --set) _nashost_keys ;;
     esac
 }

@@ -125,9 +125,15 @@ IMPORT|locate failed: it gave no reason|AT_locate=return 1
 IMPORT|locate changed the working directory|AT_locate=if(chdir("/")){}
 IMPORT|spare crashed|AT_spare=CRASH
 IMPORT|spare changed the umask|AT_spare=umask(0)
+CLUSTER|this is rank 1 of 1|AT_rank=number=1
+CLUSTER|rank crashed|AT_rank=CRASH
+CLUSTER|broadcast failed: it gave no reason|AT_broadcast=return 1
+CLUSTER|broadcast did not end|AT_broadcast=HANG
+CLUSTER|as rank 0's part|AT_gather=words[0]=1
+CLUSTER|gather changed the umask|AT_gather=umask(0)
 END
 
-for kind in DATASET SSL SEARCH HARDWARE SCORE EXPORT IMPORT; do
+for kind in DATASET SSL SEARCH HARDWARE SCORE EXPORT IMPORT CLUSTER; do
     build good $kind && check "$kind without a fault is accepted" "$NASHOST" plugins check "$dir/good.so"
 done
 # One that was built for a later host of this ABI: what is new in it is not read.

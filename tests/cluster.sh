@@ -3,12 +3,6 @@
 # ranks that are told to stop, die or hang.
 set -u
 . tests/lib/small-run
-command -v mpirun >/dev/null || { echo "skipped: no mpirun"; exit 77; }
-[ -f "$NASHOST_PLUGIN_DIR/cluster/mpi.so" ] || { echo "skipped: built without MPI"; exit 77; }
-if ldd "$NASHOST" | grep -qE 'libasan|libtsan' || nm "$NASHOST" 2>/dev/null | grep -q __tsan_init; then
-    echo "skipped: a sanitizer judges MPI's own memory"
-    exit 77
-fi
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ranks() { # number, arguments of nashost...
     number=$1
@@ -32,8 +26,48 @@ same() { # two run directories
     cmp "$dir/one.metrics" "$dir/two.metrics"
 }
 
-# ---- The same bits ----
+# ---- A stranger's plugin, which needs no launcher ----
 "$NASHOST" run "$dir/p.json" --out "$dir/one" --quiet >"$dir/alone" 2>&1
+export CLUSTER_FOLDER="$dir/files" CLUSTER_RANKS=3
+"$NASHOST" plugins new cluster files --out "$dir/new" >/dev/null && mkdir "$CLUSTER_FOLDER" &&
+    ${CC:-cc} -std=gnu17 -O2 -Icore/include -fPIC -shared -fvisibility=hidden "$dir/new/files.c" -o "$dir/new/files.so"
+for rank in 1 2 0; do
+    CLUSTER_RANK=$rank timeout -k 5 300 "$NASHOST" run "$dir/p.json" --out "$dir/files3" --threads 1 \
+        --plugins "$dir/new/plugins.json" --cluster files >"$dir/rank$rank" 2>&1 &
+    last=$!
+done
+wait $last
+check "3 ranks that see one folder end the run" [ $? = 0 ]
+wait
+check "with the bits of one process" same one files3
+check "rank 0 speaks" grep -q "test top-1 for reference" "$dir/rank0"
+check "the others do not" [ ! -s "$dir/rank1" ]
+check "none of them" [ ! -s "$dir/rank2" ]
+
+# What launchers set; Slurm sets its numbers in the script of a batch job, too, which is one process.
+launched() { # says that several processes were started and no plugin is there: settings...
+    says "no manifest has a cluster plugin" env "$@" NASHOST_HOME="$dir/none" "$NASHOST" run "$dir/p.json"
+}
+mkdir "$dir/none" && sed '/"cluster"/d; s/\("ofa_proxyless.*}\),/\1/' "$dir/plugins.json" >"$dir/none/plugins.json"
+check "Open MPI's launcher is seen" launched OMPI_COMM_WORLD_SIZE=2
+check "MPICH's" launched PMI_SIZE=3
+check "PMIx's" launched PMIX_RANK=0
+check "Slurm's" launched SLURM_NTASKS=2 SLURM_STEP_ID=0
+check "a batch job of Slurm alone is none" env NASHOST_HOME="$dir/none" SLURM_NTASKS=2 \
+    "$NASHOST" run "$dir/p.json" --dry-run --out "$dir/batch"
+
+# ---- MPI ----
+skip() { # why the rest is not tried
+    echo "ok - ranks by MPI # SKIP $1"
+    exit $failed
+}
+command -v mpirun >/dev/null || skip "no mpirun"
+[ -f "$NASHOST_PLUGIN_DIR/cluster/mpi.so" ] || skip "built without MPI"
+if ldd "$NASHOST" | grep -qE 'libasan|libtsan' || nm "$NASHOST" 2>/dev/null | grep -q __tsan_init; then
+    skip "a sanitizer judges MPI's own memory"
+fi
+
+# ---- The same bits ----
 for n in 1 2 4; do
     ranks $n run "$dir/p.json" --out "$dir/ranks$n" >"$dir/said" 2>&1
     check "$n ranks end the run" [ $? = 0 ]
@@ -51,7 +85,7 @@ while read -r name settings; do
 done <<'END'
 state train.steps=9 train.ssl.plugin=freematch train.dropout=0.3 train.anchor=0.01
 mixed train.steps=9 train.ssl.plugin=mixmatch train.batch=16
-tutor train.steps=9 train.ssl.plugin=mean_teacher train.batch_statistics=together train.clip_norm=1
+tutor train.steps=9 train.ssl.plugin=mean_teacher train.batch_statistics=joint train.clip_norm=1
 plain train.steps=9 train.ssl.plugin=supervised search.plugin=nsga2 search.score.plugin=zico
 END
 

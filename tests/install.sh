@@ -113,6 +113,7 @@ mistaken() { # kind
     hardware) mistake='s/us += /us = /' said='3.02 ms, found 1.01' ;;
     score) mistake='s/sum += /sum = /' said='0.5 where both logits are the same, found 0.1' ;;
     export) mistake='s/weights, s, sum/biases, s, sum/' said='line 1 to be classifier' ;;
+    cluster) mistake='s/data + from/data/' said='"abcde" of gather()' ;;
     import) mistake='s/"head.fc"/"fc"/' said='a checkpoint of its family to be recognised\|describe() to succeed\|10 classes' ;;
     esac
     mkdir wrong && sed "$mistake" "my-$1.c" >"wrong/my-$1.c" && cp Makefile "test_my-$1.c" wrong || return 1
@@ -121,7 +122,7 @@ mistaken() { # kind
     grep " plugin \"my-$1\": expected .*\($said\)" wrong/said || { cat wrong/said; return 1; }
     rm -r wrong
 }
-for kind in dataset ssl search hardware score export import; do
+for kind in dataset ssl search hardware score export import cluster; do
     check "a new $kind plugin is written" "$nashost" plugins new $kind "my-$kind"
     check "not twice" says "is there already" "$nashost" plugins new $kind "my-$kind"
     cd "my-$kind" || exit 1

@@ -151,7 +151,8 @@ static void test_wrong_usage(void **state) {
     fails(f, 2, "compare: DIR is missing", "compare");
     fails(f, 2, "plugins new: NAME is missing", "plugins new ssl");
     fails(f, 2,
-          "KIND: expected dataset, ssl, search, hardware, score, export or import, found \"loss\"",
+          "KIND: expected dataset, ssl, search, hardware, score, export, import or cluster, found "
+          "\"loss\"",
           "plugins new loss mine");
     fails(f, 2, "NAME: expected [a-z][a-z0-9_-]*", "plugins new ssl Mine");
     fails(f, 2, "NAME: \"sample\" is a plugin of ", "plugins new ssl sample");

@@ -99,6 +99,29 @@ static void test_a_batch_depends_on_seed_and_step_alone(void **state) {
     }
 }
 
+/* Images that are not needed are not made; the others, and what is told of all, are as they were.
+ */
+static void test_only_needed_images_are_made(void **state) {
+    const setting *s = *state;
+    bool needed[8 + 3 * 7];
+    static const float none[AREA];
+    nas_loader_config some = rich;
+    for (uint32_t i = 0; i < sizeof needed; i++) needed[i] = i % 3 == 1;
+    some.needed = needed;
+    nas_loader *whole = open_loader(s, &rich, 5), *part = open_loader(s, &some, 5);
+    const nas_batch *a = next(whole), *b = next(part);
+    assert_memory_equal(a->labels, b->labels, 8 * sizeof *a->labels);
+    assert_memory_equal(a->indices, b->indices, 7 * sizeof *a->indices);
+    for (uint32_t i = 0; i < sizeof needed; i++) {
+        uint32_t v = i < 8 ? 0 : (i - 8) / 7, at = i < 8 ? i : (i - 8) % 7;
+        const float *want = (i < 8 ? a->labelled_images : a->views[v]) + at * AREA;
+        const float *got = (i < 8 ? b->labelled_images : b->views[v]) + at * AREA;
+        assert_memory_equal(got, needed[i] ? want : none, sizeof none);
+    }
+    nas_loader_close(whole);
+    nas_loader_close(part);
+}
+
 static void test_seeds_differ(void **state) {
     const setting *s = *state;
     nas_loader_config other = plain;
@@ -350,6 +373,7 @@ static void test_normalise(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_a_batch_depends_on_seed_and_step_alone),
+        TEST(test_only_needed_images_are_made),
         TEST(test_seeds_differ),
         TEST(test_labelled_images_come_once_a_pass),
         TEST(test_the_pool_comes_once_a_pass),

@@ -242,6 +242,22 @@ static void test_bad_manifests(void **state) {
                      "plugins[1].id: \"a\" is named by ");
 }
 
+static void test_optional_lines(void **state) {
+    nas_error err = {0};
+    nas_registry *registry =
+        open_text(*state,
+                  "{\"plugins\": ["
+                  "{\"id\": \"a\", \"kind\": \"ssl\", \"path\": \"none.so\", \"optional\": true}, "
+                  "{\"id\": \"b\", \"kind\": \"ssl\", \"path\": \"none.so\"}, "
+                  "{\"id\": \"c\", \"kind\": \"ssl\", \"path\": \".\", \"optional\": true}]}",
+                  &err);
+    assert_non_null(registry);
+    assert_int_equal(nas_registry_count(registry), 2);
+    assert_string_equal(nas_registry_entry(registry, 0)->id, "b");
+    assert_string_equal(nas_registry_entry(registry, 1)->id, "c");
+    nas_registry_close(registry);
+}
+
 static void test_two_manifests(void **state) {
     fixture *f = *state;
     nas_registry *registry;
@@ -407,6 +423,7 @@ int main(void) {
         TEST(test_bad_files),
         TEST(test_same_file_twice),
         TEST(test_bad_manifests),
+        TEST(test_optional_lines),
         TEST(test_two_manifests),
         TEST(test_unknown_ids),
         TEST(test_instance),

@@ -2,6 +2,7 @@
  * the bits that one process has. */
 #include "base/rng.h"
 #include "supernet/engine.h"
+#include "supernet/share.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -68,16 +69,23 @@ static float *own_images(const meeting *m, uint32_t r, const float *images, cons
     for (uint32_t i = 0; i < n; i++) all += chunks_of(sizes[i]);
     if (!apart) all = chunks_of(whole);
     float *own = malloc(whole * IMAGE * sizeof *own);
-    assert_non_null(own);
+    bool *marked = calloc(whole, sizeof *marked);
+    nas_input inputs[INPUTS];
+    if (!own || !marked) abort();
+    for (uint32_t i = 0; i < n; i++) inputs[i] = (nas_input){NULL, sizes[i]};
+    nas_share_mark(&(nas_share){.rank = r, .ranks = m->ranks}, inputs, n, apart, marked);
     for (uint32_t i = 0; i < (apart ? n : 1); i++) {
         uint32_t size = apart ? sizes[i] : whole, cuts = chunks_of(size);
         for (uint32_t c = 0; c < cuts; c++, chunk++) {
             size_t first = done + size * c / cuts, end = done + size * (c + 1) / cuts;
             bool mine = owns(m, r, chunk, all);
+            for (size_t image = first; image < end; image++)
+                if (marked[image] != mine) abort();
             for (size_t v = first * IMAGE; v < end * IMAGE; v++) own[v] = mine ? images[v] : NAN;
         }
         done += size;
     }
+    free(marked);
     return own;
 }
 
@@ -150,7 +158,7 @@ static void free_ranks(rank *all, uint32_t ranks) {
 }
 
 static void ranks_change_no_bit(nas_space space, bool apart) {
-    static const uint32_t numbers[] = {2, 3, 4, 8, MOST_RANKS};
+    static const uint32_t numbers[] = {2, 3, 8, MOST_RANKS};
     nas_supernet *net = small_net(&space);
     float *images = small_random(IMAGES * IMAGE, 1);
     meeting m = {.space = &space, .net = net, .images = images, .apart = apart};

@@ -297,7 +297,7 @@ static int bench_augment(bench *b, nas_error *err) {
     nas_loader *loader;
     const nas_batch *batch = NULL;
     uint64_t images = 0;
-    int rc = nas_learner_loader(&b->context, 0, &loader, err);
+    int rc = nas_learner_loader(&b->context, NULL, 0, &loader, err);
     if (rc) return rc;
     for (size_t i = 0; i < WARM_UP + b->rounds && !rc; i++) {
         double start = nas_seconds();

@@ -115,7 +115,7 @@ static int check(const names *n, const char *out, nas_error *err) {
     if (!nas_kind_from_name(n->kind))
         return nas_fail(err, NAS_ERR_INPUT,
                         "plugins new: KIND: expected dataset, ssl, search, hardware, score, "
-                        "export or import, found \"%.60s\"",
+                        "export, import or cluster, found \"%.60s\"",
                         n->kind);
     if (!nas_id_valid(n->id))
         return nas_fail(err, NAS_ERR_INPUT,

@@ -34,7 +34,7 @@ static int try_plugins(const nas_session *session, const nas_pipeline *pipeline,
         rc =
             try_plugin(session, pipeline, NAS_KIND_HARDWARE, &pipeline->platforms[i].hardware, err);
     for (size_t i = 0; i < pipeline->n_exports && !rc; i++)
-        rc = try_plugin(session, pipeline, NAS_KIND_EXPORT, &pipeline->exports[i], err);
+        rc = try_plugin(session, pipeline, NAS_KIND_EXPORT, &pipeline->exports[i].use, err);
     return rc;
 }
 

@@ -140,11 +140,17 @@ static void make_image(const worker *w, nas_augment augment, uint64_t step, uint
     normalise(l->table, w->image, nas_source_area(l->source), c, out);
 }
 
+/* Of several ranks, each makes the images of its own chunks alone. */
+static bool is_needed(const nas_loader *l, uint32_t image) {
+    return !l->config.needed || l->config.needed[image];
+}
+
 static int make_labelled(const worker *w, const work *of, uint32_t i, nas_batch *batch,
                          nas_error *err) {
     const nas_source *source = w->loader->source;
     size_t size = nas_source_area(source);
     const uint8_t *pixels;
+    if (!is_needed(w->loader, i)) return NAS_OK;
     int rc = nas_images_at(&source->train, size, of->labelled[i], w->decoded, &pixels, err);
     if (!rc)
         make_image(w, NAS_AUGMENT_WEAK, batch->step, 0, i, pixels,
@@ -159,10 +165,14 @@ static int make_unlabelled(const worker *w, uint32_t i, nas_batch *batch, nas_er
     bool train = at < l->pool_train;
     const nas_images *images = train ? &l->source->train : &l->source->extra;
     uint64_t in = train ? l->pool[at] : l->extra[at - l->pool_train];
-    const uint8_t *pixels;
-    int rc = nas_images_at(images, size, in, w->decoded, &pixels, err);
-    for (uint32_t v = 0; v < batch->n_views && !rc; v++)
+    const uint8_t *pixels = NULL;
+    int rc = NAS_OK;
+    for (uint32_t v = 0; v < batch->n_views && !rc; v++) {
+        if (!is_needed(l, batch->labelled + v * batch->unlabelled + i)) continue;
+        if (!pixels) rc = nas_images_at(images, size, in, w->decoded, &pixels, err);
+        if (rc) break;
         make_image(w, l->config.view[v], batch->step, v + 1, i, pixels, batch->views[v] + i * size);
+    }
     return rc;
 }
 

@@ -28,6 +28,8 @@ typedef struct nas_loader_config {
     uint32_t unlabelled; /* unlabelled images a step; 0: none */
     uint32_t n_views;
     nas_augment view[NAS_SSL_MAX_VIEWS];
+    const bool *needed; /* [batch + n_views * unlabelled] which images are made: the labelled ones,
+                           then each view's; borrowed; NULL: all */
     nas_augment_config augment;
     int threads; /* that decode and augment, at most NAS_LOADER_THREADS; 0: one */
 } nas_loader_config;

@@ -49,7 +49,8 @@ static int only_id(const nas_registry *registry, const char **id, nas_error *err
     }
     if (*id) return NAS_OK;
     return nas_fail(err, NAS_ERR_INPUT,
-                    "started as one of several processes, but no manifest has a cluster plugin");
+                    "started as one of several processes, but no manifest has a cluster plugin: "
+                    "build with MPI (docs/cluster.md), or unset what the launcher set");
 }
 
 static int fill(nas_cluster *c, nas_error *err) {

@@ -39,6 +39,7 @@ static const char *const kind_names[] = {"dataset", "ssl",    "search",  "hardwa
 typedef struct line {
     const char *id, *path;
     int kind;
+    bool optional;
 } line;
 
 static const nas_option line_options[] = {
@@ -48,6 +49,8 @@ static const nas_option line_options[] = {
              "kind of the plugin, which its own description must give as well"),
     NAS_PATH("path", line, path, NULL,
              "path of the plugin's shared object, relative to the manifest's folder"),
+    NAS_BOOL("optional", line, optional, "false",
+             "the plugin counts as not listed where its shared object is not there"),
     {0},
 };
 
@@ -90,7 +93,8 @@ static int read_line(nas_registry *registry, const nas_place *place, const json_
     json_t *resolved;
     int rc = nas_options_parse(line_options, sizeof *line_options, json, NULL, place, &read,
                                &resolved, err);
-    if (!rc) rc = add_line(registry, place, &read, err);
+    if (!rc && !(read.optional && !nas_file_exists(read.path)))
+        rc = add_line(registry, place, &read, err);
     json_decref(resolved);
     return rc;
 }

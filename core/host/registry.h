@@ -7,7 +7,8 @@
 #include <jansson.h>
 
 /* A line of a manifest: {"plugins": [{"id": ID, "kind": "dataset", "path": "build/..."}]}, the path
- * relative to the manifest's folder. */
+ * relative to the manifest's folder. With "optional": true the line counts only if the file is
+ * there. */
 typedef struct nas_manifest_entry {
     char id[32];
     nas_kind kind;

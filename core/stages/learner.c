@@ -85,14 +85,15 @@ static int share_state(nas_train_state *state, nas_cluster *cluster, nas_error *
 
 /* ---- Opening ---- */
 
-int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_loader **loader,
-                       nas_error *err) {
+int nas_learner_loader(const nas_context *context, const bool *needed, uint64_t first_step,
+                       nas_loader **loader, nas_error *err) {
     nas_loader_config config = {.seed = context->seed,
                                 .batch = (uint32_t)context->pipeline->train.batch,
                                 .unlabelled = nas_step_unlabelled(context),
                                 .n_views = context->plan.n_views,
                                 .augment = context->augment,
-                                .threads = context->request->threads};
+                                .threads = context->request->threads,
+                                .needed = needed};
     for (uint32_t v = 0; v < config.n_views; v++)
         config.view[v] = (nas_augment)context->plan.views[v].augment;
     return nas_loader_open(&context->source, &context->split, &config, first_step, loader, err);
@@ -109,7 +110,8 @@ int nas_learner_open(const nas_context *context, const char *out, nas_learner *t
         nas_learner_close(t);
         return rc;
     }
-    rc = nas_learner_loader(context, t->state.step, &t->loader, err);
+    rc = nas_step_needed(context, &t->needed, err);
+    if (!rc) rc = nas_learner_loader(context, t->needed, t->state.step, &t->loader, err);
     if (!rc) rc = nas_step_open(context, nas_loader_pool(t->loader), &t->step, err);
     rc = nas_cluster_agree(cluster, rc, err);
     t->earlier = t->state.seconds;
@@ -121,6 +123,7 @@ int nas_learner_open(const nas_context *context, const char *out, nas_learner *t
 void nas_learner_close(nas_learner *t) {
     nas_step_close(&t->step);
     nas_loader_close(t->loader);
+    free(t->needed);
     free(t->spans);
     free(t->gradient);
     free(t->state.velocity);

@@ -14,6 +14,7 @@ typedef struct nas_learner {
     nas_span *spans;
     nas_step step;
     nas_loader *loader;
+    bool *needed;           /* the loader's; NULL: all images */
     double opened, earlier; /* this process's start, and seconds of those before it */
     double lr;              /* of the last step */
 } nas_learner;
@@ -25,9 +26,10 @@ int nas_learner_open(const nas_context *context, const char *out, nas_learner *l
                      nas_error *err);
 void nas_learner_close(nas_learner *learner); /* zeroed is fine */
 
-/* The batches that such a training reads, from a step on. The caller closes the loader. [main] */
-int nas_learner_loader(const nas_context *context, uint64_t first_step, nas_loader **loader,
-                       nas_error *err);
+/* The batches that such a training reads, from a step on. needed: as the loader's configuration has
+ * it. The caller closes the loader. [main] */
+int nas_learner_loader(const nas_context *context, const bool *needed, uint64_t first_step,
+                       nas_loader **loader, nas_error *err);
 
 /* One step: waits for its batch, changes the weights and their average. A loss or gradient that is
  * not finite is NAS_ERR_NUMERIC. In a cluster all ranks take it together. [main] */

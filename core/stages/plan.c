@@ -32,7 +32,7 @@ typedef struct plan {
 /* What the training would refuse before its first step. */
 static int measure_loader(plan *p, nas_error *err) {
     nas_loader *loader;
-    int rc = nas_learner_loader(p->context, 0, &loader, err);
+    int rc = nas_learner_loader(p->context, NULL, 0, &loader, err);
     if (rc) return rc;
     p->train_bytes += nas_loader_bytes(loader);
     nas_loader_close(loader);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "host/call.h"
 #include "stages/distil.h"
+#include "supernet/share.h"
 
 #include <math.h>
 #include <nashost/kit/logits.h>
@@ -26,6 +27,54 @@ nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i) {
     if (i == 1) return nas_genome_smallest(space);
     nas_rng rng = nas_rng_open(context->seed, NAS_RNG_SUBNETS, t, i);
     return nas_genome_random(space, next_below, &rng);
+}
+
+/* ---- Which images ---- */
+
+/* Marks in needed the images of inputs that this rank runs; where [n] are the inputs' places in it,
+ * own is work memory. */
+static void mark(const nas_share *share, const nas_input *inputs, const size_t *where, uint32_t n,
+                 bool apart, bool *own, bool *needed) {
+    size_t at = 0, images = 0;
+    for (uint32_t i = 0; i < n; i++) images += inputs[i].n;
+    memset(own, 0, images * sizeof *own);
+    nas_share_mark(share, inputs, n, apart, own);
+    for (uint32_t i = 0; i < n; at += inputs[i++].n)
+        for (size_t j = 0; j < inputs[i].n; j++)
+            needed[where[i] + j] = needed[where[i] + j] || own[at + j];
+}
+
+static void mark_all(const nas_context *context, const nas_share *share, bool *own, bool *needed) {
+    const nas_train_config *train = &context->pipeline->train;
+    const nas_ssl_plan *plan = &context->plan;
+    uint32_t labelled = (uint32_t)train->batch, unlabelled = nas_step_unlabelled(context);
+    nas_input student[1 + NAS_SSL_MAX_VIEWS] = {{NULL, labelled}}, tutor[NAS_SSL_MAX_VIEWS];
+    size_t seen[1 + NAS_SSL_MAX_VIEWS] = {0}, taught[NAS_SSL_MAX_VIEWS];
+    uint32_t n = 1, m = 0;
+    for (uint32_t v = 0; v < plan->n_views; v++) {
+        size_t place = labelled + (size_t)v * unlabelled;
+        if (plan->views[v].student) seen[n] = place, student[n++] = (nas_input){NULL, unlabelled};
+        if (plan->views[v].teacher) taught[m] = place, tutor[m++] = (nas_input){NULL, unlabelled};
+    }
+    bool apart = train->batch_statistics == NAS_STATISTICS_SEPARATE;
+    mark(share, student, seen, n, apart, own, needed);
+    if (m) mark(share, tutor, taught, m, false, own, needed);
+}
+
+int nas_step_needed(const nas_context *context, bool **needed, nas_error *err) {
+    const nas_cluster *cluster = nas_context_cluster(context);
+    size_t n = (size_t)context->pipeline->train.batch +
+               (size_t)context->plan.n_views * nas_step_unlabelled(context);
+    *needed = NULL;
+    if (!cluster || nas_instance_extension(&context->ssl, NAS_EXT_MIX)) return NAS_OK;
+    const nas_share share = {.rank = nas_cluster_rank(cluster),
+                             .ranks = nas_cluster_ranks(cluster)};
+    bool *own = nas_alloc(n, sizeof *own);
+    *needed = nas_alloc(n, sizeof **needed);
+    if (own && *needed) mark_all(context, &share, own, *needed);
+    bool good = own && *needed;
+    free(own);
+    return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for a step");
 }
 
 /* ---- Opening ---- */

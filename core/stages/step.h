@@ -41,6 +41,11 @@ typedef struct nas_step {
 /* Unlabelled images of a step: 0 if the loss has no views. */
 uint32_t nas_step_unlabelled(const nas_context *context);
 
+/* Which images of a step this rank reads, for nas_loader_config's needed: those of its own chunks,
+ * the student's and the teacher's. *needed stays NULL where it needs all of them: without a
+ * cluster, and where the loss mixes images. The caller frees. [main] */
+int nas_step_needed(const nas_context *context, bool **needed, nas_error *err);
+
 /* Checks that the pipeline's train section and the loss go together, and allocates. pool:
  * unlabelled images in all. On failure nothing is left. Do not move it. [main] */
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err);

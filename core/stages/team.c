@@ -29,7 +29,7 @@ int nas_team_meet(const nas_context *context, const nas_run_request *request, in
     if (!cluster) return rc;
     if (!rc) rc = nas_fingerprint_text(context, &mine, err);
     rc = nas_cluster_agree(cluster, rc, err);
-    if (!rc && !nas_cluster_rank(cluster)) first = strdup(mine);
+    if (!rc && mine && !nas_cluster_rank(cluster)) first = strdup(mine);
     if (!rc) rc = nas_cluster_text(cluster, &first, err);
     if (!rc) rc = nas_cluster_agree(cluster, nas_fingerprint_compare(mine, first, err), err);
     free(mine);
@@ -96,13 +96,13 @@ static int score_all(nas_scorer *scorer, const nas_genome *given, size_t n,
     nas_genome *genomes = nas_alloc(n, sizeof *genomes);
     double *scores = nas_alloc(n, sizeof *scores);
     uint64_t *ends = nas_alloc(nas_cluster_ranks(cluster), sizeof *ends);
-    int rc = genomes && scores && ends
-                 ? NAS_OK
-                 : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu candidates", n);
-    if (!rc && given) memcpy(genomes, given, n * sizeof *genomes);
+    bool good = genomes && scores && ends;
+    int rc = good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %zu candidates", n);
+    if (good && given) memcpy(genomes, given, n * sizeof *genomes);
     rc = nas_cluster_agree(cluster, rc, err);
-    if (!rc) rc = score_together(scorer, genomes, n, scores, ends, err);
-    for (size_t i = 0; i < n && keep && !rc; i++) rc = keep(scorer, &genomes[i], scores[i], err);
+    if (!rc && good) rc = score_together(scorer, genomes, n, scores, ends, err);
+    for (size_t i = 0; i < n && good && keep && !rc; i++)
+        rc = keep(scorer, &genomes[i], scores[i], err);
     free(genomes);
     free(scores);
     free(ends);
@@ -198,9 +198,9 @@ static int train(const nas_context *context, nas_error *err) {
     uint64_t steps = (uint64_t)context->pipeline->train.steps;
     nas_cluster *cluster = nas_context_cluster(context);
     nas_learner *learner = nas_alloc(1, sizeof *learner);
-    int rc = nas_cluster_agree(
-        cluster, learner ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory"), err);
-    if (rc) {
+    int rc = learner ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for training");
+    rc = nas_cluster_agree(cluster, rc, err);
+    if (rc || !learner) {
         free(learner);
         return rc;
     }
@@ -227,6 +227,7 @@ static int obey(nas_context *context, order what, nas_evaluator *evaluator, nas_
         evaluator->ready = false; /* its statistics are of other weights */
         return share_weights(context, err);
     case SCORE:
+        if (!scorer->evaluator) break; /* rank 0 begins before */
         return score_all(scorer, NULL, what.n, NULL, err);
     case END:
         break;

@@ -36,6 +36,15 @@ bool nas_share_owns(const nas_engine_pass *pass, int chunk) {
            (chunk >= first_chunk(pass, share->rank) && chunk < first_chunk(pass, share->rank + 1));
 }
 
+void nas_share_mark(const nas_share *share, const nas_input *inputs, uint32_t n_inputs, bool apart,
+                    bool *own) {
+    nas_engine_pass pass = {.share = share};
+    nas_engine_pass_cut(&pass, inputs, n_inputs, &(nas_forward){.apart = apart});
+    for (int c = 0; c < pass.n_chunks; c++)
+        for (uint32_t i = pass.chunks[c].first; i < pass.chunks[c + 1].first; i++)
+            own[i] = own[i] || nas_share_owns(&pass, c);
+}
+
 /* A sweep whose first chunk is not 0. */
 typedef struct later {
     nas_chunk_fn fn;

@@ -14,6 +14,11 @@ void nas_share_close(nas_engine_pass *pass); /* zeroed is fine */
 /* Whether a chunk is this process's own; without a share all are. [any] */
 bool nas_share_owns(const nas_engine_pass *pass, int chunk);
 
+/* Sets own of those images of a batch that the process of this share runs; inputs' images may be
+ * NULL. [any] */
+void nas_share_mark(const nas_share *share, const nas_input *inputs, uint32_t n_inputs, bool apart,
+                    bool *own);
+
 /* A sweep over the own chunks, as nas_parallel() does it. [main] */
 void nas_share_sweep(const nas_engine_pass *pass, bool reverse, nas_chunk_fn fn, void *context);
 

@@ -4,6 +4,7 @@
 #include <fenv.h>
 #include <locale.h>
 #include <math.h>
+#include <nashost/cluster.h>
 #include <nashost/dataset.h>
 #include <nashost/export.h>
 #include <nashost/hardware.h>
@@ -286,6 +287,44 @@ const nas_score_api table_SCORE = {SIZE_OF_TABLE(nas_score_api), FIRST(score_sta
                                    score_check};
 const nas_import_api table_IMPORT = {SIZE_OF_TABLE(nas_import_api), FIRST(recognise), describe,
                                      locate, spare};
+
+static uint32_t rank(void *self) {
+    (void)self;
+    uint32_t number = 0;
+#ifdef AT_rank
+    AT_rank;
+#endif
+    return number;
+}
+
+static uint32_t ranks(void *self) {
+    (void)self;
+    return 1;
+}
+
+static int broadcast(void *self, uint32_t root, void *data, uint64_t n, nas_error *err) {
+    (void)self, (void)root, (void)data, (void)n, (void)err;
+#ifdef AT_broadcast
+    AT_broadcast;
+#endif
+    return NAS_OK;
+}
+
+static int gather(void *self, void *data, const uint64_t *ends, nas_error *err) {
+    uint32_t *words = data;
+    (void)self, (void)words, (void)ends, (void)err;
+#ifdef AT_gather
+    AT_gather;
+#endif
+    return NAS_OK;
+}
+
+static void abandon(void *self, int status) {
+    (void)self, (void)status;
+}
+
+const nas_cluster_api table_CLUSTER = {
+    SIZE_OF_TABLE(nas_cluster_api), FIRST(rank), ranks, broadcast, gather, abandon};
 const nas_export_api table_EXPORT = {
     .size = SIZE_OF_TABLE(nas_export_api), .extension = "bad", .write = FIRST(write_network)};
 
