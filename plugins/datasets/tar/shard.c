@@ -1,5 +1,7 @@
 #include "shard.h"
 
+#include <nashost/kit/json_file.h>
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <ctype.h>
@@ -71,25 +73,33 @@ static char *trimmed(const char *text) {
     return strndup(text, n);
 }
 
-/* The label in a JSON object, or the JSON itself; NULL: there is none. */
-static char *json_label(const char *text, const char *key) {
+/* The label in a JSON object, or the JSON itself; NULL: there is none, or no memory. */
+static char *label_of(const json_t *json, const char *key) {
     char number[32];
-    json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     const json_t *value = json_is_object(json) ? json_object_get(json, key) : json;
-    char *label = NULL;
-    if (json_is_string(value)) label = trimmed(json_string_value(value));
-    if (json_is_integer(value)) {
-        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
-        label = strdup(number);
-    }
+    if (json_is_string(value)) return trimmed(json_string_value(value));
+    if (!json_is_integer(value)) return NULL;
+    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    return strdup(number);
+}
+
+/* *label is NULL where the text is no JSON. */
+static int json_label(const char *text, const char *key, char **label, nas_error *err) {
+    json_t *json;
+    nas_error why;
+    *label = NULL;
+    int rc = nas_json_parse(text, strlen(text), JSON_DECODE_ANY, ".json", &json, &why);
+    if (rc) return rc == NAS_ERR_MEMORY ? nas_fail(err, rc, "%s", why.message) : NAS_OK;
+    *label = label_of(json, key);
     json_decref(json);
-    return label;
+    return NAS_OK;
 }
 
 static int take_label(walk *w, int64_t bytes, bool json, nas_error *err) {
-    char *text, *label;
+    char *text, *label = NULL;
     int rc = read_text(w, bytes, &text, err);
-    label = rc ? NULL : json ? json_label(text, w->how->label_key) : trimmed(text);
+    if (!rc && json) rc = json_label(text, w->how->label_key, &label, err);
+    if (!rc && !json) label = trimmed(text);
     free(text);
     if (rc) return rc;
     if (!label || !*label) {
