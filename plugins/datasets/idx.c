@@ -464,10 +464,11 @@ static int idx_labels(void *instance, nas_split split, uint64_t first, size_t n,
     idx *self = instance;
     int rc = split == NAS_SPLIT_TEST ? need_test(self, err) : NAS_OK;
     const idx_set *set = set_of(self, split);
-    if (!rc && (!set->labels || first > set->n || n > set->n - first))
-        rc = nas_data_beyond(first + n - 1, set->n, err);
-    for (size_t i = 0; i < n && !rc; i++) labels[i] = set->labels[first + i];
-    return rc;
+    if (rc) return rc;
+    if (!set->labels || first > set->n || n > set->n - first)
+        return nas_data_beyond(first + n - 1, set->n, err);
+    for (size_t i = 0; i < n; i++) labels[i] = set->labels[first + i];
+    return NAS_OK;
 }
 
 static const nas_dataset_api api = {
