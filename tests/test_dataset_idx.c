@@ -244,6 +244,7 @@ static void assert_not_whole(uint32_t type, uint32_t width, double more) {
     retype(TRAIN_IMAGES, type, width, more, false);
     assert_int_equal(open_with(&in, ""), NAS_ERR_INPUT);
     assert_non_null(strstr(in.err.message, "expected whole numbers of 0 to 255"));
+    json_decref(in.resolved);
 }
 
 static void test_numbers_that_are_no_bytes(void **state) {

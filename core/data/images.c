@@ -129,7 +129,11 @@ static void keep(nas_stream *stream, uint64_t index, const uint8_t *image, uint6
 static int at(const nas_images *images, size_t area, uint64_t index, uint64_t least, uint8_t *room,
               const uint8_t **pixels, nas_error *err) {
     nas_stream *stream = images->stream;
-    *pixels = stream ? atomic_load(&stream->kept[index]) : images->pixels + index * area;
+    if (!stream) {
+        *pixels = images->pixels + index * area;
+        return NAS_OK;
+    }
+    *pixels = atomic_load(&stream->kept[index]);
     if (*pixels) return NAS_OK;
     int rc = read_one(stream->store, stream->split, index, room, err);
     if (rc) return rc;

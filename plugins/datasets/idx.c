@@ -237,7 +237,8 @@ static int narrow(const idx_file *file, uint8_t *body, nas_error *err) {
 
 /* Gives back what a wider type took. */
 static void shrink(const idx_file *file, uint8_t **body) {
-    uint8_t *less = file->width > 1 ? realloc(*body, body_bytes(file) / file->width) : NULL;
+    uint64_t n = body_bytes(file) / file->width;
+    uint8_t *less = file->width > 1 && n ? realloc(*body, n) : NULL;
     if (less) *body = less;
 }
 
@@ -462,10 +463,12 @@ static int idx_labels(void *instance, nas_split split, uint64_t first, size_t n,
                       nas_error *err) {
     idx *self = instance;
     int rc = split == NAS_SPLIT_TEST ? need_test(self, err) : NAS_OK;
-    if (!rc && (first > set_of(self, split)->n || n > set_of(self, split)->n - first))
-        rc = nas_data_beyond(first + n - 1, set_of(self, split)->n, err);
-    for (size_t i = 0; i < n && !rc; i++) labels[i] = set_of(self, split)->labels[first + i];
-    return rc;
+    const idx_set *set = set_of(self, split);
+    if (rc) return rc;
+    if (!set->labels || first > set->n || n > set->n - first)
+        return nas_data_beyond(first + n - 1, set->n, err);
+    for (size_t i = 0; i < n; i++) labels[i] = set->labels[first + i];
+    return NAS_OK;
 }
 
 static const nas_dataset_api api = {

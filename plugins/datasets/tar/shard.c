@@ -238,10 +238,10 @@ static int compare_keys(const void *a, const void *b) {
 
 static int check_keys(const walk *w, nas_error *err) {
     size_t n = w->samples->n - w->first;
-    const tar_sample **sorted = malloc((n + 1) * sizeof *sorted);
+    const tar_sample **sorted = (const tar_sample **)calloc(n + 1, sizeof(void *));
     int rc = sorted ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < n && !rc; i++) sorted[i] = &w->samples->items[w->first + i];
-    if (n && !rc) qsort(sorted, n, sizeof *sorted, compare_keys);
+    if (n && !rc) qsort(sorted, n, sizeof(void *), compare_keys);
     for (size_t i = 1; i < n && !rc; i++)
         if (!compare_keys(&sorted[i - 1], &sorted[i]))
             rc = nas_fail(err, NAS_ERR_INPUT, "%s: two samples with the key \"%.*s\"", w->path,
