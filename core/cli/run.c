@@ -70,8 +70,9 @@ static int run_pipeline(const nas_args *args, nas_session *session, const char *
     if (!rc) rc = nas_session_pipeline(session, args->positional, args, &pipeline, err);
     bool loaded = !rc;
     rc = nas_cluster_agree(session->cluster, rc, err);
+    if (!loaded) return rc;
     if (rc) {
-        if (loaded) nas_pipeline_free(&pipeline);
+        nas_pipeline_free(&pipeline);
         return rc;
     }
     /* A pipeline that is run is trusted, but for one that came in a run directory. */

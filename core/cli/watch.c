@@ -139,8 +139,8 @@ void nas_watch_crashes(void) {
         if (sigaction(numbers[i], NULL, &before) == 0 && before.sa_handler == SIG_DFL)
             sigaction(numbers[i], &action, NULL);
     watched = getpid();
-    atexit(ended);
-    at_quick_exit(ended);
+    (void)atexit(ended);
+    (void)at_quick_exit(ended);
 }
 
 /* ---- The watchdog ---- */

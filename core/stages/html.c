@@ -170,11 +170,12 @@ static json_t *dataset_json(const nas_html *html) {
     json_t *names = info->class_names ? json_array() : json_null();
     for (uint32_t i = 0; info->class_names && i < info->classes; i++)
         nas_json_add(&names, nas_text_json(info->class_names[i]));
-    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "plugin",
+    return json_pack("{s:s, s:i, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "plugin",
                      context->pipeline->dataset.id, "classes", (int)info->classes, "class_names",
-                     names, "train", (json_int_t)context->source.train.n, "test",
-                     (json_int_t)html->n_test, "labelled", (json_int_t)context->split.n_labelled,
-                     "validation", (json_int_t)context->split.n_validation, "heldout",
+                     names, "train", (json_int_t)context->source.train.n, "extra",
+                     (json_int_t)context->source.extra.n, "test", (json_int_t)html->n_test,
+                     "labelled", (json_int_t)context->split.n_labelled, "validation",
+                     (json_int_t)context->split.n_validation, "heldout",
                      (json_int_t)context->split.n_heldout, "skipped", (json_int_t)info->skipped);
 }
 

@@ -8,12 +8,19 @@ const char *nas_part_name(nas_part part) {
     return names[part];
 }
 
+/* Whether a unit's result is a block's. */
+static bool ends_block(const nas_engine_plan *plan, int index) {
+    for (int i = 0; i < plan->n_nodes; i++)
+        if (plan->nodes[i].unit == index) return true;
+    return false;
+}
+
 static nas_part part_of(const nas_engine_plan *plan, int index) {
     const nas_unit *u = &plan->units[index];
     if (u->kind == NAS_UNIT_STEM) return NAS_PART_STEM;
     if (u->kind == NAS_UNIT_DEPTHWISE) return NAS_PART_DEPTHWISE;
     if (index == plan->n_units - 1) return NAS_PART_HEAD;
-    return u[1].kind == NAS_UNIT_DEPTHWISE ? NAS_PART_EXPAND : NAS_PART_PROJECT;
+    return ends_block(plan, index) ? NAS_PART_PROJECT : NAS_PART_EXPAND;
 }
 
 /* Of one image, forward. */

@@ -153,7 +153,8 @@ function showFamily() {
   if (verified.length) section("family").parentNode.after(make("p", { class: "note", text: verified.join(". ") + "." }));
   const d = data.dataset;
   section("summary").textContent =
-    `${data.out}: ${plural(d.train, "image")} of ${d.plugin}, ${d.labelled} of them with labels; ` +
+    `${data.out}: ${plural(d.train, "image")} of ${d.plugin}, ${d.labelled} of them with labels` +
+    `${d.extra ? `, and ${d.extra} more without` : ""}; ` +
     `${plural(pipeline.train.steps, "training step")} with ${pipeline.train.ssl.plugin}; space ${family.space}; ` +
     plural(data.platforms.length, "platform");
   document.title = `nashost report: ${data.out}`;
