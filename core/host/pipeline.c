@@ -274,9 +274,10 @@ static int read_export(const reader *r, node *at, json_t *list) {
     nas_export_use *export = &r->pipeline->exports[r->pipeline->n_exports];
     int rc = parse(r, at, list, NAS_AT_EXPORT, &section);
     if (!rc) rc = read_plugin(r, at, NAS_AT_EXPORT, section.plugin, &export->use);
+    if (rc) return rc;
     export->verify = section.verify;
-    if (!rc) r->pipeline->n_exports++;
-    return rc;
+    r->pipeline->n_exports++;
+    return NAS_OK;
 }
 
 static int read_exports(const reader *r, const node *parent, nas_section_id id,
