@@ -251,7 +251,7 @@ static int run_program(const runner *r, char **words, nas_cost *cost, nas_error 
 
 static int cost(void *self, const nas_network *network, nas_cost *result, nas_error *err) {
     const runner *r = self;
-    scratch s;
+    scratch s = {0};
     int rc = make_scratch(r, network, &s, err);
     if (rc) return rc;
     char **words = fill_words(r->config.command, &s);
