@@ -208,6 +208,32 @@ static void test_names_as_labels(void **state) {
     close_instance(&in);
 }
 
+/* What tools write beside an image is often JSON that knows nothing of a label. */
+static void test_json_of_other_things(void **state) {
+    (void)state;
+    static const char *const names[] = {"train.tar", "more.tar"};
+    for (int unlabelled = 0; unlabelled < 2; unlabelled++) {
+        struct archive *a = begin(names[unlabelled], PLAIN);
+        for (int i = 0; i < 4; i++) {
+            char name[20];
+            snprintf(name, sizeof name, "%d.png", i);
+            put_image(a, name, 10);
+            snprintf(name, sizeof name, "%d.json", i);
+            put_text(a, name, i == 2 ? "{" : "{\"url\": \"x\", \"width\": 9}");
+            snprintf(name, sizeof name, "%d.%s", i, unlabelled ? "txt" : "cls");
+            put_text(a, name, i % 2 ? "1" : "0");
+        }
+        end(a);
+    }
+    instance in;
+    open_good(&in,
+              "{'train': 'train.tar', 'test': 'train.tar', 'unlabelled': 'more.tar', 'side': 8}");
+    assert_int_equal(info_of(&in).count[NAS_SPLIT_TRAIN], 4);
+    assert_int_equal(info_of(&in).count[NAS_SPLIT_EXTRA], 4);
+    assert_int_equal(info_of(&in).classes, 2);
+    close_instance(&in);
+}
+
 /* ---- What is wrong ---- */
 
 static void refuses(const char *text, const char *file, const char *says) {
@@ -288,8 +314,9 @@ static void test_labels_without_a_class(void **state) {
     static const struct {
         const char *file, *text, *says;
     } cases[] = {{"k.cls", " \n", "key \"k\": .cls holds no label"},
-                 {"k.json", "{\"caption\": 1}", "key \"k\": .json holds no label"},
-                 {"k.json", "{", "key \"k\": .json holds no label"},
+                 {"k.json", "{\"label\": \"\"}", "key \"k\": .json holds no label"},
+                 {"k.json", "{\"caption\": 1}", "key \"k\": no label; expected .cls beside it, or"},
+                 {"k.json", "{", "key \"k\": no label"},
                  {"other.cls", "1", "key \"k\": no label"},
                  {"k.txt", "1", "key \"k\": no label"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -300,6 +327,11 @@ static void test_labels_without_a_class(void **state) {
         end(a);
         refuses(TRAIN, "train.tar", cases[i].says);
     }
+    a = begin("train.tar", PLAIN); /* eight bytes of a number are no text of it */
+    put_image(a, "k.png", 1);
+    put(a, "k.cls", "1\0\0\0\0\0\0\0", 8);
+    end(a);
+    refuses(TRAIN, "train.tar", "key \"k\": .cls holds no label; expected a number or a name");
     a = begin("train.tar", PLAIN);
     put_text(a, "alone.cls", "1");
     end(a);
@@ -372,6 +404,7 @@ int main(void) {
         WITH_FOLDER(test_which_shards),
         WITH_FOLDER(test_share),
         WITH_FOLDER(test_names_as_labels),
+        WITH_FOLDER(test_json_of_other_things),
         WITH_FOLDER(test_cut_off),
         WITH_FOLDER(test_two_with_one_key),
         WITH_FOLDER(test_labels_without_a_class),

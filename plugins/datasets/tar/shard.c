@@ -37,10 +37,16 @@ typedef struct walk {
 
 static int damaged(const walk *w, nas_error *err) {
     const char *why = archive_error_string(w->archive);
+    if (!why) why = "it ends too early";
+    if (!w->any)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: the shard is cut off or damaged before its first key: %s; fetch it "
+                        "again",
+                        w->path, why);
     return nas_fail(err, NAS_ERR_INPUT,
                     "%s: key \"%.200s\": the shard is cut off or damaged behind it: %s; fetch it "
                     "again",
-                    w->path, w->any ? w->key : "", why ? why : "it ends too early");
+                    w->path, w->key, why);
 }
 
 /* ---- Members ---- */
@@ -99,15 +105,15 @@ static int take_label(walk *w, int64_t bytes, bool json, nas_error *err) {
     char *text, *label = NULL;
     int rc = read_text(w, bytes, &text, err);
     if (!rc && json) rc = json_label(text, w->how->label_key, &label, err);
-    if (!rc && !json) label = trimmed(text);
+    if (!rc && !json && strlen(text) == (size_t)bytes) label = trimmed(text);
     free(text);
-    if (rc) return rc;
+    if (rc || (json && !label)) return rc; /* what else is known of an image is JSON too */
     if (!label || !*label) {
         free(label);
-        return nas_fail(err, NAS_ERR_INPUT, "%s: key \"%.200s\": .%s holds no label; expected %s",
-                        w->path, w->key, json ? "json" : "cls",
-                        json ? "a number or a string under the option \"label_key\""
-                             : "a number or a name");
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: key \"%.200s\": .%s holds no label; expected a number or a name, as "
+                        "text",
+                        w->path, w->key, json ? "json" : "cls");
     }
     if (w->label && w->from_class == !json) {
         free(label);

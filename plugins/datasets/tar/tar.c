@@ -71,9 +71,9 @@ static int need_labels(const tar_samples *samples, nas_error *err) {
         const tar_sample *s = &samples->items[i];
         if (!s->label)
             return nas_fail(err, NAS_ERR_INPUT,
-                            "%s: key \"%.*s\": no label; expected .cls or .json beside it; images "
-                            "without labels go into shards of their own, see the option "
-                            "\"unlabelled\"",
+                            "%s: key \"%.*s\": no label; expected .cls beside it, or .json with a "
+                            "number or a string under the option \"label_key\"; images without "
+                            "labels go into shards of their own, see the option \"unlabelled\"",
                             s->name, (int)s->key_size, s->name + s->key);
     }
     return NAS_OK;
