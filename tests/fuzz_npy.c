@@ -24,7 +24,7 @@ static bool open_input(nas_npy_file *f, const uint8_t *data, size_t bytes, nas_e
 static int read_images(npy *self, array *a, nas_error *err) {
     uint64_t indices[3] = {0, a->n - 1, a->n / 2};
     uint8_t *images = malloc(3 * item_bytes(a));
-    self->scratch = malloc(item_bytes(a));
+    self->scratch = malloc(scratch_bytes(self));
     int rc = images && self->scratch
                  ? npy_read(self, NAS_SPLIT_TRAIN, indices, 3, images, NULL, err)
                  : NAS_ERR_MEMORY;
