@@ -3,6 +3,7 @@
 #define NAS_TESTS_FUZZ_FILE_H
 
 #include <stdint.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,10 @@ static inline const char *fuzz_file(const uint8_t *data, size_t bytes, char path
  * holds the input. */
 static inline const char *fuzz_folder(const uint8_t *data, size_t bytes, const char *const *names) {
     static char folder[] = "/tmp/nashost-fuzz-XXXXXX";
+    static bool made;
     char path[128];
-    if (folder[strlen(folder) - 1] == 'X' && !mkdtemp(folder)) abort();
+    if (!made && !mkdtemp(folder)) abort();
+    made = true;
     for (size_t i = 0; names[i]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         FILE *file = fopen(path, "wb");
