@@ -2,8 +2,8 @@
 #ifndef NAS_TESTS_FUZZ_FILE_H
 #define NAS_TESTS_FUZZ_FILE_H
 
-#include <stdint.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
