@@ -202,7 +202,7 @@ static void retype(int which, uint32_t type, uint32_t width, double more, bool g
     for (size_t i = head; i < n; i++) {
         double x = bytes[i] + (i + 1 == n ? more : 0);
         float single = (float)x;
-        uint64_t bits = (uint64_t)(int64_t)x;
+        uint64_t bits = type == F32 || type == F64 ? 0 : (uint64_t)(int64_t)x;
         uint32_t low;
         memcpy(&low, &single, sizeof low);
         if (type == F32) bits = low;
