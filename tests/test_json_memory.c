@@ -46,9 +46,10 @@ static const char *const files[] = {"pipeline.json",
                                     "family/small.int8.toy.json"};
 
 static void load(toys *t, nas_pipeline *pipeline) {
-    static const char *const overrides[] = {"export=[{\"plugin\":\"toy-export\"},{\"plugin\":\"toy-"
-                                            "export\",\"options\":{\"int8\":true}}]",
-                                            "train.steps=2", "train.log_every=1"};
+    static const char *const overrides[] = {
+        ("export=[{\"plugin\":\"toy-export\"},{\"plugin\":\"toy-"
+         "export\",\"options\":{\"int8\":true}}]"),
+        "train.steps=2", "train.log_every=1"};
     char path[TOY_PATH];
     toys_path(t, "p.json", path);
     if (nas_pipeline_load(path, overrides, sizeof overrides / sizeof *overrides, t->registry,
