@@ -51,6 +51,8 @@ def arguments():
                             "train.batch=64", "train.steps=300", "split.labelled=5000"])
     p.add_argument("--proxies", action=argparse.BooleanOptionalAction, default=True,
                    help="also those that need no training (yes)")
+    p.add_argument("--divergences", type=int, default=len(DIVERGENCES), metavar="N",
+                   help=f"the first N of the settings of divergence ({len(DIVERGENCES)})")
     p.add_argument("--weights", nargs="+", default=["initial", "inherited"],
                    choices=["initial", "inherited"])
     p.add_argument("--images", type=int, help="of a score's batch; each one's default if not given")
@@ -187,7 +189,7 @@ def spearman(a, b):
 def rows(args):
     """(name, options, what the table calls it)"""
     found = [(name, {}, f"`{name}`") for name in BASELINES + ["agreement"]]
-    for options in DIVERGENCES:
+    for options in DIVERGENCES[:args.divergences]:
         title = ", ".join(["`divergence`", *(f"{key} {value}" for key, value in options.items())])
         found.append(("divergence", options, title))
     pipeline = json.loads((args.run / "pipeline.json").read_text())
