@@ -117,8 +117,10 @@ double nas_int8_real_factor(const nas_layer *layer, const nas_int8_layer *to, ui
 static void set_factors(const nas_layer *layer, nas_int8_layer *to) {
     double largest = 0;
     int exponent;
-    for (uint32_t i = 0; i < to->factors; i++)
-        largest = fmax(largest, nas_int8_real_factor(layer, to, i));
+    for (uint32_t i = 0; i < to->factors; i++) {
+        double factor = nas_int8_real_factor(layer, to, i);
+        if (factor > largest) largest = factor; /* fmax crashes gcc 12 for AArch64 */
+    }
     frexp(largest, &exponent);
     to->shift = exponent > 30 ? 1 : exponent < -31 ? 62 : 31 - exponent;
     for (uint32_t i = 0; i < to->factors; i++)
