@@ -22,6 +22,7 @@ const char *nas_gemm_kernels(void) {
     return bli_arch_string(bli_arch_query_id());
 }
 
+#ifdef __x86_64__
 /* Asked in another process, since BLIS keeps its first answer. */
 static bool blis_knows_processor(void) {
     int status = 0;
@@ -31,7 +32,6 @@ static bool blis_knows_processor(void) {
 }
 
 void nas_gemm_prepare(void) {
-#ifdef __x86_64__
     char text[16];
     __builtin_cpu_init();
     bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
@@ -41,8 +41,10 @@ void nas_gemm_prepare(void) {
     if (family < 0 || getenv("BLIS_ARCH_TYPE") || blis_knows_processor()) return;
     snprintf(text, sizeof text, "%d", family);
     setenv("BLIS_ARCH_TYPE", text, 0);
-#endif
 }
+#else
+void nas_gemm_prepare(void) {}
+#endif
 
 /* ---- Products ---- */
 
