@@ -5,10 +5,11 @@ set -u
 . tests/lib/small-run
 not() { ! "$@"; }
 steps=300
+parts=train.accumulate=2 # a step's images in two parts, which are no state of their own
 run() { # directory, words...
     to=$dir/$1
     shift
-    "$NASHOST" run "$dir/p.json" --out "$to" --threads 1 --until train --set train.steps=$steps "$@" \
+    "$NASHOST" run "$dir/p.json" --out "$to" --threads 1 --until train --set train.steps=$steps $parts "$@" \
         >"$dir/stdout" 2>"$dir/stderr"
 }
 run whole --set train.checkpoint_every=0 --set train.checkpoint_seconds=0
@@ -17,7 +18,7 @@ same() { cmp "$dir/$1/supernet.safetensors" "$dir/whole/supernet.safetensors"; }
 
 # One by time, stopped in the midst by a kill.
 "$NASHOST" run "$dir/p.json" --out "$dir/killed" --threads 1 --until train --quiet \
-    --set train.steps=$steps --set train.checkpoint_every=0 --set train.checkpoint_seconds=0.001 \
+    --set train.steps=$steps $parts --set train.checkpoint_every=0 --set train.checkpoint_seconds=0.001 \
     >"$dir/stdout" 2>&1 &
 pid=$!
 for _ in $(seq 200); do
@@ -53,7 +54,7 @@ sed -i -E 's/"step":"[0-9]+"/"step":"inf"/' "$dir/step/checkpoint/state.safetens
 check "a step that is no number is refused" not run step
 code_of() { "$@" >"$dir/stdout" 2>"$dir/stderr"; code=$?; }
 code_of env NASHOST_ISA=base "$NASHOST" run "$dir/p.json" --out "$dir/isa" --until train \
-    --set train.steps=$steps --quiet
+    --set train.steps=$steps $parts --quiet
 check "a checkpoint by other instructions is refused, as the user's mistake" [ $code = 2 ]
 check "and not taken for a damaged one" not grep -q 'the one before it is used' "$dir/stderr"
 cp -a "$dir/other" "$dir/aged"

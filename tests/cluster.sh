@@ -86,6 +86,7 @@ done <<'END'
 state train.steps=9 train.ssl.plugin=freematch train.dropout=0.3 train.anchor=0.01
 mixed train.steps=9 train.ssl.plugin=mixmatch train.batch=16
 tutor train.steps=9 train.ssl.plugin=mean_teacher train.batch_statistics=joint train.clip_norm=1
+parts train.steps=9 train.accumulate=2 train.batch=16
 plain train.steps=9 train.ssl.plugin=supervised search.plugin=nsga2 search.score.plugin=zico
 END
 

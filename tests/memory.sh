@@ -24,6 +24,7 @@ END
 }
 check "a small run" peak
 check "a larger batch" peak train.batch=128 train.subnets=4
+check "the same in parts" peak train.batch=128 train.subnets=4 train.accumulate=4
 check "large colour images, many for calibration" peak \
     'dataset.options={"classes":4,"side":64,"channels":3,"train":800,"test":200,"extra":500}' \
     space.resolution=[64] search.calibration_images=500 split.labelled=40

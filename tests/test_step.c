@@ -431,6 +431,144 @@ static void test_mixing(void **state) {
     assert_float_equal(f->fake.targets[2 * CLASSES + 1], 3, 0);
 }
 
+/* ---- Parts ---- */
+
+/* A loss as real ones are: the mean over images of the logits' squares. */
+static int mean_loss(void *self, const nas_ssl_batch *batch, nas_ssl_result *result,
+                     nas_error *err) {
+    (void)self, (void)err;
+    double sum = 0;
+    for (size_t i = 0; i < batch->labelled * CLASSES; i++) {
+        float x = batch->labelled_logits[i];
+        result->labelled_grad[i] = x / (float)batch->labelled;
+        sum += x * x / 2 / batch->labelled;
+    }
+    for (size_t v = 1; v < 3; v++)
+        for (size_t i = 0; i < batch->unlabelled * CLASSES; i++)
+            result->student_grad[v][i] = batch->student[v][i] / (float)batch->unlabelled;
+    result->loss = result->labelled_loss = sum;
+    return NAS_OK;
+}
+
+static const nas_ssl_api mean_api = {sizeof mean_api, plan, mean_loss};
+static const nas_plugin mean_plugin = {.magic = NAS_MAGIC,
+                                       .size = sizeof(nas_plugin),
+                                       .kind = NAS_KIND_SSL,
+                                       .id = "mean",
+                                       .vtable = &mean_api};
+
+/* The gradient of a step in so many parts, which the caller frees. */
+static nas_real *gradient_of(fixture *f, int64_t parts, nas_metrics *metrics) {
+    f->pipeline.train.accumulate = parts;
+    memset(f->gradient, 0, f->context.supernet->size * sizeof *f->gradient);
+    *metrics = run(f);
+    nas_real *copy = calloc(f->context.supernet->size, sizeof *copy);
+    assert_non_null(copy);
+    memcpy(copy, f->gradient, f->context.supernet->size * sizeof *copy);
+    return copy;
+}
+
+/* The batch's first or second half is all that a step has. */
+static void halve(fixture *f, size_t half) {
+    size_t labelled = LABELLED / 2, unlabelled = UNLABELLED / 2;
+    f->pipeline.train.batch = (int64_t)labelled;
+    f->batch.labelled = (uint32_t)labelled;
+    f->batch.unlabelled = (uint32_t)unlabelled;
+    f->batch.labelled_images = f->images[half * labelled];
+    f->batch.labels = f->labels + half * labelled;
+    f->batch.indices = f->indices + half * unlabelled;
+    f->batch.hidden_labels = f->hidden + half * unlabelled;
+    for (size_t v = 0; v < 3; v++)
+        f->batch.views[v] = f->images[LABELLED + v * UNLABELLED + half * unlabelled];
+}
+
+/* A step in two parts is the mean of two steps with half of the images each: the same bits, since
+ * halving is exact, at any number of threads. */
+static void test_parts(void **state) {
+    fixture *f = *state;
+    size_t size = f->context.supernet->size;
+    nas_metrics metrics, other;
+    f->context.ssl.plugin = &mean_plugin;
+    for (f->request.threads = 1; f->request.threads <= 2; f->request.threads++)
+        for (int joint = 0; joint < 2; joint++) {
+            f->pipeline.train.batch = LABELLED;
+            set_batch(f);
+            f->pipeline.train.batch_statistics =
+                joint ? NAS_STATISTICS_JOINT : NAS_STATISTICS_SEPARATE;
+            nas_real *parts = gradient_of(f, 2, &metrics);
+            halve(f, 0);
+            nas_real *first = gradient_of(f, 1, &other);
+            double loss = other.loss;
+            halve(f, 1);
+            memcpy(f->gradient, first, size * sizeof *first);
+            other = run(f); /* onto the first half's */
+            for (size_t i = 0; i < size; i++) parts[i] *= 2;
+            assert_memory_equal(parts, f->gradient, size * sizeof *parts);
+            assert_int_equal(metrics.subnets, 2 * SUBNETS);
+            assert_int_equal(metrics.rows, SUBNETS * UNLABELLED);
+            assert_float_equal(metrics.loss, loss + other.loss, 1e-9);
+            free(parts);
+            free(first);
+        }
+}
+
+/* The length of a - b as a share of a's. */
+static double difference(const fixture *f, const nas_real *a, const nas_real *b) {
+    double off = 0, length = 0;
+    for (size_t i = 0; i < f->context.supernet->size; i++) {
+        off += pow((double)(a[i] - b[i]), 2);
+        length += pow((double)a[i], 2);
+    }
+    assert_true(length > 0);
+    return sqrt(off / length);
+}
+
+/* Parts with the same images have the undivided batch's statistics, and then its gradient. */
+static void test_equal_parts(void **state) {
+    fixture *f = *state;
+    nas_metrics metrics;
+    f->context.ssl.plugin = &mean_plugin;
+    f->pipeline.train.batch_statistics = NAS_STATISTICS_SEPARATE;
+    memcpy(f->images[LABELLED / 2], f->images[0], LABELLED / 2 * sizeof f->images[0]);
+    for (size_t v = 0; v < 3; v++) {
+        float(*view)[AREA] = f->images + LABELLED + v * UNLABELLED;
+        memcpy(view[UNLABELLED / 2], view[0], UNLABELLED / 2 * sizeof view[0]);
+    }
+    nas_real *whole = gradient_of(f, 1, &metrics), *parts = gradient_of(f, 2, &metrics);
+    assert_true(difference(f, whole, parts) < 1e-5);
+    free(parts);
+    /* Dropout draws anew for each part: else these would have the gradient of either. */
+    f->pipeline.train.dropout = 0.5;
+    parts = gradient_of(f, 2, &metrics);
+    halve(f, 0);
+    nas_real *half = gradient_of(f, 1, &metrics);
+    assert_true(difference(f, half, parts) > 1e-2);
+    free(whole);
+    free(parts);
+    free(half);
+}
+
+static size_t bytes_of(fixture *f, int64_t parts) {
+    nas_step step;
+    f->pipeline.train.accumulate = parts;
+    assert_int_equal(nas_step_open(&f->context, POOL, &step, NULL), NAS_OK);
+    size_t bytes = nas_step_bytes(&step);
+    nas_step_close(&step);
+    return bytes;
+}
+
+static void test_parts_refused(void **state) {
+    fixture *f = *state;
+    nas_step step;
+    nas_error err = {0};
+    assert_true(bytes_of(f, 2) < bytes_of(f, 1));
+    f->pipeline.train.accumulate = 4; /* which divides the labelled images alone */
+    assert_int_equal(nas_step_open(&f->context, POOL, &step, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "train.accumulate"));
+    assert_non_null(strstr(err.message, "4 labelled and 6 unlabelled"));
+    assert_non_null(strstr(err.message, "such as 2"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_sandwich, setup, teardown),
@@ -443,6 +581,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_distillation, setup, teardown),
         cmocka_unit_test_setup_teardown(test_alpha_divergence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mixing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_equal_parts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parts_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,8 +39,9 @@ typedef enum nas_schedule { NAS_SCHEDULE_COSINE = 0, NAS_SCHEDULE_CONSTANT = 1 }
 
 typedef struct nas_train_config {
     int64_t steps, batch;
-    double mu; /* unlabelled images for each labelled one */
-    int shape; /* nas_step_shape, key "subnet_sampling" */
+    double mu;          /* unlabelled images for each labelled one */
+    int64_t accumulate; /* parts of a step */
+    int shape;          /* nas_step_shape, key "subnet_sampling" */
     int64_t subnets;
     int teacher;                /* nas_teacher */
     int batch_statistics;       /* nas_statistics, of batch norm in training */

@@ -89,6 +89,10 @@ static const nas_option train_options[] = {
             "number of labelled images in a step"),
     NAS_FLOAT("mu", nas_train_config, mu, "2", 0, 64, NULL,
               "number of unlabelled images in a step for each labelled one"),
+    NAS_INT("accumulate", nas_train_config, accumulate, "1", 1, 65536, "parts",
+            "number of equal parts in which a step's images go through the network, one after the "
+            "other, for so much less memory; each part has batch norm's mean and variance of its "
+            "own"),
     NAS_ENUM("subnet_sampling", nas_train_config, shape, "\"sandwich\"", shapes,
              "which subnets a step trains: sandwich, the largest, the smallest and random ones; "
              "largest, the largest alone; fixed, the one that \"genome\" gives"),

@@ -10,12 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t nas_step_unlabelled(const nas_context *context) {
-    const nas_train_config *train = &context->pipeline->train;
-    double images = (double)train->batch * train->mu;
-    return context->plan.n_views ? (uint32_t)lround(images) : 0;
-}
-
 static uint32_t next_below(void *context, uint32_t n) {
     return nas_rng_below(context, n);
 }
@@ -27,54 +21,6 @@ nas_genome nas_step_genome(const nas_context *context, uint64_t t, uint32_t i) {
     if (i == 1) return nas_genome_smallest(space);
     nas_rng rng = nas_rng_open(context->seed, NAS_RNG_SUBNETS, t, i);
     return nas_genome_random(space, next_below, &rng);
-}
-
-/* ---- Which images ---- */
-
-/* Marks in needed the images of inputs that this rank runs; where [n] are the inputs' places in it,
- * own is work memory. */
-static void mark(const nas_share *share, const nas_input *inputs, const size_t *where, uint32_t n,
-                 bool apart, bool *own, bool *needed) {
-    size_t at = 0, images = 0;
-    for (uint32_t i = 0; i < n; i++) images += inputs[i].n;
-    memset(own, 0, images * sizeof *own);
-    nas_share_mark(share, inputs, n, apart, own);
-    for (uint32_t i = 0; i < n; at += inputs[i++].n)
-        for (size_t j = 0; j < inputs[i].n; j++)
-            needed[where[i] + j] = needed[where[i] + j] || own[at + j];
-}
-
-static void mark_all(const nas_context *context, const nas_share *share, bool *own, bool *needed) {
-    const nas_train_config *train = &context->pipeline->train;
-    const nas_ssl_plan *plan = &context->plan;
-    uint32_t labelled = (uint32_t)train->batch, unlabelled = nas_step_unlabelled(context);
-    nas_input student[1 + NAS_SSL_MAX_VIEWS] = {{NULL, labelled}}, tutor[NAS_SSL_MAX_VIEWS];
-    size_t seen[1 + NAS_SSL_MAX_VIEWS] = {0}, taught[NAS_SSL_MAX_VIEWS];
-    uint32_t n = 1, m = 0;
-    for (uint32_t v = 0; v < plan->n_views; v++) {
-        size_t place = labelled + (size_t)v * unlabelled;
-        if (plan->views[v].student) seen[n] = place, student[n++] = (nas_input){NULL, unlabelled};
-        if (plan->views[v].teacher) taught[m] = place, tutor[m++] = (nas_input){NULL, unlabelled};
-    }
-    bool apart = train->batch_statistics == NAS_STATISTICS_SEPARATE;
-    mark(share, student, seen, n, apart, own, needed);
-    if (m) mark(share, tutor, taught, m, false, own, needed);
-}
-
-int nas_step_needed(const nas_context *context, bool **needed, nas_error *err) {
-    const nas_cluster *cluster = nas_context_cluster(context);
-    size_t n = (size_t)context->pipeline->train.batch +
-               (size_t)context->plan.n_views * nas_step_unlabelled(context);
-    *needed = NULL;
-    if (!cluster || nas_instance_extension(&context->ssl, NAS_EXT_MIX)) return NAS_OK;
-    const nas_share share = {.rank = nas_cluster_rank(cluster),
-                             .ranks = nas_cluster_ranks(cluster)};
-    bool *own = nas_alloc(n, sizeof *own);
-    *needed = nas_alloc(n, sizeof **needed);
-    if (own && *needed) mark_all(context, &share, own, *needed);
-    bool good = own && *needed;
-    free(own);
-    return good ? NAS_OK : nas_fail(err, NAS_ERR_MEMORY, "out of memory for a step");
 }
 
 /* ---- Opening ---- */
@@ -100,13 +46,27 @@ static int resolve_teacher(const nas_context *context, nas_teacher *teacher, nas
     return NAS_OK;
 }
 
+/* Of both numbers, the largest up to `most`. */
+static uint32_t nearest_divisor(uint32_t a, uint32_t b, uint32_t most) {
+    while (a % most || b % most) most--;
+    return most;
+}
+
 static int check(const nas_step *step, nas_error *err) {
     const nas_pipeline *pipeline = step->context->pipeline;
-    if (step->context->plan.n_views && !step->unlabelled)
+    uint32_t labelled = (uint32_t)pipeline->train.batch;
+    uint32_t unlabelled = nas_step_unlabelled(step->context);
+    if (step->context->plan.n_views && !unlabelled)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: train.mu: %g times a batch of %u gives no unlabelled image, but the "
                         "loss '%s' needs some",
-                        pipeline->file, pipeline->train.mu, step->labelled, pipeline->ssl.id);
+                        pipeline->file, pipeline->train.mu, labelled, pipeline->ssl.id);
+    if (labelled % step->parts || unlabelled % step->parts)
+        return nas_fail(err, NAS_ERR_INPUT,
+                        "%s: train.accumulate: a step has %u labelled and %u unlabelled images, "
+                        "which make no %u equal parts; expected a divisor of both, such as %u",
+                        pipeline->file, labelled, unlabelled, step->parts,
+                        nearest_divisor(labelled, unlabelled, step->parts));
     if (pipeline->train.logit_adjustment > 0 && step->mixer)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: train.logit_adjustment: the loss '%s' mixes images, so that they are "
@@ -199,19 +159,22 @@ static int open_engines(nas_step *step, nas_error *err) {
     const nas_dataset_info *info = &context->source.info;
     int threads = context->request->threads;
     uint32_t cohorts = step->apart ? count_inputs(step) : 1;
+    nas_error inner = {0};
     int rc = nas_engine_create(context->supernet, NAS_ENGINE_TRAIN, step->rows, cohorts,
-                               info->height, info->width, threads, &step->student, err);
+                               info->height, info->width, threads, &step->student, &inner);
     /* The teacher has answered before a student's forward call, so they can use the same memory. */
     if (!rc && step->tutored)
-        rc = nas_engine_create_within(step->student, step->tutored, &step->tutor, err);
-    return rc ? rc : share_engines(step, err);
+        rc = nas_engine_create_within(step->student, step->tutored, &step->tutor, &inner);
+    if (rc) return nas_fail(err, rc, "%s, or a larger train.accumulate", inner.message);
+    return share_engines(step, err);
 }
 
 int nas_step_open(const nas_context *context, uint64_t pool, nas_step *step, nas_error *err) {
     const nas_train_config *train = &context->pipeline->train;
-    *step = (nas_step){.context = context, .pool = pool, .labelled = (uint32_t)train->batch};
+    *step = (nas_step){.context = context, .pool = pool, .parts = nas_step_parts(context)};
     step->subnets = train->shape == NAS_STEP_SANDWICH ? (uint32_t)train->subnets : 1;
-    step->unlabelled = nas_step_unlabelled(context);
+    step->labelled = (uint32_t)train->batch / step->parts;
+    step->unlabelled = nas_step_unlabelled(context) / step->parts;
     step->mixer = nas_instance_extension(&context->ssl, NAS_EXT_MIX);
     /* Mixed images are of all kinds. */
     step->apart = train->batch_statistics == NAS_STATISTICS_SEPARATE && !step->mixer;
@@ -254,8 +217,8 @@ void nas_step_profile(nas_step *step, nas_profile *profile) {
 /* One subnet's turn. */
 typedef struct turn {
     nas_step *step;
-    const nas_batch *batch;
-    uint32_t subnet;
+    const nas_batch *batch; /* one part of the step's */
+    uint32_t part, subnet;
     bool follows, followed; /* by subnets on the same images, as in nas_forward */
     nas_ssl_batch given;
     nas_ssl_result result;
@@ -425,6 +388,13 @@ static int judge(turn *t, nas_error *err) {
     return nas_fail(err, NAS_ERR_NUMERIC, "the loss is %g", t->result.loss);
 }
 
+/* The step's loss is the mean of its parts'. */
+static void average_parts(nas_step *step) {
+    size_t n = step->rows * (size_t)step->context->source.info.classes;
+    if (step->parts == 1) return;
+    for (size_t i = 0; i < n; i++) step->logits_grad[i] /= (nas_real)step->parts;
+}
+
 static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weights,
                         nas_real *gradient, nas_metrics *metrics, nas_error *err) {
     nas_step *step = t->step;
@@ -440,7 +410,7 @@ static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weigh
     nas_forward how = {.dropout = context->pipeline->train.dropout,
                        .seed = context->seed,
                        .step = t->batch->step,
-                       .stream = t->subnet,
+                       .stream = (uint64_t)t->part * step->subnets + t->subnet,
                        .follows = t->follows,
                        .followed = t->followed,
                        .apart = step->apart};
@@ -448,15 +418,33 @@ static int train_subnet(turn *t, const nas_genome *genome, const nas_real *weigh
     nas_engine_forward(step->student, weights, inputs, n_inputs, &how, step->logits);
     rc = nas_cluster_agree(cluster, judge(t, err), err);
     if (rc) return rc;
+    average_parts(step);
     nas_engine_backward(step->student, weights, step->logits_grad, gradient);
     nas_metrics_add(metrics, &t->given, &t->result, t->batch->hidden_labels);
     metrics->images += step->rows;
     return NAS_OK;
 }
 
-int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights,
-                 const nas_real *average, nas_real *gradient, nas_metrics *metrics,
-                 nas_error *err) {
+/* The images of one part. */
+static nas_batch part_of(const nas_step *step, const nas_batch *batch, uint32_t part) {
+    const nas_dataset_info *info = &step->context->source.info;
+    size_t area = (size_t)info->height * info->width * info->channels;
+    size_t labelled = (size_t)part * step->labelled, unlabelled = (size_t)part * step->unlabelled;
+    nas_batch own = *batch;
+    own.labelled = step->labelled;
+    own.unlabelled = step->unlabelled;
+    own.labelled_images += labelled * area;
+    own.labels += labelled;
+    for (uint32_t v = 0; v < batch->n_views; v++) own.views[v] += unlabelled * area;
+    if (own.indices) own.indices += unlabelled;
+    if (own.hidden_labels) own.hidden_labels += unlabelled;
+    return own;
+}
+
+/* What nas_step_run does, with one part of the images. */
+static int run_part(nas_step *step, uint32_t part, const nas_batch *batch, const nas_real *weights,
+                    const nas_real *average, nas_real *gradient, nas_metrics *metrics,
+                    nas_error *err) {
     const nas_context *context = step->context;
     nas_genome first = nas_step_genome(context, batch->step, 0);
     nas_genome largest = nas_genome_largest(&context->space);
@@ -472,10 +460,22 @@ int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights
             teach(step, &genome, weights, batch, metrics);
         turn t = {.step = step,
                   .batch = batch,
+                  .part = part,
                   .subnet = i,
                   .follows = together && i > 0,
                   .followed = together && i + 1 < step->subnets};
         int rc = train_subnet(&t, &genome, weights, gradient, metrics, err);
+        if (rc) return rc;
+    }
+    return NAS_OK;
+}
+
+int nas_step_run(nas_step *step, const nas_batch *batch, const nas_real *weights,
+                 const nas_real *average, nas_real *gradient, nas_metrics *metrics,
+                 nas_error *err) {
+    for (uint32_t p = 0; p < step->parts; p++) {
+        nas_batch part = part_of(step, batch, p);
+        int rc = run_part(step, p, &part, weights, average, gradient, metrics, err);
         if (rc) return rc;
     }
     return step->lost.code ? nas_fail(err, step->lost.code, "%s", step->lost.message) : NAS_OK;

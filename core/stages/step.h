@@ -1,5 +1,9 @@
 /* The gradient of one training step: sampled subnets, their teacher, the loss (arXiv 2402.13525).
  *
+ * The step's images go through the network in train.accumulate equal parts, one after the other;
+ * the gradient is the mean of the parts'. Each part's is what a step with its images alone would
+ * have: batch norm's statistics are its own, and the loss sees no other part.
+ *
  * sum over the step's subnets a_i of L(a_i), each L the loss plugin's, plus train.distill times the
  * mean of train.distill_loss from the largest subnet's softmax on the labelled images, for every
  * subnet but the largest. */
@@ -11,8 +15,8 @@
 #include "run/metrics.h"
 #include "supernet/engine.h"
 
-/* Opened once for a training; its arrays are its own. Rows of the student: the labelled images,
- * then each view that has a student, in order of views.
+/* Opened once for a training; its arrays are its own. Rows of the student: a part's labelled
+ * images, then each view that has a student, in order of views.
  *
  * The teacher sees weak views only. Where strong views have statistics of their own (train.
  * batch_statistics), so does the student when it sees such images: it teaches, and is judged, with
@@ -20,9 +24,10 @@
  * 1911.09665). */
 typedef struct nas_step {
     const nas_context *context;
-    nas_teacher teacher;                                   /* never AUTO */
-    uint32_t subnets, labelled, unlabelled, rows, tutored; /* tutored: rows of the teacher */
-    uint64_t pool;                                         /* unlabelled images in all */
+    nas_teacher teacher; /* never AUTO */
+    uint32_t subnets, parts;
+    uint32_t labelled, unlabelled, rows, tutored; /* of a part; tutored: rows of the teacher */
+    uint64_t pool;                                /* unlabelled images in all */
     bool apart;                     /* the student's inputs have batch statistics of their own */
     nas_engine *student, *tutor;    /* tutor NULL: no view has a teacher */
     nas_real *logits, *logits_grad; /* [rows][classes] */
@@ -40,6 +45,9 @@ typedef struct nas_step {
 
 /* Unlabelled images of a step: 0 if the loss has no views. */
 uint32_t nas_step_unlabelled(const nas_context *context);
+
+/* Parts of a step, at least 1. */
+uint32_t nas_step_parts(const nas_context *context);
 
 /* Which images of a step this rank reads, for nas_loader_config's needed: those of its own chunks,
  * the student's and the teacher's. *needed stays NULL where it needs all of them: without a

@@ -33,7 +33,8 @@ typedef struct nas_ssl_plan {
  * gradient. */
 typedef struct nas_ssl_batch {
     uint32_t size;
-    uint32_t subnet; /* 0 for the first subnet of a step: update running statistics then, once */
+    uint32_t subnet; /* 0 for the first subnet of a step (with train.accumulate, of each part of its
+                        images): update running statistics then, once */
     uint64_t step;   /* 0-based */
     uint64_t steps;  /* of the whole training */
     uint32_t classes;
