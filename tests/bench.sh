@@ -32,6 +32,10 @@ if not 0 < result["ms_min"] <= result["ms_per_step"] <= result["ms_max"]:
     print("order of times", end=" ")
 if not 1 << 20 < result["peak_rss_bytes"] < 1 << 34:
     print("peak_rss_bytes", end=" ")
+if result["bench"] == "gemm":
+    rates = [row[key] for row in result["products"] for key in row if key not in ("rows", "in", "out")]
+    if len(rates) != 6 * len(result["products"]) or not min(rates) > 0:
+        print("rates of products", end=" ")
 if result["bench"] == "train":
     parts = sum(layer["ms"] for layer in result["layers"]) + result["other_ms"]
     if not result["ms_min"] * 0.99 <= parts <= result["ms_max"] * 1.01:
@@ -55,6 +59,47 @@ check score score
 check augment images
 check gemm products limits blis
 check search search score hardware costs ms_score ms_cost ms_strategy overhead
+
+# What other programs compare themselves with: every weight has a gradient; and PyTorch finds the same.
+verdict() { # what, command...
+    what=$1
+    shift
+    if "$@" >"$work/out" 2>"$work/err"; then echo "ok - $what"; else
+        echo "not ok - $what: $(cat "$work/err" "$work/out")"
+    fi
+}
+has_gradients() {
+    python3 - "$work/train.work" <<'PYTHON'
+import json, struct, sys
+
+raw = open(sys.argv[1], "rb").read()
+start = 8 + struct.unpack("<Q", raw[:8])[0]
+header = json.loads(raw[8:start])
+genomes = json.loads(header.pop("__metadata__")["genomes"])
+weights = {name[8:] for name in header if name.startswith("weights.")}
+assert weights and len(genomes[0]) == 2, (weights, genomes[0])
+for name in weights:
+    begin, end = header["gradient." + name]["data_offsets"]
+    assert any(raw[start + begin : start + end]), "no gradient of " + name
+PYTHON
+}
+torch=/usr/bin/python3
+for kind in train eval; do
+    verdict "bench $kind --out" "$NASHOST" bench $kind --threads 1 --json --out "$work/$kind.work" \
+        --set $small train.ssl.options.threshold=0.2
+    script=torch_step
+    [ $kind = train ] || script=torch_eval
+    $torch -c 'import torch' 2>/dev/null || continue
+    verdict "PyTorch computes the same $kind" \
+        $torch -B "$root/bench/peers/$script.py" --work "$work/$kind.work" --check --threads 1
+done
+verdict "every weight has a gradient" has_gradients
+"$NASHOST" bench score --out "$work/score.work" >"$work/out" 2>"$work/err"
+if [ $? = 2 ] && grep -q 'out is of train and eval' "$work/err"; then
+    echo "ok - --out of another kind is refused"
+else
+    echo "not ok - --out of another kind: $(cat "$work/err")"
+fi
 
 # What the user says of BLIS's kernels holds, and is told: 3 is haswell in BLIS 0.9.
 if grep -qw avx2 /proc/cpuinfo; then

@@ -1,19 +1,34 @@
-"""What nashost's peers share: the work, the golden weights, and how they are timed."""
+"""What nashost's peers share: the work, and how they are timed."""
 import argparse
+import json
 import os
 import pathlib
-import random
 import resource
 import statistics
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "golden"))
-GOLDEN_FILE = ROOT / "tests" / "golden" / "supernet.safetensors"
+import numpy
 
 # By default malloc returns freed activations to the system and faults them in again: 10 % slower.
 MALLOC = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296"
+
+# What the peers do of a pipeline's section train; all else may have any value.
+ONLY = {
+    "subnet_sampling": "sandwich",
+    "teacher": "largest",
+    "accumulate": 1,
+    "distill": 0,
+    "lr_classifier": 1,
+    "lr_decay_by_depth": 1,
+    "freeze_trunk_steps": 0,
+    "freeze_batch_norm": False,
+    "anchor": 0,
+    "clip_norm": 0,
+    "label_smoothing": 0,
+    "logit_adjustment": 0,
+    "dropout": 0,
+}
 
 
 def keep_freed_memory():
@@ -33,35 +48,55 @@ def parser(doc, steps, warmup):
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--warmup", type=int, default=warmup)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--check",
-        nargs="?",
-        metavar="FILE",
-        const=GOLDEN_FILE,
-        help="compute what the golden file holds instead; exit 1 if it differs",
-    )
     return parser
 
 
-def random_subnet(stages, rng):
-    depths = [rng.choice(s.depth) for s in stages]
-    return [
-        [(rng.choice(s.kernel), rng.choice(s.expand)) for _ in range(d)]
-        for s, d in zip(stages, depths)
-    ]
+def work_parser(doc, kind, steps, warmup):
+    new = parser(doc, steps, warmup)
+    new.add_argument(
+        "--work", required=True, metavar="FILE", help=f"what `nashost bench {kind} --out` wrote"
+    )
+    new.add_argument(
+        "--check", action="store_true", help="compute what FILE holds instead; exit 1 if it differs"
+    )
+    return new
 
 
-def sandwiches(golden, seed, fixed):
-    """Endless lists of subnets: the largest, the smallest and two random ones. fixed: the same ones
-    every time, of which a compiler needs no more than four programs."""
-    rng = random.Random(seed)
-    ends = [golden.SUBNETS["largest"], golden.SUBNETS["smallest"]]
-    while True:
-        subnets = ends + [random_subnet(golden.STAGES, rng) for _ in range(2)]
-        while fixed:
-            yield subnets
-        yield subnets
+class Work:
+    """What `nashost bench train|eval --out` wrote (core/cli/commands.h). A tensor is read when it is
+    asked for, so that the file takes no memory while a peer is timed."""
+
+    def __init__(self, path):
+        self.path = path
+        with open(path, "rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            self.tensors = json.loads(file.read(size))
+        self.start = 8 + size
+        self.metadata = self.tensors.pop("__metadata__")
+        self.space, self.train, self.genomes = map(self.value, ["space", "train", "genomes"])
+        self.classes = self.tensors["weights.classifier.bias"]["shape"][0]
+
+    def array(self, name):
+        tensor = self.tensors[name]
+        begin, end = tensor["data_offsets"]
+        values = numpy.fromfile(self.path, "<f4", (end - begin) // 4, offset=self.start + begin)
+        return values.reshape(tensor["shape"])
+
+    def value(self, key):
+        return json.loads(self.metadata[key])
+
+    def named(self, prefix):
+        prefix += "."
+        for name in self.tensors:
+            if name.startswith(prefix):
+                yield name[len(prefix) :], self.array(name)
+
+    def refuse_other_training(self):
+        ssl, wrong = self.train["ssl"], {k: self.train[k] for k in ONLY if self.train[k] != ONLY[k]}
+        if ssl["plugin"] != "fixmatch" or ssl["options"]["align"]:
+            wrong["ssl"] = ssl
+        if wrong:
+            sys.exit(f"the peers do no such training: {wrong}; they do {ONLY} and plain fixmatch")
 
 
 def measure(step, inputs, warmup, steps):
@@ -84,16 +119,3 @@ def measure(step, inputs, warmup, steps):
         "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "steps": steps,
     }
-
-
-def check(golden, path, parts):
-    """For each golden subnet, parts(images, labels, subnet) -> {part: value} against the file's.
-    Tolerances are those of nashost's own test. (what was compared, whether all of it agrees)"""
-    arrays, _ = golden.read_safetensors(path)
-    result, agree = {}, True
-    for name, subnet in golden.SUBNETS.items():
-        for part, value in parts(arrays["images"], arrays["labels"], subnet).items():
-            off = float(abs(value - arrays[f"{name}/{part}"]).max())
-            result[f"{name}/{part}"] = off
-            agree = agree and off < (1e-5 if part == "loss" else 1e-4)
-    return result, agree

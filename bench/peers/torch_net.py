@@ -1,16 +1,30 @@
-"""The quickstart supernet in PyTorch, tuned for it: channels last, activations in place."""
+"""Any space's supernet in PyTorch, tuned for it: channels last, activations in place."""
+import itertools
+
 import torch
 import torch.nn.functional as F
-
-import peer  # tests/golden is importable from here on
-import quickstart as golden  # the space, the golden weights and file
 
 
 def relu(x):
     return F.relu(x, inplace=True)  # saves a copy: batch norm does not keep its output
 
 
-ACTIVATION = {"relu": relu, "hswish": F.hardswish, None: lambda x: x}
+def relu6(x):
+    return F.relu6(x, inplace=True)
+
+
+ACTIVATION = {
+    "none": lambda x: x,
+    "relu": relu,
+    "relu6": relu6,
+    "h-swish": F.hardswish,
+    "h-sigmoid": F.hardsigmoid,
+    "swish": F.silu,
+    "sigmoid": torch.sigmoid,
+}
+SQUEEZE = {
+    "divisor": 4, "of": "inner", "minimum": 8, "round_to": 1, "activation": "relu", "gate": "h-sigmoid"
+}
 
 
 def to_torch(name, array):
@@ -20,83 +34,136 @@ def to_torch(name, array):
         return w.t().contiguous()
     if not name.endswith("conv"):
         return w
-    if name == "stem.conv":
+    if w.ndim == 4:  # the stem's
         w = w.permute(3, 2, 0, 1)
-    elif w.ndim == 3:
+    elif w.ndim == 3:  # depthwise
         w = w.permute(2, 0, 1)[:, None]
     else:
         w = w.t()[:, :, None, None]
     return w.contiguous(memory_format=torch.channels_last)
 
 
+def from_torch(name, w):
+    """The inverse, for comparing."""
+    if name.endswith(".weight"):
+        w = w.t()
+    elif name == "stem.conv":
+        w = w.permute(2, 3, 1, 0)
+    elif name.endswith(".depthwise.conv"):
+        w = w[:, 0].permute(1, 2, 0)
+    elif name.endswith("conv"):
+        w = w[:, :, 0, 0].t()
+    return w
+
+
 def images(array):
-    """[n][height][width][1] as PyTorch wants them."""
+    """[n][height][width][channels] as PyTorch wants them."""
     x = torch.tensor(array).permute(0, 3, 1, 2)
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def random_images(n):
-    x = torch.rand(n, 1, golden.RESOLUTION, golden.RESOLUTION) * 2 - 1
-    return x.contiguous(memory_format=torch.channels_last)
+def round_width(rule, width):
+    """The reduced width of squeeze-excite: MobileNet's make_divisible."""
+    step = rule["round_to"]
+    least = -(-rule["minimum"] // step) * step
+    rounded = max((width + step // 2) // step * step, least)
+    return rounded + step if 10 * rounded < 9 * width else rounded
 
 
 class Supernet:
     """A subnet's weights are views of the largest's."""
 
-    def __init__(self):
-        weights = golden.weights().items()
-        self.weight = {name: to_torch(name, w).requires_grad_() for name, w in weights}
+    def __init__(self, work):
+        space = work.space
+        self.weight = {n: to_torch(n, w).requires_grad_() for n, w in work.named("weights")}
+        self.stem, self.stages, self.head = space["stem"], space["stages"], space["head"]
+        self.same = space.get("padding") == "same"
+        self.epsilon = space.get("batch_norm_epsilon", 1e-5)
+        self.classes = work.classes
+
+    def convolve(self, x, weight, bias, stride, groups):
+        k, side = weight.shape[-1], x.shape[-1]
+        before = after = k // 2
+        if self.same:
+            missing = max((-(-side // stride) - 1) * stride + k - side, 0)
+            before, after = missing // 2, missing - missing // 2
+        if before != after:
+            x, before = F.pad(x, (before, after, before, after)), 0
+        return F.conv2d(x, weight, bias, stride, before, 1, groups)
 
     def scale_and_shift(self, name, c):
         return self.weight[name + ".bn.gamma"][:c], self.weight[name + ".bn.beta"][:c]
 
-    def unit(self, x, name, weight, activation, **how):
+    def unit(self, x, name, weight, activation, stride=1, groups=1):
         """Convolution, batch norm with the batch's statistics, activation."""
-        x = F.conv2d(x, weight, **how)
+        x = self.convolve(x, weight, None, stride, groups)
         gamma, beta = self.scale_and_shift(name, x.shape[1])
-        x = F.batch_norm(x, None, None, gamma, beta, training=True, eps=golden.BN_EPSILON)
+        x = F.batch_norm(x, None, None, gamma, beta, training=True, eps=self.epsilon)
         return ACTIVATION[activation](x)
 
     def pointwise(self, x, name, outputs, activation):
         weight = self.weight[name + ".conv"][:outputs, : x.shape[1]]
         return self.unit(x, name, weight, activation)
 
+    def kernel(self, name, k, c):
+        """The centre of the largest kernel, or what matrices make of it, one choice after another."""
+        w = self.weight[name + ".conv"][:c]
+        while w.shape[-1] > k:
+            size = w.shape[-1]
+            to = [n for n in range(size - 2, k - 1, -2) if f"{name}.matrix{size}to{n}" in self.weight]
+            keep = to[0] if to else k
+            crop = slice((size - keep) // 2, (size + keep) // 2)
+            w = w[:, :, crop, crop]
+            if to:
+                matrix = self.weight[f"{name}.matrix{size}to{keep}"]
+                w = F.linear(w.reshape(c, keep * keep), matrix).view(c, 1, keep, keep)
+        return w
+
     def depthwise(self, x, name, k, stride, activation):
-        full, c = self.weight[name + ".conv"], x.shape[1]
-        crop = slice((full.shape[2] - k) // 2, (full.shape[2] + k) // 2)
-        how = {"stride": stride, "padding": k // 2, "groups": c}
-        return self.unit(x, name, full[:c, :, crop, crop], activation, **how)
+        c = x.shape[1]
+        return self.unit(x, name, self.kernel(name, k, c), activation, stride, c)
 
     def linear(self, x, name, outputs):
-        w, b = self.weight[name + ".weight"], self.weight[name + ".bias"]
-        return F.linear(x, w[:outputs, : x.shape[1]], b[:outputs])
+        w, b = self.weight[name + ".weight"], self.weight.get(name + ".bias")
+        return F.linear(x, w[:outputs, : x.shape[1]], None if b is None else b[:outputs])
 
-    def squeeze_excite(self, x, name):
+    def squeeze_excite(self, x, name, stage, inputs):
+        rule = dict(SQUEEZE)
+        if isinstance(stage["squeeze_excite"], dict):
+            rule.update(stage["squeeze_excite"])
         c = x.shape[1]
-        s = relu(self.linear(x.mean((2, 3)), name + ".reduce", golden.squeeze_width(c)))
-        return x * F.hardsigmoid(self.linear(s, name + ".excite", c))[:, :, None, None]
+        width = round_width(rule, (inputs if rule["of"] == "input" else c) // rule["divisor"])
+        s = self.linear(x.mean((2, 3)), name + ".reduce", width)
+        s = self.linear(ACTIVATION[rule["activation"]](s), name + ".excite", c)
+        return x * ACTIVATION[rule["gate"]](s)[:, :, None, None]
 
-    def block(self, x, name, stage, stride, kernel, expand):
-        y = x
-        if stage.expand != (1,):
-            y = self.pointwise(y, name + ".expand", expand * x.shape[1], stage.activation)
-        y = self.depthwise(y, name + ".depthwise", kernel, stride, stage.activation)
-        if stage.squeeze:
-            y = self.squeeze_excite(y, name + ".se")
-        y = self.pointwise(y, name + ".project", stage.width, None)
+    def block(self, x, name, stage, stride, width, block):
+        y, inputs = x, x.shape[1]
+        inner = int(inputs * block["expand"] + 0.5)
+        if inner != inputs:
+            y = self.pointwise(y, name + ".expand", inner, stage["activation"])
+        y = self.depthwise(y, name + ".depthwise", block["kernel"], stride, stage["activation"])
+        if stage.get("squeeze_excite"):
+            y = self.squeeze_excite(y, name + ".se", stage, inputs)
+        y = self.pointwise(y, name + ".project", width, "none")
         return y.add_(x) if stride == 1 and x.shape == y.shape else y
 
-    def features(self, x, subnet):
+    def features(self, x, genome):
         """All that has batch norm."""
-        x = self.unit(x, "stem", self.weight["stem.conv"], "hswish", padding=1)
-        for s, (stage, blocks) in enumerate(zip(golden.STAGES, subnet)):
-            for b, (kernel, expand) in enumerate(blocks):
-                stride = stage.stride if b == 0 else 1
-                x = self.block(x, f"stage{s}.block{b}", stage, stride, kernel, expand)
-        return self.pointwise(x, "head", golden.HEAD, "hswish")
+        side = genome["resolution"]
+        if x.shape[-1] != side:
+            x = F.interpolate(x, (side, side), mode="bilinear", align_corners=False)
+        stem = self.stem
+        x = self.unit(x, "stem", self.weight["stem.conv"], stem["activation"], stem["stride"])
+        for s, (stage, chosen) in enumerate(zip(self.stages, genome["stages"])):
+            strides = itertools.chain([stage["stride"]], itertools.repeat(1))
+            for b, (block, stride) in enumerate(zip(chosen["blocks"], strides)):
+                x = self.block(x, f"stage{s}.block{b}", stage, stride, chosen["width"], block)
+        return self.pointwise(x, "head", self.head["width"], self.head["activation"])
 
-    def forward(self, x, subnet):
-        """Logits [n][10] of images x [n][1][28][28]."""
-        x = self.features(x, subnet).mean((2, 3))
-        x = F.hardswish(self.linear(x, "hidden0", golden.HIDDEN))
-        return self.linear(x, "classifier", golden.CLASSES)
+    def forward(self, x, genome):
+        """Logits [n][classes] of images x [n][channels][height][width]."""
+        x = self.features(x, genome).mean((2, 3))
+        for i, width in enumerate(self.head.get("hidden", [])):
+            x = ACTIVATION[self.head["hidden_activation"]](self.linear(x, f"hidden{i}", width))
+        return self.linear(x, "classifier", self.classes)

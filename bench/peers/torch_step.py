@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
 """Times PyTorch on the step that `nashost bench train` times, and prints JSON.
 
-    /usr/bin/python3 bench/peers/torch_step.py [--check]
+    nashost bench train [PIPELINE] --out FILE
+    /usr/bin/python3 bench/peers/torch_step.py --work FILE [--check]
 
-A MatchNAS step on the quickstart space: the largest subnet labels the weak views; the largest, the
-smallest and two random subnets each learn from labelled images and strong views, each with batch
-statistics of its own or, with --statistics joint, in one batch; their gradients are summed; SGD
-with Nesterov momentum, then EMA. In PyTorch's favour: data and views are made beforehand, channels
-are last, big blocks stay in the allocator. Tried without gain: 1x1 convolutions as linear layers,
-contiguous copies of sliced weights, the optimiser's foreach.
+A MatchNAS step on the pipeline's space, with its batch, mu and subnets: the largest subnet labels the
+weak views; the step's subnets, the same as nashost's, each learn from labelled images and strong
+views, each with batch statistics of its own or, as train.batch_statistics says, in one batch; their
+gradients are summed; SGD with Nesterov momentum, then EMA. In PyTorch's favour: views are made
+beforehand, channels are last, big blocks stay in the allocator. Tried without gain on the quickstart:
+1x1 convolutions as linear layers, contiguous copies of sliced weights, the optimiser's foreach.
 The machine must be idle otherwise: on cores that others use, OpenMP's waiting threads take ten
 times as long.
 
 --compile: the network by torch.compile, forward and backward, a program for each subnet and batch
 size. Compiling takes many steps' time and a real run's subnets are nearly always new, so all steps
-have the same four subnets, and the compiler's time is not counted. What it cannot compile
+have the subnets of the first, and the compiler's time is not counted. What it cannot compile
 whole is an error (fullgraph), never run eagerly.
 """
+import contextlib
 import itertools
 import json
 import sys
@@ -28,31 +30,45 @@ if __name__ == "__main__":
 
 import torch
 import torch.nn.functional as F
-from torch_net import Supernet, golden, images, random_images
+from torch_net import Supernet, from_torch, images
 
-THRESHOLD, WEIGHT_DECAY, EMA, RATE = 0.95, 5e-4, 0.999, 0.03
+# Largest differences of the loss and the gradient, as shares of their size. Rounding puts some inputs
+# of an activation on the other side of its kink, which moves a gradient by much more than its last
+# digits, and PyTorch's float32 more than nashost's; so the gradient is computed in float64 as well.
+LOSS, FLOAT32, FLOAT64 = 2e-5, 0.1, 0.02
 
 
 class CompiledSupernet(Supernet):
     """Compiles the network for each subnet when it first sees it."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, work):
+        super().__init__(work)
         self.programs = {}
         torch._dynamo.config.cache_size_limit = 64  # programs: for each subnet, size, with gradient
 
-    def forward(self, x, subnet):
-        key = repr(subnet)
+    def forward(self, x, genome):
+        key = repr(genome)
         if key not in self.programs:
             eager = super().forward
             self.programs[key] = torch.compile(
-                lambda images: eager(images, subnet), fullgraph=True, dynamic=False
+                lambda images: eager(images, genome), fullgraph=True, dynamic=False
             )
         return self.programs[key](x)
 
 
-def supernet(options):
-    return CompiledSupernet() if options.compile else Supernet()
+def network(work, options):
+    return CompiledSupernet(work) if options.compile else Supernet(work)
+
+
+class DoubleSupernet(Supernet):
+    def __init__(self, work):
+        super().__init__(work)
+        self.weight = {
+            n: w.detach().double().requires_grad_() for n, w in self.weight.items()
+        }
+
+    def forward(self, x, genome):
+        return super().forward(x.double(), genome)
 
 
 def compiled(options):
@@ -66,62 +82,76 @@ def compiled(options):
 
 
 class Trainer:
-    def __init__(self, net, statistics):
-        self.statistics = statistics
+    def __init__(self, work, net, autocast=False):
         self.net = net
-        self.parameters = list(net.weight.values())
+        self.joint = work.train["batch_statistics"] == "joint"
+        self.autocast = autocast
+        self.largest = work.genomes[0][0]
+        self.threshold = work.train["ssl"]["options"]["threshold"]
+        self.unlabelled_weight = work.train["ssl"]["options"]["weight"]
+        self.ema = work.train["ema"]
+        self.parameters = list(self.net.weight.values())
         self.average = [p.detach().clone() for p in self.parameters]
+        decay = work.train["weight_decay"]
         groups = [
-            {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
+            {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": decay},
             {"params": [p for p in self.parameters if p.ndim == 1]},
         ]
-        self.sgd = torch.optim.SGD(groups, lr=RATE, momentum=0.9, nesterov=True)
+        self.sgd = torch.optim.SGD(
+            groups, lr=work.train["lr"], momentum=work.train["momentum"], nesterov=True
+        )
 
-    def logits(self, images, subnet, labelled):
+    def forward(self, images, genome):
+        with torch.autocast("cpu", torch.bfloat16) if self.autocast else contextlib.nullcontext():
+            logits = self.net.forward(images, genome)
+            return logits.float() if self.autocast else logits
+
+    def logits(self, images, genome, labelled):
         """Of the labelled images, and of the strong views."""
         parts = [labelled, len(images) - labelled]
-        if self.statistics == "joint":
-            return self.net.forward(images, subnet).split(parts)
-        return [self.net.forward(part, subnet) for part in images.split(parts)]
+        if self.joint:
+            return self.forward(images, genome).split(parts)
+        return [self.forward(part, genome) for part in images.split(parts)]
 
-    def step(self, subnets, weak, images, labels):
-        """images: the labelled ones, then the strong views of the weak ones."""
+    def gradient(self, genomes, weak, images, labels):
+        """images: the labelled ones, then the strong views of the weak ones. Returns losses."""
         self.sgd.zero_grad(set_to_none=True)
         with torch.no_grad():
-            q, target = self.net.forward(weak, golden.SUBNETS["largest"]).softmax(1).max(1)
-            mask = (q >= THRESHOLD).float()
-        for subnet in subnets:
-            labelled, strong = self.logits(images, subnet, len(labels))
+            q, target = self.forward(weak, self.largest).softmax(1).max(1)
+            mask = (q >= self.threshold).to(q.dtype)
+        losses = []
+        for genome in genomes:
+            labelled, strong = self.logits(images, genome, len(labels))
             unlabelled = F.cross_entropy(strong, target, reduction="none") * mask
-            (F.cross_entropy(labelled, labels) + unlabelled.mean()).backward()
+            loss = F.cross_entropy(labelled, labels) + self.unlabelled_weight * unlabelled.mean()
+            loss.backward()
+            losses.append(loss.detach())
+        return losses, mask
+
+    def step(self, genomes, *batch):
+        self.gradient(genomes, *batch)
         self.sgd.step()
-        torch._foreach_mul_(self.average, EMA)
-        torch._foreach_add_(self.average, [p.detach() for p in self.parameters], alpha=1 - EMA)
+        torch._foreach_mul_(self.average, self.ema)
+        torch._foreach_add_(self.average, [p.detach() for p in self.parameters], alpha=1 - self.ema)
 
 
-def batches(options, count):
-    """count tuples (weak, images, labels). The weak and strong views are the plain images: what they
-    show does not change the time of a step."""
-    n = options.batch * (1 + options.mu)
-    if options.data == "fashion":
-        x, y = golden.images(count * n)
-        x, y = images(x), torch.tensor(y).long()
-    else:
-        x, y = random_images(count * n), torch.randint(golden.CLASSES, (count * n,))
-    return [
-        (x[i + options.batch : i + n], x[i : i + n], y[i : i + options.batch])
-        for i in range(0, count * n, n)
-    ]
+def batch_of(work):
+    """(weak, images, labels)"""
+    weak, strong = images(work.array("images.view0")), images(work.array("images.view1"))
+    both = torch.cat([images(work.array("images.labelled")), strong])
+    labels = torch.tensor(work.array("labels")).long()
+    return weak, both.contiguous(memory_format=torch.channels_last), labels
 
 
-def bench(options):
+def bench(work, options):
     at_start = peer.resident_bytes()
-    torch.manual_seed(options.seed)
-    subnets = peer.sandwiches(golden, options.seed, options.fixed or options.compile)
-    data = itertools.cycle(batches(options, 4))
-    trainer = Trainer(supernet(options), options.statistics)
-    inputs = lambda: (next(subnets), *next(data))
-    result = peer.measure(trainer.step, inputs, options.warmup, options.steps)
+    batch = batch_of(work)
+    steps = work.genomes[:1] if options.fixed or options.compile else work.genomes
+    genomes = itertools.cycle(steps)
+    trainer = Trainer(work, network(work, options), options.autocast)
+    result = peer.measure(
+        trainer.step, lambda: (next(genomes), *batch), options.warmup, options.steps
+    )
     assert all(bool(p.isfinite().all()) for p in trainer.parameters)
     return {
         **result,
@@ -132,30 +162,49 @@ def bench(options):
     }
 
 
-def loss(x, y, subnet, options):
-    logits = supernet(options).forward(images(x), subnet)
-    return {"loss": F.cross_entropy(logits, torch.tensor(y).long()).detach().numpy()}
+def gradient_off(net, expected):
+    """The length of the gradient's difference, as a share of its own."""
+    off = size = 0
+    for name, weight in net.weight.items():
+        ours = torch.tensor(expected[name]).double()
+        theirs = 0 if weight.grad is None else from_torch(name, weight.grad).double()
+        off += float((theirs - ours).square().sum())
+        size += float(ours.square().sum())
+    return (off / size) ** 0.5
+
+
+def check(work, options):
+    """The loss and the gradient of the file's step: (what was found, whether they are the same)."""
+    batch, expected = batch_of(work), dict(work.named("gradient"))
+    found, mean = {"mask_rate": work.value("mask_rate")}, work.value("loss")
+    for kind, net in ("32", network(work, options)), ("64", DoubleSupernet(work)):
+        losses, mask = Trainer(work, net).gradient(work.genomes[0], *batch)
+        found["loss_off" + kind] = abs(float(torch.stack(losses).mean()) - mean) / abs(mean)
+        found["mask_off" + kind] = abs(float(mask.mean()) - found["mask_rate"])
+        found["gradient_off" + kind] = gradient_off(net, expected)
+    most = {"loss_off": LOSS, "mask_off": 1e-6, "gradient_off32": FLOAT32, "gradient_off64": FLOAT64}
+    agree = all(found[f] < m for name, m in most.items() for f in found if f.startswith(name))
+    return found, agree
 
 
 def main():
-    parser = peer.parser(__doc__, steps=20, warmup=3)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--mu", type=int, default=2)
-    parser.add_argument("--statistics", choices=["separate", "joint"], default="separate")
-    parser.add_argument("--data", choices=["random", "fashion"], default="random")
+    parser = peer.work_parser(__doc__, "train", steps=20, warmup=4)
     parser.add_argument("--fixed", action="store_true", help="the same subnets in every step")
     parser.add_argument("--compile", action="store_true", help="by torch.compile; implies --fixed")
+    parser.add_argument(
+        "--autocast", action="store_true", help="by PyTorch's autocast to bfloat16; fails --check"
+    )
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.compile and not hasattr(torch, "compile"):
         sys.exit(f"PyTorch {torch.__version__} has no torch.compile; it came with 2.0")
+    work = peer.Work(options.work)
+    work.refuse_other_training()
     if not options.check:
-        print(json.dumps(bench(options)))
+        print(json.dumps(bench(work, options)))
         return 0
-    result, agree = peer.check(
-        golden, options.check, lambda x, y, subnet: loss(x, y, subnet, options)
-    )
-    print(json.dumps(result))
+    found, agree = check(work, options)
+    print(json.dumps(found))
     return 0 if agree else 1
 
 

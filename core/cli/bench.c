@@ -24,16 +24,19 @@ static const char help[] =
     "usage: nashost bench train|eval|score|gemm|augment|search [PIPELINE] [options]\n"
     "\n"
     "Times the work of a run on this machine. Without a PIPELINE it is that of\n"
-    "pipelines/bench.json beside plugins.json, which makes its own images. Nothing is written.\n"
+    "pipelines/bench.json beside plugins.json, which makes its own images. Nothing is written\n"
+    "without --out.\n"
     "\n"
     "  train     steps of the training: images, teacher, every subnet, update\n"
     "  eval      calibrating and evaluating the largest subnet\n"
     "  score     scores of random subnets\n"
-    "  gemm      the matrix products of the largest subnet, one by one\n"
+    "  gemm      the matrix products of the largest subnet, by the engine and by BLIS\n"
     "  augment   making batches, which is one thread\n"
     "  search    the first platform's search, and its own share in that\n"
     "\n"
     "  --rounds N           steps to time (train 20, augment 200, search 100, else 5)\n"
+    "  --out FILE           of train and eval: time nothing, but write weights, images, subnets\n"
+    "                       and what comes out as safetensors, for other programs to compare\n"
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --threads N          threads (2)\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
@@ -41,10 +44,7 @@ static const char help[] =
     "\n"
     "Other work on the machine spoils the figures.\n";
 
-enum {
-    WARM_UP = 4, /* steps: by then the batches made beforehand are used up */
-    MOST_IMAGES = 10000
-};
+enum { WARM_UP = 4 }; /* steps: by then the batches made beforehand are used up */
 
 typedef struct bench {
     nas_context context;
@@ -110,9 +110,9 @@ static double rate(double amount, double seconds) {
 
 static void put_limits(bench *b) {
     nas_machine_limits limits = nas_machine_measure(b->context.request->threads);
-    nas_json_put(
-        &b->result, "limits",
-        json_pack("{s:f, s:f}", "gflops", limits.gflops, "gbyte_per_s", limits.gbyte_per_s));
+    nas_json_put(&b->result, "limits",
+                 json_pack("{s:f, s:f, s:f}", "gflops", limits.gflops, "own_gflops",
+                           limits.own_gflops, "gbyte_per_s", limits.gbyte_per_s));
 }
 
 /* ---- train ---- */
@@ -223,7 +223,7 @@ static int time_eval(bench *b, nas_evaluator *evaluator, uint64_t n, float *logi
 
 static int bench_eval(bench *b, nas_error *err) {
     const nas_images *images = &b->context.source.train;
-    uint64_t n = images->n < MOST_IMAGES ? images->n : MOST_IMAGES;
+    uint64_t n = images->n < NAS_BENCH_IMAGES ? images->n : NAS_BENCH_IMAGES;
     float *logits = nas_alloc(n, b->context.source.info.classes * sizeof *logits);
     if (!logits) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     nas_evaluator evaluator;
@@ -323,6 +323,18 @@ static bool same_product(const nas_layer *a, const nas_layer *b) {
            a->in.w == b->in.w;
 }
 
+/* By the engine, and by BLIS. */
+static json_t *product_json(size_t rows, size_t in, size_t out) {
+    nas_product_rates own = {0}, blis = {0};
+    nas_machine_products(nas_kernels_pick(), rows, in, out, &own);
+    nas_machine_products(NULL, rows, in, out, &blis);
+    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "rows", (json_int_t)rows,
+                     "in", (json_int_t)in, "out", (json_int_t)out, "forward", own.forward,
+                     "weight_gradient", own.weight_gradient, "input_gradient", own.input_gradient,
+                     "blis_forward", blis.forward, "blis_weights", blis.weight_gradient,
+                     "blis_inputs", blis.input_gradient);
+}
+
 static void put_products(json_t *list, const nas_network *network) {
     for (uint32_t i = 0; i < network->n_layers; i++) {
         const nas_layer *layer = nas_network_layer(network, i);
@@ -332,13 +344,7 @@ static void put_products(json_t *list, const nas_network *network) {
         if (seen) continue;
         size_t rows = (size_t)layer->in.h * layer->in.w;
         rows *= 1 + 256 / rows; /* as many images as the engine takes at once, roughly */
-        nas_product_rates r;
-        if (!nas_machine_products(rows, layer->in.c, layer->out.c, &r)) continue;
-        nas_json_add(&list,
-                     json_pack("{s:I, s:I, s:I, s:f, s:f, s:f}", "rows", (json_int_t)rows, "in",
-                               (json_int_t)layer->in.c, "out", (json_int_t)layer->out.c, "forward",
-                               r.forward, "weight_gradient", r.weight_gradient, "input_gradient",
-                               r.input_gradient));
+        nas_json_add(&list, product_json(rows, layer->in.c, layer->out.c));
     }
 }
 
@@ -429,9 +435,16 @@ static int run_bench(nas_bench kind, const nas_args *args, nas_session *session,
         [NAS_BENCH_GEMM] = 5,   [NAS_BENCH_AUGMENT] = 200, [NAS_BENCH_SEARCH] = 100};
     json_t *result;
     size_t rounds = args->rounds ? (size_t)args->rounds : usual[kind];
-    int rc = nas_bench_run(kind, &request, rounds, &result, err);
+    int rc = args->out ? nas_bench_sample(kind, &request, args->out, &result, err)
+                       : nas_bench_run(kind, &request, rounds, &result, err);
     if (rc) return rc;
     return nas_cli_result(args, result, print_text, err);
+}
+
+static int check_out(const nas_args *args, nas_bench kind, nas_error *err) {
+    if (!args->out || kind == NAS_BENCH_TRAIN || kind == NAS_BENCH_EVAL) return NAS_OK;
+    return nas_fail(err, NAS_ERR_INPUT, "bench %s: --out is of train and eval; leave it out",
+                    nas_bench_name(kind));
 }
 
 static int run_subcommand(const nas_args *args, nas_error *err) {
@@ -441,7 +454,8 @@ static int run_subcommand(const nas_args *args, nas_error *err) {
     char *path = NULL;
     for (int i = 0; i < NAS_BENCHES; i++) names[i] = nas_bench_name((nas_bench)i);
     int kind = nas_args_command(args->positional, names, NAS_BENCHES, "nashost bench", err);
-    int rc = kind < 0 ? err->code : nas_session_open(args, true, &session, err);
+    int rc = kind < 0 ? err->code : check_out(args, (nas_bench)kind, err);
+    if (!rc) rc = nas_session_open(args, true, &session, err);
     if (!rc && !file) rc = find_pipeline(session.registry, &path, err);
     if (!rc) rc = nas_session_pipeline(&session, file ? file : path, args, &pipeline, err);
     if (!rc) rc = run_bench((nas_bench)kind, args, &session, &pipeline, err);
@@ -455,7 +469,8 @@ int nas_cli_bench(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "bench",
         .operands = "KIND [PIPELINE]",
-        .flags = NAS_FLAG_ROUNDS | NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+        .flags =
+            NAS_FLAG_ROUNDS | NAS_FLAG_OUT | NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
         .help = help,
         .run = run_subcommand,
     };

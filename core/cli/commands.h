@@ -172,8 +172,8 @@ int nas_lut_build(const nas_lut_request *request, nas_lut_result *result, nas_er
 
 /* ---- bench ---- */
 
-/* What a bench does. The pipeline's images, space, train and search sections say how much work;
- * nothing is written. Every result is an object with at least
+/* What a bench does. The pipeline's images, space, train and search sections say how much work.
+ * Every result is an object with at least
  *
  *   "bench", "space", "threads", "rounds"   what was timed, and how often
  *   "ms_per_step"                 median; "ms_min", "ms_q1", "ms_q3", "ms_max"
@@ -186,7 +186,8 @@ int nas_lut_build(const nas_lut_request *request, nas_lut_result *result, nas_er
  *   "gflops" and "gbyte_per_s" of them at the median; "layers": for each kind of layer and
  *   direction "layer", "pass", "ms", "share", "gflops", "gbyte_per_s"; "other_ms": the step's
  *   remainder (loss, update, waiting for images); "limits": what the machine reaches with the same
- *   threads, "gflops" on big matrix products and "gbyte_per_s" copying memory.
+ *   threads, "gflops" on big matrix products by BLIS, "own_gflops" on the engine's own in cache (0:
+ *   it has none here) and "gbyte_per_s" copying memory.
  * eval: a step is calibrating and evaluating the largest subnet on at most 10,000 training images.
  *   "images", "ms_calibrate" and "ms_evaluate" (medians), "gflops", "cpu_ms_per_step".
  * score: a step is the score of one random subnet by the pipeline's plugin. "score".
@@ -198,7 +199,8 @@ int nas_lut_build(const nas_lut_request *request, nas_lut_result *result, nas_er
  * augment: a step is a batch of the loader, which is one thread. "images".
  * gemm: a step is one product of each shape below. "products": on one thread, for each 1x1
  *   convolution of the largest subnet "rows", "in", "out" and GFLOP/s of "forward",
- *   "weight_gradient", "input_gradient"; and "limits".
+ *   "weight_gradient", "input_gradient" as the engine computes them, by BLIS
+ *   "blis_forward", "blis_weights", "blis_inputs"; and "limits".
  */
 typedef enum nas_bench {
     NAS_BENCH_TRAIN,
@@ -210,11 +212,28 @@ typedef enum nas_bench {
     NAS_BENCHES
 } nas_bench;
 
+enum { NAS_BENCH_IMAGES = 10000 }; /* that eval judges at most */
+
 /* "train", ... */
 const char *nas_bench_name(nas_bench bench);
 
 /* rounds: steps to time, after a few more to warm up; at least 1. [main] */
 int nas_bench_run(nas_bench bench, const nas_run_request *request, size_t rounds, json_t **result,
                   nas_error *err);
+
+/* Writes the work of train or eval to a safetensors file, with what it comes to, and fills *result
+ * with {"bench", "space", "out", "tensors"}. Gamma, beta, biases and kernel matrices are changed at
+ * random first. Images are float32 [n][h][w][c], as the network reads them; metadata are JSON
+ * texts.
+ *
+ * Both: "weights.NAME" as in supernet.h; metadata "space" (narrowed), "train" (the resolved
+ *   section), "genomes" [steps][subnets] of the first steps.
+ * train, of step 0: "images.labelled", "images.viewV", "labels"; "gradient.NAME" of the step's sum
+ *   over subnets; metadata "loss", the subnets' mean, and "mask_rate".
+ * eval: "images.calibration", "images.judged"; "logits" [subnets][images][classes] of step 0's
+ *   first four subnets, each calibrated in batches of metadata "calibration_batch"; metadata
+ *   "images": how many are judged when it is timed. [main] */
+int nas_bench_sample(nas_bench bench, const nas_run_request *request, const char *path,
+                     json_t **result, nas_error *err);
 
 #endif
