@@ -13,14 +13,13 @@ import numpy
 # By default malloc returns freed activations to the system and faults them in again: 10 % slower.
 MALLOC = "glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=4294967296"
 
-# What the peers do of a pipeline's section train; all else may have any value.
+# What the peers do of a pipeline's section train; all else may have any value. (One learning rate for
+# all layers takes as long as several.)
 ONLY = {
     "subnet_sampling": "sandwich",
     "teacher": "largest",
     "accumulate": 1,
     "distill": 0,
-    "lr_classifier": 1,
-    "lr_decay_by_depth": 1,
     "freeze_trunk_steps": 0,
     "freeze_batch_norm": False,
     "anchor": 0,

@@ -1,6 +1,4 @@
 """Any space's supernet in PyTorch, tuned for it: channels last, activations in place."""
-import itertools
-
 import torch
 import torch.nn.functional as F
 
@@ -156,8 +154,8 @@ class Supernet:
         stem = self.stem
         x = self.unit(x, "stem", self.weight["stem.conv"], stem["activation"], stem["stride"])
         for s, (stage, chosen) in enumerate(zip(self.stages, genome["stages"])):
-            strides = itertools.chain([stage["stride"]], itertools.repeat(1))
-            for b, (block, stride) in enumerate(zip(chosen["blocks"], strides)):
+            for b, block in enumerate(chosen["blocks"]):
+                stride = 1 if b else stage["stride"]
                 x = self.block(x, f"stage{s}.block{b}", stage, stride, chosen["width"], block)
         return self.pointwise(x, "head", self.head["width"], self.head["activation"])
 

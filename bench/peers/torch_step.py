@@ -32,10 +32,10 @@ import torch
 import torch.nn.functional as F
 from torch_net import Supernet, from_torch, images
 
-# Largest differences of the loss and the gradient, as shares of their size. Rounding puts some inputs
-# of an activation on the other side of its kink, which moves a gradient by much more than its last
-# digits, and PyTorch's float32 more than nashost's; so the gradient is computed in float64 as well.
-LOSS, FLOAT32, FLOAT64 = 2e-5, 0.1, 0.02
+# Largest differences of loss and gradient, as shares of their size, where PyTorch computes in float32
+# and in float64. Rounding puts some inputs of an activation on the other side of its kink, which moves
+# a gradient by much more than its last digits, and PyTorch's float32 more than nashost's.
+MOST = {"loss_off32": 2e-4, "gradient_off32": 0.3, "loss_off64": 2e-6, "gradient_off64": 0.05}
 
 
 class CompiledSupernet(Supernet):
@@ -182,9 +182,7 @@ def check(work, options):
         found["loss_off" + kind] = abs(float(torch.stack(losses).mean()) - mean) / abs(mean)
         found["mask_off" + kind] = abs(float(mask.mean()) - found["mask_rate"])
         found["gradient_off" + kind] = gradient_off(net, expected)
-    most = {"loss_off": LOSS, "mask_off": 1e-6, "gradient_off32": FLOAT32, "gradient_off64": FLOAT64}
-    agree = all(found[f] < m for name, m in most.items() for f in found if f.startswith(name))
-    return found, agree
+    return found, all(found[name] < MOST.get(name, 1e-6) for name in found if "_off" in name)
 
 
 def main():
