@@ -88,6 +88,21 @@ static void test_numbers_and_root(void **state) {
     close_instance(&in);
 }
 
+/* Numbers are numbers, however they are written. */
+static void test_zeros_before_numbers(void **state) {
+    (void)state;
+    list("photos/train.csv", "a.png,01\nb.png,1\nc.png,000000000012\nd.png,2\n");
+    list("photos/test.csv", "e.png,12\nf.png,0001\n");
+    instance in;
+    open_good(&in, LISTS);
+    nas_dataset_info info = info_of(&in);
+    assert_int_equal(info.classes, 3);
+    assert_string_equal(info.class_names[0], "1");
+    assert_images(&in, NAS_SPLIT_TRAIN, 4, (uint8_t[]){10, 20, 30, 40}, (int32_t[]){0, 0, 2, 1});
+    assert_images(&in, NAS_SPLIT_TEST, 2, (uint8_t[]){50, 60}, (int32_t[]){2, 0});
+    close_instance(&in);
+}
+
 /* Without a test list some are set apart, by their names alone, and each class keeps an image. */
 static void test_share_for_test(void **state) {
     (void)state;
@@ -141,9 +156,13 @@ static void test_recognises(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table_is_sound), IN_FOLDER(test_lists),
-        IN_FOLDER(test_numbers_and_root),      IN_FOLDER(test_share_for_test),
-        IN_FOLDER(test_wrong_lists),           IN_FOLDER(test_recognises),
+        cmocka_unit_test(test_table_is_sound),
+        IN_FOLDER(test_lists),
+        IN_FOLDER(test_zeros_before_numbers),
+        IN_FOLDER(test_numbers_and_root),
+        IN_FOLDER(test_share_for_test),
+        IN_FOLDER(test_wrong_lists),
+        IN_FOLDER(test_recognises),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,6 +208,37 @@ static void test_names_as_labels(void **state) {
     close_instance(&in);
 }
 
+/* Of one digit or of two, a number is the same class; beside a name it is a name. */
+static void test_numbers_as_labels(void **state) {
+    (void)state;
+    static const char *const cases[][6] = {{"01", "1", "10", "0002", "1", "2"},
+                                           {"01", "1", "x", "01", "1", "x"}};
+    static const char *const names[][3] = {{"1", "2", "10"}, {"01", "1", "x"}};
+    static const int32_t expected[][6] = {{0, 0, 2, 1, 0, 1}, {0, 1, 2, 0, 1, 2}};
+    for (size_t k = 0; k < 2; k++) {
+        struct archive *a = begin("train.tar", PLAIN);
+        for (int i = 0; i < 6; i++) {
+            char name[20];
+            snprintf(name, sizeof name, "%d.cls", i);
+            put_text(a, name, cases[k][i]);
+            snprintf(name, sizeof name, "%d.png", i);
+            put_image(a, name, 10);
+        }
+        end(a);
+        instance in;
+        int32_t labels[6];
+        open_good(&in, "{'train': 'train.tar', 'test': 'train.tar', 'side': 8}");
+        nas_dataset_info info = info_of(&in);
+        assert_int_equal(info.classes, 3);
+        for (int c = 0; c < 3; c++) assert_string_equal(info.class_names[c], names[k][c]);
+        for (int split = NAS_SPLIT_TRAIN; split <= NAS_SPLIT_TEST; split++) {
+            assert_int_equal(api.labels(in.self, split, 0, 6, labels, NULL), NAS_OK);
+            assert_memory_equal(labels, expected[k], sizeof labels);
+        }
+        close_instance(&in);
+    }
+}
+
 /* What tools write beside an image is often JSON that knows nothing of a label. */
 static void test_json_of_other_things(void **state) {
     (void)state;
@@ -338,6 +369,52 @@ static void test_labels_without_a_class(void **state) {
     refuses(TRAIN, "train.tar", "key \"alone\": a label without an image");
 }
 
+static void put_special(struct archive *a, const char *name, unsigned type, const char *soft,
+                        const char *hard) {
+    struct archive_entry *entry = archive_entry_new();
+    archive_entry_set_pathname(entry, name);
+    archive_entry_set_filetype(entry, type);
+    archive_entry_set_perm(entry, 0644);
+    if (soft) archive_entry_set_symlink(entry, soft);
+    if (hard) archive_entry_set_hardlink(entry, hard);
+    assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
+    archive_entry_free(entry);
+}
+
+/* A link is told as one, wherever its image or label would be missed; other links do not matter. */
+static void test_links(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        unsigned type;
+        const char *soft, *hard, *says;
+    } cases[] = {
+        {"2.png", AE_IFLNK, "../0.png", NULL, "key \"2\": 2.png is a link to ../0.png, which is"},
+        {"2.cls", AE_IFREG, NULL, "0.cls", "key \"2\": 2.cls is a link to 0.cls, which is not"},
+        {"2.json", AE_IFLNK, "0.json", NULL, "(GNU tar: --dereference --hard-dereference)"},
+        {"2.jpg", AE_IFIFO, NULL, NULL, "key \"2\": 2.jpg is no file; write the shard anew"},
+        {"2.txt", AE_IFLNK, "0.txt", NULL, NULL},
+        {"2.png", AE_IFDIR, NULL, NULL, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct archive *a = begin("train.tar", PLAIN);
+        for (int k = 0; k < 2; k++) {
+            put_image(a, k ? "1.png" : "0.png", 10);
+            put_text(a, k ? "1.cls" : "0.cls", k ? "b" : "a");
+        }
+        put_special(a, cases[i].name, cases[i].type, cases[i].soft, cases[i].hard);
+        end(a);
+        if (cases[i].says) {
+            refuses(TRAIN, "train.tar", cases[i].says);
+            continue;
+        }
+        instance in;
+        open_good(&in, "{'train': 'train.tar', 'test': 'train.tar', 'side': 8}");
+        assert_int_equal(info_of(&in).count[NAS_SPLIT_TRAIN], 2);
+        close_instance(&in);
+    }
+}
+
 static void test_other_files(void **state) {
     (void)state;
     char path[FIXTURE_PATH + 20];
@@ -404,6 +481,8 @@ int main(void) {
         WITH_FOLDER(test_which_shards),
         WITH_FOLDER(test_share),
         WITH_FOLDER(test_names_as_labels),
+        WITH_FOLDER(test_numbers_as_labels),
+        WITH_FOLDER(test_links),
         WITH_FOLDER(test_json_of_other_things),
         WITH_FOLDER(test_cut_off),
         WITH_FOLDER(test_two_with_one_key),

@@ -62,6 +62,73 @@ int nas_class_names(const char *list, uint32_t classes, const char *where, char 
                     classes, where, found);
 }
 
+/* ---- Labels that are texts ---- */
+
+bool nas_label_number(const char *text, long *value) {
+    const char *digits = text + strspn(text, "0");
+    size_t n = strspn(digits, "0123456789");
+    if (!*text || n > 9 || digits[n]) return false;
+    if (value) *value = strtol(digits, NULL, 10);
+    return true;
+}
+
+static int compare_bytes(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static long value_of(const char *number) {
+    long value = -1;
+    nas_label_number(number, &value);
+    return value;
+}
+
+/* Of equal numbers the shortest comes first. */
+static int compare_values(const void *a, const void *b) {
+    const char *one = *(char *const *)a, *other = *(char *const *)b;
+    long x = value_of(one), y = value_of(other);
+    size_t m = strlen(one), n = strlen(other);
+    return x != y ? (x > y) - (x < y) : (m > n) - (m < n);
+}
+
+int nas_label_classes(const char *const *labels, size_t n, char ***classes, uint32_t *n_classes,
+                      nas_error *err) {
+    char **all = calloc(n + 1, sizeof *all);
+    bool numbers = true;
+    uint32_t found = 0;
+    *classes = all;
+    *n_classes = 0;
+    if (!all) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < n; i++) {
+        all[i] = (char *)(uintptr_t)labels[i];
+        numbers = numbers && nas_label_number(labels[i], NULL);
+    }
+    qsort(all, n, sizeof *all, numbers ? compare_values : compare_bytes);
+    for (size_t i = 0; i < n; i++) {
+        bool same = i && (numbers ? value_of(all[found - 1]) == value_of(all[i])
+                                  : strcmp(all[found - 1], all[i]) == 0);
+        if (!same) all[found++] = all[i];
+    }
+    for (; *n_classes < found; ++*n_classes) { /* the labels go, the names stay */
+        all[*n_classes] = strdup(all[*n_classes]);
+        if (!all[*n_classes]) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    }
+    return NAS_OK;
+}
+
+/* Few classes are the rule, but there may be thousands. */
+int32_t nas_label_class(const char *const *classes, uint32_t n_classes, const char *label) {
+    int32_t found = -1;
+    long number, value;
+    for (uint32_t c = 0; c < n_classes; c++)
+        if (strcmp(classes[c], label) == 0) return (int32_t)c;
+    if (!nas_label_number(label, &number)) return -1;
+    for (uint32_t c = 0; c < n_classes; c++) {
+        if (!nas_label_number(classes[c], &value)) return -1;
+        if (value == number && found < 0) found = (int32_t)c;
+    }
+    return found;
+}
+
 /* ---- Fingerprints ---- */
 
 uint64_t nas_hash(uint64_t hash, const void *data, size_t n) {

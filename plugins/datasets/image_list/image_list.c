@@ -85,49 +85,23 @@ static void free_rows(row_list *all) {
 
 /* ---- Classes ---- */
 
-static int by_bytes(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool is_number(const char *text) {
-    size_t n = strspn(text, "0123456789");
-    return n > 0 && n < 10 && !text[n];
-}
-
-static int by_value(const void *a, const void *b) {
-    long x = strtol(*(char *const *)a, NULL, 10), y = strtol(*(char *const *)b, NULL, 10);
-    return x != y ? (x > y) - (x < y) : by_bytes(a, b);
-}
-
-/* The different labels of the rows, in order. */
+/* The different labels of the rows that have one. */
 static int make_classes(image_list *self, const row_list *all, nas_error *err) {
+    const char **labels = (const char **)calloc(all->n + 1, sizeof *labels);
     size_t n = 0;
-    bool numbers = true;
-    self->classes = calloc(all->n + 1, sizeof *self->classes);
-    if (!self->classes) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     for (size_t i = 0; i < all->n; i++)
-        if (*all->items[i].label) self->classes[n++] = all->items[i].label;
-    for (size_t i = 0; i < n; i++) numbers = numbers && is_number(self->classes[i]);
-    if (n) qsort(self->classes, n, sizeof *self->classes, numbers ? by_value : by_bytes);
-    for (size_t i = 0; i < n; i++)
-        if (!self->n_classes || strcmp(self->classes[self->n_classes - 1], self->classes[i]) != 0)
-            self->classes[self->n_classes++] = self->classes[i];
-    for (size_t c = 0; c < self->n_classes; c++) { /* the rows go, the names stay */
-        self->classes[c] = strdup(self->classes[c]);
-        if (self->classes[c]) continue;
-        self->n_classes = (uint32_t)c;
-        return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    }
-    if (self->n_classes >= 2) return NAS_OK;
+        if (*all->items[i].label) labels[n++] = all->items[i].label;
+    int rc = nas_label_classes(labels, n, &self->classes, &self->n_classes, err);
+    free(labels);
+    if (rc || self->n_classes >= 2) return rc;
     return nas_fail(err, NAS_ERR_INPUT, "%s: expected labels of at least two classes, found %u",
                     self->config->train, self->n_classes);
 }
 
-/* -1: none has this name. Few classes are the rule, but there may be thousands. */
+/* -1: none has this name. */
 static int32_t find_class(const image_list *self, const char *label) {
-    for (uint32_t c = 0; c < self->n_classes; c++)
-        if (strcmp(self->classes[c], label) == 0) return (int32_t)c;
-    return -1;
+    return nas_label_class((const char *const *)self->classes, self->n_classes, label);
 }
 
 /* ---- Lists ---- */

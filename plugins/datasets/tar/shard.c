@@ -217,6 +217,14 @@ static int finish(walk *w, nas_error *err) {
     return rc;
 }
 
+static bool is_image(const char *kind) {
+    return !strchr(kind, '.') && nas_named_as_image(kind - 1);
+}
+
+static bool is_label(const char *kind) {
+    return !strcasecmp(kind, "cls") || !strcasecmp(kind, "json");
+}
+
 static int take_member(walk *w, const char *name, uint64_t bytes, nas_error *err) {
     size_t n;
     const char *kind = split_name(name, &n);
@@ -229,10 +237,8 @@ static int take_member(walk *w, const char *name, uint64_t bytes, nas_error *err
         w->any = true;
     }
     if (rc) return rc;
-    if (!strcasecmp(kind, "cls")) return take_label(w, (int64_t)bytes, false, err);
-    if (!strcasecmp(kind, "json")) return take_label(w, (int64_t)bytes, true, err);
-    bool image = !strchr(kind, '.') && nas_named_as_image(kind - 1);
-    return image ? take_image(w, name, bytes, err) : NAS_OK;
+    if (is_label(kind)) return take_label(w, (int64_t)bytes, strcasecmp(kind, "json") == 0, err);
+    return is_image(kind) ? take_image(w, name, bytes, err) : NAS_OK;
 }
 
 static int compare_keys(const void *a, const void *b) {
@@ -297,6 +303,33 @@ static const char *name_of(struct archive_entry *entry) {
     return name ? name : archive_entry_pathname(entry);
 }
 
+static const char *target_of(struct archive_entry *entry) {
+    const char *to = archive_entry_hardlink_utf8(entry);
+    if (!to) to = archive_entry_hardlink(entry);
+    if (!to) to = archive_entry_symlink_utf8(entry);
+    return to ? to : archive_entry_symlink(entry);
+}
+
+/* A link, or what else is no file, holds nothing itself: refused where it is named as an image or
+ * a label, or its sample would be lost without a word. */
+static int pass_over(const walk *w, struct archive_entry *entry, const char *name, nas_error *err) {
+    size_t n;
+    const char *kind = split_name(name, &n), *to = target_of(entry);
+    if (!kind || archive_entry_filetype(entry) == AE_IFDIR || !(is_label(kind) || is_image(kind)))
+        return NAS_OK;
+    if (to)
+        return nas_fail(
+            err, NAS_ERR_INPUT,
+            "%s: key \"%.*s\": %.200s is a link to %.200s, which is not followed; write "
+            "the shard anew with what links name (GNU tar: --dereference "
+            "--hard-dereference)",
+            w->path, (int)(n < 200 ? n : 200), name, name, to);
+    return nas_fail(err, NAS_ERR_INPUT,
+                    "%s: key \"%.*s\": %.200s is %s; write the shard anew with plain files",
+                    w->path, (int)(n < 200 ? n : 200), name, name,
+                    archive_entry_sparse_count(entry) ? "stored as a sparse file" : "no file");
+}
+
 static int walk_shard(walk *w, nas_error *err) {
     struct archive_entry *entry;
     int code, rc = NAS_OK;
@@ -307,7 +340,8 @@ static int walk_shard(walk *w, nas_error *err) {
         bool file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry) &&
                     archive_entry_sparse_count(entry) == 0;
         rc = check_end(w, file ? bytes : 0, err);
-        if (!rc && file && name) rc = take_member(w, name, bytes, err);
+        if (!rc && name)
+            rc = file ? take_member(w, name, bytes, err) : pass_over(w, entry, name, err);
     }
     /* An archive ends with blocks of zeros: without one it was cut between two members. */
     if (!rc && w->plain && w->size < w->end + UNIT) rc = damaged(w, err);

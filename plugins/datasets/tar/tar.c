@@ -51,21 +51,6 @@ typedef struct tar {
 
 /* ---- Classes ---- */
 
-static bool is_number(const char *text) {
-    size_t n = strspn(text, "0123456789");
-    return n > 0 && n < 10 && !text[n];
-}
-
-static int by_bytes(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* As numbers where they are: 10 is behind 9. */
-static int by_value(const void *a, const void *b) {
-    long x = strtol(*(char *const *)a, NULL, 10), y = strtol(*(char *const *)b, NULL, 10);
-    return x != y ? (x > y) - (x < y) : by_bytes(a, b);
-}
-
 static int need_labels(const tar_samples *samples, nas_error *err) {
     for (size_t i = 0; i < samples->n; i++) {
         const tar_sample *s = &samples->items[i];
@@ -79,26 +64,13 @@ static int need_labels(const tar_samples *samples, nas_error *err) {
     return NAS_OK;
 }
 
-/* The different labels of samples, in order. */
 static int make_classes(tar *self, const tar_samples *samples, nas_error *err) {
-    bool numbers = true;
-    char **all = calloc(samples->n + 1, sizeof *all);
-    if (!all) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    for (size_t i = 0; i < samples->n; i++) {
-        all[i] = samples->items[i].label;
-        numbers = numbers && is_number(all[i]);
-    }
-    qsort(all, samples->n, sizeof *all, numbers ? by_value : by_bytes);
-    for (size_t i = 0; i < samples->n; i++)
-        if (!i || strcmp(all[self->n_classes - 1], all[i]) != 0) all[self->n_classes++] = all[i];
-    self->classes = all;
-    for (uint32_t c = 0; c < self->n_classes; c++) { /* the samples go, the names stay */
-        all[c] = strdup(all[c]);
-        if (all[c]) continue;
-        self->n_classes = c;
-        return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
-    }
-    return NAS_OK;
+    const char **labels = (const char **)calloc(samples->n + 1, sizeof *labels);
+    if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
+    for (size_t i = 0; i < samples->n; i++) labels[i] = samples->items[i].label;
+    int rc = nas_label_classes(labels, samples->n, &self->classes, &self->n_classes, err);
+    free(labels);
+    return rc;
 }
 
 static int name_classes(tar *self, nas_error *err) {
@@ -110,12 +82,11 @@ static int name_classes(tar *self, nas_error *err) {
 }
 
 /* The class of a label: its name, or, where classes have names of their own, its number too; -1:
- * none. Few classes are the rule. */
+ * none. */
 static int32_t find_class(const tar *self, const char *label) {
-    for (uint32_t c = 0; c < self->n_classes; c++)
-        if (strcmp(self->classes[c], label) == 0) return (int32_t)c;
-    if (!self->text || !is_number(label)) return -1;
-    long number = strtol(label, NULL, 10);
+    long number;
+    int32_t class = nas_label_class((const char *const *)self->classes, self->n_classes, label);
+    if (class >= 0 || !self->text || !nas_label_number(label, &number)) return class;
     return number < self->n_classes ? (int32_t)number : -1;
 }
 

@@ -30,6 +30,20 @@ int nas_data_beyond(uint64_t index, uint64_t count, nas_error *err);
 int nas_class_names(const char *list, uint32_t classes, const char *where, char **text,
                     const char ***names, nas_error *err);
 
+/* ---- Labels that are texts ---- */
+
+/* The classes that labels [n] name: each once, in the order of their values where all are numbers
+ * (digits alone; "01" and "1" are one class, which has the shorter name), else of their bytes. The
+ * caller frees each of *classes [*n_classes] and the list, whatever comes. */
+int nas_label_classes(const char *const *labels, size_t n, char ***classes, uint32_t *n_classes,
+                      nas_error *err);
+
+/* The class that a label names, as a number where all classes are numbers; -1: none. */
+int32_t nas_label_class(const char *const *classes, uint32_t n_classes, const char *label);
+
+/* Whether a text is a whole number below 10^9, of digits alone; *value (NULL: not wanted) is it. */
+bool nas_label_number(const char *text, long *value);
+
 /* ---- Fingerprints ---- */
 
 #define NAS_HASH_START 0xcbf29ce484222325u
