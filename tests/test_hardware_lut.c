@@ -234,6 +234,26 @@ static void test_weights_cost_extra(void **state) {
     destroy(self);
 }
 
+/* A table that is not there is told with the file that may be meant. */
+static void test_no_table(void **state) {
+    (void)state;
+    char path[FIXTURE_PATH + 16];
+    nas_error err = {0};
+    void *self = NULL;
+    lut_config config = {path, false};
+    assert_int_equal(fixture_write(folder, "phone.json", plain, strlen(plain), false), 0);
+    snprintf(path, sizeof path, "%s/phome.json", folder);
+    assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_non_null(strstr(err.message, "phome.json: there is no such file; did you mean "
+                                        "\"phone.json\"?"));
+    snprintf(path, sizeof path, "%s/quite-another-name", folder);
+    assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_string_equal(err.message + strlen(path), ": there is no such file");
+    snprintf(path, sizeof path, "%s/none/phone.json", folder);
+    assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
+    assert_string_equal(err.message + strlen(path), ": there is no such file");
+}
+
 /* Measured networks correct the sums: ratios 2, 1.1 and 4, and one that cannot be summed. */
 static void test_networks(void **state) {
     (void)state;
@@ -299,13 +319,10 @@ static void test_int8(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sum),
-        cmocka_unit_test(test_missing),
-        cmocka_unit_test(test_estimates),
-        cmocka_unit_test(test_nearest),
-        cmocka_unit_test(test_bad_tables),
-        cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_weights_cost_extra),
+        cmocka_unit_test(test_sum),        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_estimates),  cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_bad_tables), cmocka_unit_test(test_no_table),
+        cmocka_unit_test(test_networks),   cmocka_unit_test(test_weights_cost_extra),
         cmocka_unit_test(test_int8),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <nashost/kit/names.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -90,10 +91,12 @@ static int read_open(int fd, const char *path, size_t limit, char **data, size_t
 int nas_file_read(const char *path, size_t limit, char **data, size_t *bytes, nas_error *err) {
     *data = NULL;
     *bytes = 0;
+    char near[300];
     /* O_NONBLOCK: opening a pipe must not wait for a writer. */
     int fd = open_again(path, O_RDONLY | O_NONBLOCK);
     if (fd < 0 && errno == ENOENT)
-        return nas_fail(err, NAS_ERR_IO, "cannot read %s: there is no such file", path);
+        return nas_fail(err, NAS_ERR_IO, "cannot read %s: there is no such file%s", path,
+                        nas_nearest_file(path, near, sizeof near));
     if (fd < 0) return fail_errno(err, "read", path, errno);
     int rc = read_open(fd, path, limit, data, bytes, err);
     close(fd);

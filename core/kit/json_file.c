@@ -1,5 +1,6 @@
 #include <nashost/kit/json_file.h>
 
+#include <nashost/kit/names.h>
 #include <nashost/kit/text.h>
 
 #include <errno.h>
@@ -93,6 +94,9 @@ static int read_file(const char *file, nas_text *text, nas_error *err) {
     struct stat status;
     int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     ssize_t got = fd < 0 ? -1 : 0;
+    if (fd < 0 && errno == ENOENT)
+        return nas_fail(err, NAS_ERR_INPUT, "%s: there is no such file%s", file,
+                        nas_nearest_file(file, buffer, 300));
     if (fd >= 0 && (fstat(fd, &status) || !S_ISREG(status.st_mode))) {
         close(fd);
         return nas_fail(err, NAS_ERR_INPUT, "%s: expected a regular file", file);

@@ -1,5 +1,7 @@
 #include <nashost/kit/names.h>
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,4 +47,25 @@ const char *nas_nearest(const char *word, const char *const *names, size_t n) {
     }
     free(rows);
     return nearest;
+}
+
+static int is_file(const struct dirent *entry) {
+    return entry->d_type != DT_DIR;
+}
+
+const char *nas_nearest_file(const char *path, char *text, size_t size) {
+    struct dirent **entries;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *best = NULL;
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int n = folder ? scandir(folder, &entries, is_file, alphasort) : -1;
+    for (int i = 0; i < n; i++) {
+        const char *const both[] = {best, entries[i]->d_name};
+        best = nas_nearest(name, both, 2);
+    }
+    snprintf(text, size, "%s%s%s", best ? "; did you mean \"" : "", best ? best : "",
+             best ? "\"?" : "");
+    for (int i = 0; i < n; i++) free(entries[i]);
+    if (n >= 0) free(entries);
+    free(folder);
+    return text;
 }
