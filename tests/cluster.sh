@@ -56,6 +56,18 @@ check "Slurm's" launched SLURM_NTASKS=2 SLURM_STEP_ID=0
 check "a batch job of Slurm alone is none" env NASHOST_HOME="$dir/none" SLURM_NTASKS=2 \
     "$NASHOST" run "$dir/p.json" --dry-run --out "$dir/batch"
 
+# Commands that use no ranks: the first alone works, and says so.
+env OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 "$NASHOST" eval "$dir/one" >"$dir/said" 2>"$dir/warned"
+check "eval is done by rank 0" grep -q "test top-1" "$dir/said"
+check "which says so" grep -q "eval works in one process: rank 0 does it" "$dir/warned"
+env OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=1 "$NASHOST" eval "$dir/one" >"$dir/said" 2>&1
+check "and is no one else's" [ $? = 0 ]
+check "who says nothing" [ ! -s "$dir/said" ]
+env PMIX_RANK=0 "$NASHOST" compare "$dir/one" >"$dir/said" 2>"$dir/warned"
+check "one process of PMIx is not warned" [ ! -s "$dir/warned" ]
+env PMI_SIZE=2 PMI_RANK=1 "$NASHOST" run "$dir/p.json" --cluster nonsense >"$dir/said" 2>&1
+check "a rank that nobody ends tells its error" grep -q 'unknown cluster plugin "nonsense"' "$dir/said"
+
 # ---- MPI ----
 skip() { # why the rest is not tried
     echo "ok - ranks by MPI # SKIP $1"
@@ -106,6 +118,10 @@ check "so is an impossible platform" says "none of" \
     ranks 2 run "$dir/p.json" --out "$dir/tight" --quiet --set platforms.1.constraints.macs=1
 check "told once, too" once "nashost: error"
 check "an unknown cluster" says "did you mean \"mpi\"" "$NASHOST" run "$dir/p.json" --cluster mpj
+check "an unknown one on 2 ranks" says 'unknown cluster plugin "nonsense"' ranks 2 run "$dir/p.json" --cluster nonsense
+check "is told once" once "nashost: error"
+ranks 2 eval "$dir/one" >"$dir/said" 2>&1
+check "eval on 2 ranks prints once" once "smallest"
 check "one process that is told to be a cluster is alone" \
     "$NASHOST" run "$dir/p.json" --out "$dir/single" --quiet --until train --cluster mpi
 

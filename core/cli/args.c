@@ -251,6 +251,18 @@ int nas_args_command(const char *command, const char *const *names, size_t n, co
     return -1;
 }
 
+/* A run directory lies on rank 0's machine, and is told of once. */
+static bool is_for_me(const nas_subcommand *command) {
+    const nas_log log = {stderr, NAS_WARNING};
+    bool several;
+    uint32_t rank = nas_cluster_launched(&several);
+    if (command->alone && several && !rank)
+        nas_log_line(&log, NAS_WARNING,
+                     "%s works in one process: rank 0 does it, and the others do nothing",
+                     command->name);
+    return !command->alone || !rank;
+}
+
 int nas_cli_subcommand(const nas_subcommand *command, int argc, char **argv) {
     nas_args args;
     nas_error err;
@@ -260,7 +272,7 @@ int nas_cli_subcommand(const nas_subcommand *command, int argc, char **argv) {
     int status = NAS_EXIT_OK;
     if (args.help && command->help)
         fputs(command->help, stdout);
-    else if (command->run(&args, &err))
+    else if (is_for_me(command) && command->run(&args, &err))
         status = nas_cli_fail(&err, json);
     nas_args_free(&args);
     return status;

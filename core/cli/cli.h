@@ -90,6 +90,7 @@ typedef struct nas_subcommand {
     const char *operands; /* see nas_args_parse */
     unsigned flags;       /* of nas_flag */
     const char *help;     /* NULL: the command that it belongs to prints it */
+    bool alone;           /* rank 0 does it, where a launcher started several processes */
     int (*run)(const nas_args *args, nas_error *err);
 } nas_subcommand;
 

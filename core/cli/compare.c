@@ -332,6 +332,6 @@ static int compare(const nas_args *args, nas_error *err) {
 
 int nas_cli_compare(int argc, char **argv) {
     static const nas_subcommand command = {
-        .name = "compare", .operands = "DIR...", .help = help, .run = compare};
+        .name = "compare", .operands = "DIR...", .help = help, .alone = true, .run = compare};
     return nas_cli_subcommand(&command, argc, argv);
 }

@@ -120,6 +120,7 @@ int nas_cli_eval(int argc, char **argv) {
         .operands = "DIR",
         .flags = NAS_FLAG_GENOME | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
         .help = help,
+        .alone = true,
         .run = eval,
     };
     return nas_cli_subcommand(&command, argc, argv);

@@ -157,6 +157,7 @@ int nas_cli_export(int argc, char **argv) {
         .flags = NAS_FLAG_FORMAT | NAS_FLAG_OUT | NAS_FLAG_GENOME | NAS_FLAG_PLATFORM |
                  NAS_FLAG_OPTIONS | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
         .help = help,
+        .alone = true,
         .run = export,
     };
     return nas_cli_subcommand(&command, argc, argv);

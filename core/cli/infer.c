@@ -304,6 +304,7 @@ int nas_cli_infer(int argc, char **argv) {
                  NAS_FLAG_PLATFORM | NAS_FLAG_INT8 | NAS_FLAG_WEIGHT_BITS | NAS_FLAG_THREADS |
                  NAS_FLAG_PLUGINS,
         .help = help,
+        .alone = true,
         .run = run_infer,
     };
     return nas_cli_subcommand(&command, argc, argv);

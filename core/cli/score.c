@@ -168,6 +168,7 @@ int nas_cli_score(int argc, char **argv) {
         .flags = NAS_FLAG_SCORE | NAS_FLAG_OPTIONS | NAS_FLAG_GENOME | NAS_FLAG_RANDOM |
                  NAS_FLAG_THREADS | NAS_FLAG_QUIET | NAS_FLAG_PLUGINS,
         .help = help,
+        .alone = true,
         .run = run_score,
     };
     return nas_cli_subcommand(&command, argc, argv);

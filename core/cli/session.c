@@ -9,6 +9,7 @@
 #include <nashost/dataset.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Manifests to read; the strings are owned. */
@@ -98,9 +99,19 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
     return rc;
 }
 
+/* No rank knows of the others yet, and rank 0 most likely fails by the same: a launcher ends all as
+ * soon as one fails. Who is not ended tells it too, as it may be alone with it. */
+static void let_rank_0_tell(const volatile sig_atomic_t *stop, nas_error *err) {
+    const struct timespec pause = {.tv_nsec = 20000000};
+    nas_cli_silence_signals();
+    for (int i = 0; i < 100 && !*stop; i++) nanosleep(&pause, NULL);
+    if (*stop) err->message[0] = 0;
+}
+
 int nas_session_join(nas_session *session, const nas_args *args, const volatile sig_atomic_t *stop,
                      nas_error *err) {
     int rc = nas_cluster_open(session->registry, args->cluster, stop, &session->cluster, err);
+    if (rc && nas_cluster_launched(NULL)) let_rank_0_tell(stop, err);
     if (!nas_cluster_rank(session->cluster)) return rc;
     session->log.stream = NULL;
     nas_cli_silence_signals();

@@ -28,11 +28,27 @@ static bool above_one(const char *name) {
     return value && strtol(value, NULL, 10) > 1;
 }
 
-/* Whether a launcher started several processes. Slurm tells its number of tasks to the script of a
- * batch job, too, which is one process: it is no step. PMIx tells no size, so the plugin does. */
-static bool launched(void) {
-    return above_one("OMPI_COMM_WORLD_SIZE") || above_one("PMI_SIZE") || getenv("PMIX_RANK") ||
+/* Whether a launcher says that it started several processes. Slurm tells its number of tasks to the
+ * script of a batch job, too, which is one process: it is no step. */
+static bool several(void) {
+    return above_one("OMPI_COMM_WORLD_SIZE") || above_one("PMI_SIZE") ||
            (above_one("SLURM_NTASKS") && getenv("SLURM_STEP_ID"));
+}
+
+/* PMIx tells no size, so the plugin does. */
+static bool launched(void) {
+    return several() || getenv("PMIX_RANK");
+}
+
+uint32_t nas_cluster_launched(bool *more) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK",
+                                        "SLURM_PROCID"};
+    if (more) *more = several();
+    for (size_t i = 0; i < sizeof names / sizeof *names && launched(); i++) {
+        const char *value = getenv(names[i]);
+        if (value) return (uint32_t)strtoul(value, NULL, 10);
+    }
+    return 0;
 }
 
 static int only_id(const nas_registry *registry, const char **id, nas_error *err) {

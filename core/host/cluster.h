@@ -17,6 +17,11 @@ typedef struct nas_cluster nas_cluster;
 int nas_cluster_open(nas_registry *registry, const char *id, const volatile sig_atomic_t *stop,
                      nas_cluster **cluster, nas_error *err);
 
+/* This process's number by what a launcher (mpirun, srun) set; 0 where none did. Known before any
+ * plugin is, and to commands that open none. *more (NULL: not wanted): whether it says that it
+ * started more than one. [any] */
+uint32_t nas_cluster_launched(bool *more);
+
 /* Waits for the others to come here, too, unless the cluster is of no more use. NULL-safe. [main]
  */
 void nas_cluster_close(nas_cluster *cluster);
