@@ -397,12 +397,10 @@ static int describe(const char *path, const nas_tensor *t, size_t index, json_t 
         nas_json_add(&shape, json_integer((json_int_t)t->shape[i]));
     json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
                               "data_offsets", (json_int_t)begin, (json_int_t)*end);
-    if (json_object_set_new(header, t->name, entry))
-        return nas_fail(err, NAS_ERR_INPUT,
-                        "%s: cannot describe tensor '%s': its name is not UTF-8, or there is no "
-                        "memory",
-                        path, t->name);
-    return NAS_OK;
+    if (!json_object_set_new(header, t->name, entry)) return NAS_OK;
+    if (nas_text_valid(t->name)) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", path);
+    return nas_fail(err, NAS_ERR_INPUT, "%s: cannot describe tensor '%s': its name is not UTF-8",
+                    path, t->name);
 }
 
 /* The header's JSON, padded with spaces so that the data behind it is aligned; the caller frees. */

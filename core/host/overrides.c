@@ -83,7 +83,9 @@ static int apply(json_t *root, const char *override, nas_error *err) {
     if (!value && rc != NAS_ERR_MEMORY) value = json_string(equals + 1);
     if (value)
         rc = assign(root, keys, value, override, err);
-    else if (rc != NAS_ERR_MEMORY)
+    else if (nas_text_valid(equals + 1))
+        rc = nas_fail(err, NAS_ERR_MEMORY, "--set %s: out of memory", override);
+    else
         rc = nas_fail(err, NAS_ERR_INPUT, "--set %s: the value is not UTF-8", override);
     free(keys);
     return rc;

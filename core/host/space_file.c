@@ -51,19 +51,22 @@ static int unknown_preset(const char *name, const nas_place *place, const nas_re
     return rc;
 }
 
-/* The file of a preset, or NULL. The caller frees. */
-static char *find_preset(const char *name, const nas_registry *registry) {
+/* The file of a preset, or NULL, in *found, which the caller frees. False: no memory. */
+static bool find_preset(const char *name, const nas_registry *registry, char **found) {
     const char *folder;
-    char *file = NULL, *found = NULL;
-    if (asprintf(&file, "spaces/%s.json", name) < 0) return NULL;
-    for (size_t i = 0; !found && (folder = nas_registry_folder(registry, i)) != NULL; i++) {
-        found = nas_path_join(folder, file);
-        if (found && nas_file_exists(found)) break;
-        free(found);
-        found = NULL;
+    char *file = NULL;
+    bool memory = asprintf(&file, "spaces/%s.json", name) >= 0;
+    *found = NULL;
+    if (!memory) return false;
+    for (size_t i = 0; memory && (folder = nas_registry_folder(registry, i)) != NULL; i++) {
+        *found = nas_path_join(folder, file);
+        memory = *found != NULL;
+        if (memory && nas_file_exists(*found)) break;
+        free(*found);
+        *found = NULL;
     }
     free(file);
-    return found;
+    return memory;
 }
 
 static int read_file(const char *path, const nas_place *place, json_t **space, nas_error *err) {
@@ -89,10 +92,10 @@ int nas_space_find(const json_t *value, const nas_place *place, const nas_regist
                            "expected the name of a preset, a path, or an object, found %s",
                            nas_found(value, found, sizeof found));
     bool is_path = strchr(name, '/') || ends_in_json(name);
-    char *path = is_path ? nas_path_join(place->folder, name) : find_preset(name, registry);
-    if (!path)
-        return is_path ? nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file)
-                       : unknown_preset(name, place, registry, err);
+    char *path = is_path ? nas_path_join(place->folder, name) : NULL;
+    if (is_path ? !path : !find_preset(name, registry, &path))
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", place->file);
+    if (!path) return unknown_preset(name, place, registry, err);
     snprintf(source, source_size, "%s", path);
     int rc = read_file(path, place, space, err);
     free(path);

@@ -51,23 +51,17 @@ static int take_shape(const json_t *shape, const char *name, nas_npy *npy, nas_e
     return NAS_OK;
 }
 
-static int take(json_t *json, const char *name, nas_npy *npy, nas_error *err) {
-    const char *type;
-    int fortran;
-    json_t *shape;
-    json_error_t why;
-    if (json_unpack_ex(json, &why, JSON_STRICT, "{s:s, s:b, s:o}", "descr", &type, "fortran_order",
-                       &fortran, "shape", &shape)) {
-        if (json_error_code(&why) == json_error_out_of_memory)
-            return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", name);
+static int take(const json_t *json, const char *name, nas_npy *npy, nas_error *err) {
+    const json_t *type = json_object_get(json, "descr");
+    const json_t *fortran = json_object_get(json, "fortran_order");
+    if (!json_is_string(type) || !json_is_boolean(fortran) || json_object_size(json) != 3)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: expected a header of descr (one type of number), fortran_order and "
-                        "shape: %s",
-                        name, why.text);
-    }
-    snprintf(npy->type, sizeof npy->type, "%s", type);
-    npy->fortran = fortran;
-    return take_shape(shape, name, npy, err);
+                        "shape alone",
+                        name);
+    snprintf(npy->type, sizeof npy->type, "%s", json_string_value(type));
+    npy->fortran = json_is_true(fortran);
+    return take_shape(json_object_get(json, "shape"), name, npy, err);
 }
 
 int nas_npy_parse(char *text, size_t length, uint32_t begin, const char *name, nas_npy *npy,

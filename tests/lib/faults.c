@@ -44,6 +44,16 @@ __attribute__((destructor)) static void end(void) {
     close(fd);
 }
 
+/* For a program that is loaded with this: from now on call number n of that kind fails (0: none).
+ * Returns how many there were since it was last called. tests/lib/failing.h */
+long faults_set(const char *kind, long n) {
+    at = 0;
+    long before = atomic_exchange(&calls, 0);
+    io = strcmp(kind, "io") == 0;
+    at = n;
+    return before;
+}
+
 static bool fails(bool is_io) {
     if (!on || is_io != io) return false;
     long call = atomic_fetch_add(&calls, 1) + 1;
