@@ -269,8 +269,15 @@ static void test_recognises_100(void **state) {
 
 #define WITH_100(test) cmocka_unit_test_setup_teardown(test, make_cifar_100, remove_folder)
 
+static void test_failing_calls(void **state) {
+    (void)state;
+    assert_survives("{'folder': '.'}", NULL);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        WITH_10(test_failing_calls),
         cmocka_unit_test(test_table_is_sound),
         WITH_10(test_recognises_10),
         WITH_100(test_recognises_100),

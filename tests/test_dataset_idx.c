@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include "failing.h"
+
 #define FASHION "/usr/share/datasets/fashion-mnist"
 
 enum { N_TRAIN = 20, N_TEST = 10, SIDE = 6, CLASSES = 5 };
@@ -448,8 +450,37 @@ static void test_recognises(void **state) {
 
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+static int use_once(void *context, nas_error *err) {
+    static uint8_t images[1 << 16];
+    static nas_recognised found;
+    const idx_config *config = context;
+    const nas_recognise_api *recogniser = plugin.extension(NULL, NAS_EXT_RECOGNISE);
+    int32_t labels[2];
+    void *self;
+    found = (nas_recognised){.size = sizeof found};
+    int rc = recogniser->look(folder, &found, err);
+    if (!rc) rc = plugin.create(NULL, config, &self, err);
+    if (rc) return rc;
+    for (int split = NAS_SPLIT_TRAIN; split <= NAS_SPLIT_TEST && !rc; split++) {
+        rc = api.read(self, split, (const uint64_t[]){1, 0}, 2, images, labels, err);
+        if (!rc) rc = api.labels(self, split, 0, 2, labels, err);
+    }
+    plugin.destroy(self);
+    return rc;
+}
+
+static void test_failing_calls(void **state) {
+    (void)state;
+    instance in;
+    open_good(&in, ", \"class_names\": \"\"");
+    failing_all("idx", use_once, &in.config, 300);
+    close_instance(&in);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        WITH_FOLDER(test_failing_calls),
         cmocka_unit_test(test_table_is_sound),
         WITH_FOLDER(test_recognises),
         WITH_FOLDER(test_reads_plain_and_gzip),

@@ -464,8 +464,15 @@ static void test_recognises_damage(void **state) {
 
 #define WITH_PETS(test) cmocka_unit_test_setup_teardown(test, make_pets, remove_folder)
 
+static void test_failing_calls(void **state) {
+    (void)state;
+    assert_survives(PETS, NULL);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        WITH_PETS(test_failing_calls),
         cmocka_unit_test(test_table_is_sound),
         WITH_PETS(test_recognises),
         IN_FOLDER(test_recognises_damage),

@@ -154,8 +154,19 @@ static void test_recognises(void **state) {
 
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_images, remove_folder)
 
+static void test_failing_calls(void **state) {
+    (void)state;
+    list("photos/train.csv", "a.png,x\nb.png,y\nc.png,x\nd.png,y\n");
+    list("photos/test.csv", "e.png,x\nf.png,y\n");
+    assert_survives("{'train': 'photos/train.csv', 'test': 'photos/test.csv', 'unlabelled': "
+                    "'photos', 'side': 8, 'channels': 1}",
+                    NULL);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        IN_FOLDER(test_failing_calls),
         cmocka_unit_test(test_table_is_sound),
         IN_FOLDER(test_lists),
         IN_FOLDER(test_zeros_before_numbers),

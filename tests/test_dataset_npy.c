@@ -342,8 +342,17 @@ static void test_recognises(void **state) {
     assert_null(recognise(folder_path)); /* which one? */
 }
 
+static void test_failing_calls(void **state) {
+    (void)state;
+    assert_survives("{'train_images': 'x.npy', 'train_labels': 'y.npy', 'test_images': 'tx.npy', "
+                    "'test_labels': 'ty.npy', 'class_names': ''}",
+                    NULL);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        WITH_ARRAYS(test_failing_calls),
         cmocka_unit_test(test_table_is_sound),
         WITH_ARRAYS(test_recognises),
         WITH_ARRAYS(test_plain_arrays),

@@ -142,15 +142,19 @@ static void test_recognises_archives(void **state) {
     assert_null(recognise(folder_path));
 }
 
+static void test_failing_calls(void **state) {
+    (void)state;
+    make_archive("d.npz", true);
+    assert_survives(PACKED, NULL);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
-        WITH_ARRAYS(test_archives),
-        WITH_ARRAYS(test_an_archive_of_one),
-        WITH_ARRAYS(test_an_archive_for_an_array),
-        WITH_ARRAYS(test_damaged_archives),
-        WITH_ARRAYS(test_truncated_archives),
-        WITH_ARRAYS(test_an_archive_that_lies),
-        WITH_ARRAYS(test_recognises_archives),
+        WITH_ARRAYS(test_failing_calls),        WITH_ARRAYS(test_archives),
+        WITH_ARRAYS(test_an_archive_of_one),    WITH_ARRAYS(test_an_archive_for_an_array),
+        WITH_ARRAYS(test_damaged_archives),     WITH_ARRAYS(test_truncated_archives),
+        WITH_ARRAYS(test_an_archive_that_lies), WITH_ARRAYS(test_recognises_archives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,8 +131,15 @@ static void test_impossible_options(void **state) {
                    "at least one image for each of 9 classes, found 8");
 }
 
+static void test_failing_calls(void **state) {
+    (void)state;
+    assert_survives("{'train': 20, 'test': 10, 'side': 8}", NULL);
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_failing_calls),
         cmocka_unit_test(test_table_is_sound),
         cmocka_unit_test(test_sizes_and_labels),
         cmocka_unit_test(test_bytes_are_pinned),

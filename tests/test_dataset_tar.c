@@ -475,8 +475,23 @@ static void test_recognises(void **state) {
     close_instance(&in);
 }
 
+/* Where memory ends, libarchive itself ends the process. */
+static void test_failing_calls(void **state) {
+    (void)state;
+    shard("train-0.tar", PLAIN, 0, 4);
+    shard("train-1.tar", PLAIN, 4, 4);
+    shard("test.tzst", ZSTD, 0, 3);
+    shard("more.tgz", GZIP, 5, 3);
+    assert_survives("{'train': 'train-{0..1}.tar', 'test': 'test.tzst', 'unlabelled': 'more.tgz', "
+                    "'side': 8, 'on_bad_image': 'skip'}",
+                    "io");
+    assert_survives("{'train': 'train-*.tar', 'class_names': 'a, b, c', 'side': 8}", "io");
+}
+
 int main(void) {
+    failing_start();
     const struct CMUnitTest tests[] = {
+        WITH_FOLDER(test_failing_calls),
         WITH_FOLDER(test_plain_and_compressed),
         WITH_FOLDER(test_which_shards),
         WITH_FOLDER(test_share),

@@ -15,6 +15,14 @@ int nas_data_path(const char *folder, const char *name, char path[PATH_MAX], nas
     return nas_fail(err, NAS_ERR_INPUT, "%.200s/%.200s: the path is too long", folder, name);
 }
 
+int nas_data_code(int code) {
+    return errno == ENOMEM ? NAS_ERR_MEMORY : code;
+}
+
+const char *nas_data_why(const char *why) {
+    return errno == ENOMEM ? "out of memory" : why;
+}
+
 int nas_data_open(const char *path, const char *missing, FILE **file, uint64_t *size,
                   nas_error *err) {
     struct stat status;
@@ -24,7 +32,9 @@ int nas_data_open(const char *path, const char *missing, FILE **file, uint64_t *
                                : nas_fail(err, NAS_ERR_IO, "%s: %s", path, strerror(errno));
     if (!S_ISREG(status.st_mode)) return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", path);
     *file = fopen(path, "rb");
-    if (!*file) return nas_fail(err, NAS_ERR_IO, "%s: %s", path, strerror(errno));
+    if (!*file)
+        return nas_fail(err, nas_data_code(NAS_ERR_IO), "%s: %s", path,
+                        nas_data_why(strerror(errno)));
     if (size) *size = (uint64_t)status.st_size;
     return NAS_OK;
 }
@@ -170,7 +180,8 @@ int nas_each_entry(const char *folder, nas_entry_fn fn, void *context, nas_error
     char path[PATH_MAX];
     int n = scandir(folder, &entries, not_hidden, by_bytes), rc = NAS_OK;
     if (n < 0)
-        return nas_fail(err, NAS_ERR_INPUT, "%s: %s; expected a folder", folder, strerror(errno));
+        return nas_fail(err, nas_data_code(NAS_ERR_INPUT), "%s: %s; expected a folder", folder,
+                        nas_data_why(strerror(errno)));
     for (int i = 0; i < n; i++) {
         if (!rc) rc = nas_data_path(folder, entries[i]->d_name, path, err);
         if (!rc) rc = fn(context, entries[i]->d_name, path, err);

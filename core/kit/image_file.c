@@ -1,5 +1,7 @@
 #include <nashost/kit/image_file.h>
 
+#include <nashost/kit/dataset_files.h>
+
 #include <nashost/kit/resize.h>
 
 #include <errno.h>
@@ -335,11 +337,14 @@ int nas_image_decode(FILE *file, const char *name, nas_picture *p, nas_error *er
     if (!j) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     j->file = file;
     j->picture = p;
+    errno = 0;
     int rc = decode(j);
     if (rc) {
+        const char *why = nas_data_why(j->why);
+        rc = nas_data_code(rc);
         long long at = (long long)ftello(file);
         if (j->jpeg.src) at -= (long long)j->jpeg.src->bytes_in_buffer;
-        nas_fail(err, rc, "%s: offset %lld, row %u: %s", name, at, j->row, j->why);
+        nas_fail(err, rc, "%s: offset %lld, row %u: %s", name, at, j->row, why);
     }
     if (j->png) png_destroy_read_struct(&j->png, &j->info, NULL);
     if (j->jpeg.err) jpeg_destroy_decompress(&j->jpeg);

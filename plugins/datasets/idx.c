@@ -102,6 +102,8 @@ static int read_bytes(idx_file *file, void *out, uint64_t n, uint64_t expected, 
         int got = gzread(file->gz, at, piece);
         int code;
         const char *why = gzerror(file->gz, &code);
+        if (got < 0 && code == Z_MEM_ERROR)
+            return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", file->path);
         if (got < 0 && code != Z_BUF_ERROR)
             return nas_fail(err, NAS_ERR_INPUT, "%s: offset %lld: cannot read: %s", file->path,
                             (long long)gztell(file->gz), code == Z_ERRNO ? strerror(errno) : why);
@@ -196,8 +198,11 @@ static int open_file(const idx_config *config, int which, idx_file *file, nas_er
     file->gz = NULL;
     int rc = find_file(config, which, file->path, &status, err);
     if (rc) return rc;
+    errno = 0;
     file->gz = gzopen(file->path, "rb");
-    if (!file->gz) return nas_fail(err, NAS_ERR_IO, "%s: %s", file->path, strerror(errno));
+    if (!file->gz)
+        return nas_fail(err, nas_data_code(NAS_ERR_IO), "%s: %s", file->path,
+                        nas_data_why(strerror(errno)));
     gzbuffer(file->gz, 1u << 17);
     rc = read_header(file, which, &status, err);
     if (rc) close_file(file);

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "failing.h"
+
 static char folder_path[FIXTURE_PATH]; /* of the running test */
 
 static inline int make_folder(void **state) {
@@ -42,8 +44,8 @@ static void keep_line(const nas_host *host, nas_level level, const char *message
     snprintf(in->logged, sizeof in->logged, "%s", message);
 }
 
-/* options: JSON text with ' for ". Returns create's result; on failure nothing is left but err. */
-static int open_with(instance *in, const char *text) {
+/* Parses options: JSON text with ' for ". */
+static inline void prepare(instance *in, const char *text) {
     char quoted[2000];
     snprintf(quoted, sizeof quoted, "%s", text);
     for (char *at = quoted; *at; at++)
@@ -59,6 +61,11 @@ static int open_with(instance *in, const char *text) {
                           &in->resolved, &in->err))
         fail_msg("%s", in->err.message);
     json_decref(json);
+}
+
+/* Returns create's result; on failure nothing is left but err. */
+static int open_with(instance *in, const char *text) {
+    prepare(in, text);
     int rc = plugin.create(&in->host, in->config, &in->self, &in->err);
     assert_int_equal(rc, rc ? in->err.code : 0);
     if (!rc) return rc;
@@ -116,6 +123,50 @@ static inline void assert_unreadable(const char *text, nas_split split, size_t n
     }
     free(images);
     close_instance(&in);
+}
+
+static inline int read_two(instance *in, nas_split split, uint8_t *images, nas_error *err) {
+    static const uint64_t indices[] = {1, 0};
+    int32_t labels[2] = {-1, -1}, again[2] = {-1, -1};
+    nas_dataset_info info = info_of(in);
+    size_t n = info.count[split] < 2 ? 0 : 2;
+    int rc = n ? api.read(in->self, split, indices, n, images, labels, err) : NAS_OK;
+    if (!rc && n && api.labels) {
+        rc = api.labels(in->self, split, 0, n, again, err);
+        if (!rc) assert_true(again[0] == labels[1] && again[1] == labels[0]);
+    }
+    if (!rc && api.fingerprint) api.fingerprint(in->self, split);
+    return rc;
+}
+
+/* Opens, looks, and reads two images of each split. */
+static inline int use_instance(void *context, nas_error *err) {
+    static uint8_t images[1 << 16];
+    static nas_recognised found;
+    instance *in = context;
+    const nas_recognise_api *recogniser =
+        plugin.extension ? plugin.extension(NULL, NAS_EXT_RECOGNISE) : NULL;
+    found = (nas_recognised){.size = sizeof found};
+    int rc = recogniser ? recogniser->look(folder_path, &found, err) : NAS_OK;
+    if (!rc) rc = plugin.create(&in->host, in->config, &in->self, err);
+    if (rc) return rc;
+    for (int split = 0; split < NAS_SPLITS && !rc; split++) rc = read_two(in, split, images, err);
+    plugin.destroy(in->self);
+    in->self = NULL;
+    return rc;
+}
+
+/* Each allocation and each call (kinds: as in failing_kind; NULL: both) fails once while a data set
+ * is opened and read. */
+static inline void assert_survives(const char *options_text, const char *kind) {
+    instance in;
+    prepare(&in, options_text);
+    if (kind)
+        failing_kind(options_text, kind, use_instance, &in, 300);
+    else
+        failing_all(options_text, use_instance, &in, 300);
+    json_decref(in.resolved);
+    free(in.config);
 }
 
 static inline void test_table_is_sound(void **state) {

@@ -13,7 +13,8 @@ static int start(nas_npy_file *f, nas_error *err) {
     f->entry = zip_fopen_index(f->zip, f->index, 0);
     f->at = 0;
     if (f->entry) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: cannot read it: %s", f->name, zip_strerror(f->zip));
+    return nas_fail(err, nas_data_code(NAS_ERR_INPUT), "%s: cannot read it: %s", f->name,
+                    nas_data_why(zip_strerror(f->zip)));
 }
 
 /* Writes "a, b, c" of the archive's members. */
@@ -38,8 +39,8 @@ static zip_int64_t find_member(zip_t *zip, const char *member) {
 static int unsound(const nas_npy_file *f, int code, nas_error *err) {
     zip_error_t why;
     zip_error_init_with_code(&why, code);
-    int rc = nas_fail(err, NAS_ERR_INPUT, "%s: not a sound .npz archive: %s", f->path,
-                      zip_error_strerror(&why));
+    int rc = nas_fail(err, nas_data_code(NAS_ERR_INPUT), "%s: not a sound .npz archive: %s",
+                      f->path, nas_data_why(zip_error_strerror(&why)));
     zip_error_fini(&why);
     return rc;
 }
@@ -47,7 +48,10 @@ static int unsound(const nas_npy_file *f, int code, nas_error *err) {
 int nas_npy_file_pick(nas_npy_file *f, const char *member, uint64_t file_size, nas_error *err) {
     char members[400];
     zip_stat_t status;
+    errno = 0;
     zip_int64_t index = find_member(f->zip, member);
+    if (index < 0 && errno == ENOMEM)
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", f->path);
     if (index < 0)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: %s%s%s; name one of its arrays in the option \"%s\", as in "
@@ -57,7 +61,8 @@ int nas_npy_file_pick(nas_npy_file *f, const char *member, uint64_t file_size, n
                         members_text(f->zip, members, sizeof members));
     f->index = (zip_uint64_t)index;
     if (zip_stat_index(f->zip, f->index, 0, &status))
-        return nas_fail(err, NAS_ERR_INPUT, "%s: %s", f->name, zip_strerror(f->zip));
+        return nas_fail(err, nas_data_code(NAS_ERR_INPUT), "%s: %s", f->name,
+                        nas_data_why(zip_strerror(f->zip)));
     f->size = status.size;
     if (f->size / NAS_DEFLATE_RATIO > file_size) /* so that no length can claim what is not there */
         return nas_fail(err, NAS_ERR_INPUT,
@@ -89,6 +94,7 @@ static int open_stream(nas_npy_file *f, const char *text, nas_error *err) {
     if (length < 5 || strcmp(f->path + length - 4, ".npz") != 0) return rc;
     fclose(f->file);
     f->file = NULL;
+    errno = 0;
     f->zip = zip_open(f->path, ZIP_RDONLY, &code);
     return f->zip ? nas_npy_file_pick(f, member, f->size, err) : unsound(f, code, err);
 }
@@ -119,9 +125,10 @@ int nas_npy_file_take(nas_npy_file *f, void *out, uint64_t n, nas_error *err) {
     while (f->entry && got < n) {
         zip_int64_t more = zip_fread(f->entry, (char *)out + got, n - got);
         if (more < 0)
-            return nas_fail(err, NAS_ERR_INPUT, "%s: offset %llu: %s; fetch the file again",
-                            f->name, (unsigned long long)(f->at + got),
-                            zip_file_strerror(f->entry));
+            return nas_fail(err, nas_data_code(NAS_ERR_INPUT),
+                            "%s: offset %llu: %s; fetch the file again", f->name,
+                            (unsigned long long)(f->at + got),
+                            nas_data_why(zip_file_strerror(f->entry)));
         if (!more) break;
         got += (uint64_t)more;
     }

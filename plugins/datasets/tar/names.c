@@ -70,6 +70,7 @@ static int list_range(const target *t, const char *text, const char *open, nas_e
 static int list_pattern(const target *t, const char *text, nas_error *err) {
     glob_t found;
     int code = glob(text, 0, NULL, &found), rc = NAS_OK;
+    if (code == GLOB_NOSPACE) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", text);
     if (code && code != GLOB_NOMATCH)
         return nas_fail(err, NAS_ERR_IO, "%s: the folder cannot be read", text);
     for (size_t i = 0; !code && i < found.gl_pathc && !rc; i++)

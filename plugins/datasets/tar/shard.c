@@ -1,5 +1,6 @@
 #include "shard.h"
 
+#include <nashost/kit/dataset_files.h>
 #include <nashost/kit/json_file.h>
 
 #include <archive.h>
@@ -38,6 +39,8 @@ typedef struct walk {
 static int damaged(const walk *w, nas_error *err) {
     const char *why = archive_error_string(w->archive);
     if (!why) why = "it ends too early";
+    if (errno == ENOMEM || archive_errno(w->archive) == ENOMEM)
+        return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", w->path);
     if (!w->any)
         return nas_fail(err, NAS_ERR_INPUT,
                         "%s: the shard is cut off or damaged before its first key: %s; fetch it "
@@ -271,6 +274,7 @@ static int open_shard(walk *w, nas_error *err) {
     if (!S_ISREG(status.st_mode))
         return nas_fail(err, NAS_ERR_INPUT, "%s: expected a file", w->path);
     w->size = (uint64_t)status.st_size;
+    errno = 0; /* libarchive calls it damage where memory ended */
     w->archive = archive_read_new();
     if (!w->archive) return nas_fail(err, NAS_ERR_MEMORY, "out of memory");
     /* A filter that would start a program says so by a warning, and is left out. */
@@ -280,10 +284,10 @@ static int open_shard(walk *w, nas_error *err) {
     archive_read_support_format_tar(w->archive);
     if (archive_read_open_filename(w->archive, w->path, BLOCK) != ARCHIVE_OK)
         return nas_fail(
-            err, NAS_ERR_INPUT,
+            err, nas_data_code(NAS_ERR_INPUT),
             "%s: it is no tar archive, plain or by gzip or zstd, or the shard is cut off or "
             "damaged: %s",
-            w->path, archive_error_string(w->archive));
+            w->path, nas_data_why(archive_error_string(w->archive)));
     w->plain = archive_filter_count(w->archive) == 1;
     w->files->plain[w->files->n - 1] = w->plain;
     return NAS_OK;

@@ -19,6 +19,12 @@ int nas_data_path(const char *folder, const char *name, char path[PATH_MAX], nas
 int nas_data_open(const char *path, const char *missing, FILE **file, uint64_t *size,
                   nas_error *err);
 
+/* What a failed call is, by errno, which was 0 before it: NAS_ERR_MEMORY and "out of memory" where
+ * memory ended, which libraries call damage; else code and why. An image that is left out because
+ * memory ended would make another data set. */
+int nas_data_code(int code);
+const char *nas_data_why(const char *why);
+
 /* What read() says when it is asked for an image that its split, of `count`, does not have. */
 int nas_data_beyond(uint64_t index, uint64_t count, nas_error *err);
 
