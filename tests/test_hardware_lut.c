@@ -169,6 +169,16 @@ static void test_bad_tables(void **state) {
     static const struct {
         const char *from, *to, *message;
     } cases[] = {
+        {"\"nashost latency table\"", "3", "format: expected \"nashost latency table\", found 3"},
+        {"\"spread_ms\": 0.01", "\"spread_ms\": -0.01", "expected a \"spread_ms\" of at least 0"},
+        {"\"entries\": ", "\"networks\": {}, \"entries\": ", "networks: expected an array, found"},
+        {"\"entries\": ", "\"networks\": [3], \"entries\": ",
+         "networks[0]: expected a \"median_ms\""},
+        {"\"entries\": ", "\"networks\": [{\"median_ms\": 1}], \"entries\": ",
+         "networks[0]: expected an object \"layers\""},
+        {"\"entries\": ",
+         "\"networks\": [{\"median_ms\": 1, \"layers\": {\"x\": 0}}], \"entries\": ",
+         "networks[0]: expected layers with counts of at least 1"},
         {"nashost latency table", "x", "format: expected \"nashost latency table\", found \"x\""},
         {"\"version\": 1", "\"version\": 2", "version: expected 1, the one that is read here"},
         {"\"version\": 1", "\"version\": \"1\"", "version: expected 1"},
@@ -246,7 +256,7 @@ static void test_no_table(void **state) {
     assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
     assert_non_null(strstr(err.message, "phome.json: there is no such file; did you mean "
                                         "\"phone.json\"?"));
-    snprintf(path, sizeof path, "%s/quite-another-name", folder);
+    snprintf(path, sizeof path, "%s/another", folder);
     assert_int_equal(nas_plugin_entry()->create(NULL, &config, &self, &err), NAS_ERR_INPUT);
     assert_string_equal(err.message + strlen(path), ": there is no such file");
     snprintf(path, sizeof path, "%s/none/phone.json", folder);

@@ -140,6 +140,15 @@ static void test_refusals(void **state) {
     refused("{\"label\": \"\", \"mode\": \"cosin\"}",
             "p.json: train.mode: expected one of \"cosine\", \"constant\", found \"cosin\" (a "
             "string); did you mean \"cosine\"?");
+    refused("{\"label\": \"\", \"mode\": 3}", "p.json: train.mode: expected one of \"cosine\", "
+                                              "\"constant\", found 3 (an integer)");
+    refused("{\"mirror\": \"0123456789012345678901234567890123456789012345678901234567890123\"}",
+            "p.json: train.mirror: expected true or false, found "
+            "\"01234567890123456789012345678901234567890123456789012345678... (a string)");
+    refused("{\"rate\": true}", "p.json: train.rate: expected a number from 0 to 1, found true (a "
+                                "boolean)");
+    refused("{\"rate\": -0.5}",
+            "p.json: train.rate: expected a number from 0 to 1, found -0.5 (a number)");
 }
 
 /* Words that stand for a number: the first is -1, the next -2. */
@@ -302,6 +311,15 @@ static void test_table_check(void **state) {
     bad_table(good, 8, "option_size: expected sizeof(nas_option)");
     o = good, o.name = "Steps";
     bad_table(o, size, "got \"Steps\"");
+    o = good, o.name = "";
+    bad_table(o, size, "got \"\"");
+    o = good, o.name = "1st";
+    bad_table(o, size, "got \"1st\"");
+    o = good, o.name = "a23456789012345678901234567890123456789012345678901234567890123x";
+    bad_table(o, size, "of at most 63 characters, got \"a234");
+    o = table[7], o.choices = (const char *const[]){NULL};
+    bad_table(o, size, "choices: expected a list of words, got none");
+    bad_table(good, size + 1, "option_size: expected sizeof(nas_option)");
     o = good, o.type = (nas_type)8;
     bad_table(o, size, "type: expected 1 to 7, got 8");
     o = good, o.help = NULL;

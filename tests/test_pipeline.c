@@ -250,6 +250,9 @@ static void test_wrong_keys(void **state) {
     refuses(f, "search.objectives=[\"score\", \"latency\"]", NULL,
             "search.objectives: expected names of constraints after \"score\", found \"latency\"; "
             "did you mean \"latency_ms\"?");
+    refuses(f, "search.objectives=[\"score\", \"xxxxxxxxxxxxxxx\"]", NULL,
+            "search.objectives: expected names of constraints after \"score\", found "
+            "\"xxxxxxxxxxxxxxx\"; did you mean \"latency_ms\"?");
     refuses(f, "search.objectives=[\"score\", \"macs\", \"macs\"]", NULL,
             "search.objectives: \"macs\" stands there twice");
     refuses(f, "search.evaluations=0", NULL,
@@ -279,6 +282,18 @@ static void test_wrong_plugins(void **state) {
 static void test_wrong_platforms(void **state) {
     fixture *f = *state;
     refuses(f, "platforms=[]", NULL, "platforms: expected an array of 1 to 32 objects, found 0");
+    refuses(f, "platforms=null", NULL,
+            "platforms: expected an array of 1 to 32 objects, found null");
+    refuses(f, "platforms=[3]", NULL, "platforms[0]: expected an object, found 3 (an integer)");
+    refuses(f, "platforms.0.name=", NULL,
+            "platforms[0].name: expected 1 to 31 of the characters A-Z a-z 0-9 . _ -, the first a "
+            "letter, a digit or _, found \"\"");
+    refuses(f, "platforms.0.name=.x", NULL,
+            "platforms[0].name: expected 1 to 31 of the characters A-Z a-z 0-9 . _ -, the first a "
+            "letter, a digit or _, found \".x\"");
+    refuses(f, "platforms.0.name=abcdefghijklmnopqrstuvwxyz123456", NULL,
+            "platforms[0].name: expected 1 to 31 of the characters A-Z a-z 0-9 . _ -, the first a "
+            "letter, a digit or _, found \"abcdefghijklmnopqrstuvwxyz123456\"");
     refuses(f, "platforms={}", NULL,
             "platforms: expected an array of 1 to 32 objects, found an object");
     refuses(f, "platforms.0.name=../x", NULL,
@@ -293,6 +308,9 @@ static void test_wrong_spaces(void **state) {
     fixture *f = *state;
     char message[2 * FIXTURE_PATH];
     refuses(f, "space=tinny", NULL, "space: unknown preset \"tinny\"; did you mean \"tiny\"?");
+    refuses(f, "space=quite-another", NULL,
+            "space: unknown preset \"quite-another\"; expected the name of a file in the folder "
+            "spaces beside plugins.json, a path, or an object");
     refuses(f, "space=3", NULL,
             "space: expected the name of a preset, a path, or an object, found 3 (an integer)");
     snprintf(message, sizeof message, "space: cannot read %s/no/such.json: there is no such file",
@@ -342,6 +360,15 @@ static void test_wrong_overrides(void **state) {
     refuses(f, "platforms.first.name=x", NULL,
             "--set platforms.first.name=x: expected an index from 0 to 1 (which appends), found "
             "\"first\"");
+    refuses(f, "platforms.0x=1", NULL,
+            "--set platforms.0x=1: expected an index from 0 to 1 (which appends), found \"0x\"");
+    refuses(f, "platforms.1234567890=1", NULL,
+            "--set platforms.1234567890=1: expected an index from 0 to 1 (which appends), found "
+            "\"1234567890\"");
+    refuses(f, "platforms[0].constraints.macs.most=3", "platforms[0].constraints.macs=x",
+            "platforms[0].constraints.macs: expected an integer from 1 to 9.00719925474099e+15, "
+            "found \"x\" (a "
+            "string)");
     refuses(f, "seed=\xff", NULL, "--set seed=\xff: the value is not UTF-8");
 }
 

@@ -337,6 +337,19 @@ static void test_corrupt_files(void **state) {
          "labelled[1]: expected 0 to 999, found 1000"},
         {SPLIT("1000", "2", "[1, 2.5]", "[3]", "[]"), "labelled[1]: expected an integer"},
         {SPLIT("1000", "2", "[1, 2", "[3]", "[]"), "split.json"},
+        {SPLIT("-1", "2", "[1, 2]", "[3]", "[]"), "the split is of -1 training images"},
+        {SPLIT("null", "2", "[1, 2]", "[3]", "[]"), "n_train: expected an integer, found null"},
+        {SPLIT("1000", "-2", "[1, 2]", "[3]", "[]"), "labelled: expected -2 indices, found 2"},
+        {SPLIT("1000", "\"2\"", "[1, 2]", "[3]", "[]"), "n_labelled: expected an integer"},
+        {"{\"seed\": 1, \"n_train\": 1000, \"n_labelled\": 2}",
+         "labelled: expected an array, found nothing"},
+        {"{\"heldout_from\": \"test\"}", "heldout_from: expected \"train\" or \"unlabelled\", "
+                                         "found test"},
+        {"{\"heldout_from\": 3}",
+         "heldout_from: expected \"train\" or \"unlabelled\", found integer"},
+        {"{\"heldout_from\": \"unlabelled\"}", "key \"n_extra\" is missing"},
+        {"{\"n_extra\": -1}", "n_extra: the split is of -1 unlabelled images"},
+        {"{\"n_extra\": 5}", "n_extra: the split is of 5 unlabelled images"},
     };
     char path[FIXTURE_PATH + 32];
     path_of(path);

@@ -13,7 +13,7 @@
 int nas_rundir_path(const char *out, const char *name, char *path, size_t size, nas_error *err) {
     int n = snprintf(path, size, "%s/%s", out, name);
     if (n > 0 && (size_t)n < size) return NAS_OK;
-    return nas_fail(err, NAS_ERR_INPUT, "%s: the run directory's path is too long", out);
+    return nas_fail(err, NAS_ERR_INPUT, "%.200s: the run directory's path is too long", out);
 }
 
 int nas_rundir_search(const char *out, const char *platform, char *path, nas_error *err) {
