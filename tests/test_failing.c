@@ -269,6 +269,60 @@ static void test_files(void **state) {
     failing_all("a loader", load_batches, &data, MOST);
 }
 
+/* ---- A whole run ---- */
+
+typedef struct whole {
+    toys *t;
+    nas_pipeline pipeline;
+} whole;
+
+static void remove_run(const char *out) {
+    nftw(out, fixture_unlink, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A run that failed is begun again by the next one; one that ends well has the reference's files.
+ */
+static int run_whole(void *context, nas_error *err) {
+    static const char *const files[] = {"split.json", "supernet.safetensors", "search/big.jsonl",
+                                        "search/small.jsonl", "family.json"};
+    whole *w = context;
+    const nas_log log = {w->t->log, NAS_WARNING};
+    char out[TOY_PATH], a[64], b[64];
+    json_t *result = NULL;
+    toys_path(w->t, "whole", out);
+    const nas_run_request request = {.pipeline = &w->pipeline,
+                                     .registry = w->t->registry,
+                                     .out = out,
+                                     .threads = 1,
+                                     .quiet = true,
+                                     .log = &log,
+                                     .stop = &w->t->stop};
+    int rc = nas_run(&request, &result, err);
+    json_decref(result);
+    failing_pause();
+    if (rc) return rc;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(a, sizeof a, "run/%s", files[i]);
+        snprintf(b, sizeof b, "whole/%s", files[i]);
+        toys_same(w->t, a, b);
+    }
+    remove_run(out);
+    return NAS_OK;
+}
+
+static void test_run(void **state) {
+    toys *t = *state;
+    static const char *const overrides[] = {"train.steps=2", "train.log_every=1"};
+    whole w = {.t = t};
+    char path[TOY_PATH];
+    toys_path(t, "p.json", path);
+    if (nas_pipeline_load(path, overrides, 2, t->registry, &w.pipeline, &t->err))
+        fail_msg("%s", t->err.message);
+    t->services.seed = (uint64_t)w.pipeline.seed;
+    failing_kind("a run", "io", run_whole, &w, 40); /* libgomp, of BLIS, ends the process */
+    nas_pipeline_free(&w.pipeline);
+}
+
 int main(void) {
     failing_start();
     nas_kernels_pick();
@@ -276,6 +330,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_pipelines, setup, teardown),
         cmocka_unit_test_setup_teardown(test_checkpoints, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_run, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,13 @@ static inline void failing_start(void) {
 #endif
 }
 
+/* For what a job does to check itself. */
+static inline void failing_pause(void) {
+    void (*pause)(void);
+    *(void **)&pause = dlsym(RTLD_DEFAULT, "faults_pause");
+    if (pause) pause();
+}
+
 /* What a job that was disturbed may end with. */
 static inline void failing_judge(const char *what, const char *kind, long n, int rc,
                                  const nas_error *err) {
@@ -46,19 +53,21 @@ static inline void failing_judge(const char *what, const char *kind, long n, int
         fail_msg("%s, %s %ld: status %d: %s", what, kind, n, rc, err->message);
 }
 
-/* Tries a kind ("malloc" or "io"): of the job's calls at most `most`, evenly spread. The job itself
- * looks whether a good end is one. */
+/* Tries a kind ("malloc" or "io"): of the job's calls at most `most` ($FAILING_TRIES, where that is
+ * given), evenly spread. The job itself looks whether a good end is one. */
 static inline void failing_kind(const char *what, const char *kind, failing_job job, void *context,
                                 long most) {
     long (*set)(const char *, long);
     *(void **)&set = dlsym(RTLD_DEFAULT, "faults_set");
     if (!set) skip();
     nas_error err = {0};
+    const char *tries = getenv("FAILING_TRIES");
+    if (tries) most = atol(tries);
     set(kind, 0);
     int rc = job(context, &err);
-    long total = set(kind, 0), step = (total + most - 1) / most;
+    long total = set(kind, 0), step = (total + most - 1) / most, tried = 0;
     if (rc) fail_msg("%s: %s", what, err.message);
-    for (long n = 1; n <= total; n += step) {
+    for (long n = 1; n <= total; n += step, tried++) {
         err = (nas_error){0};
         set(kind, n);
         rc = job(context, &err);
@@ -67,6 +76,7 @@ static inline void failing_kind(const char *what, const char *kind, failing_job 
     }
     rc = job(context, &err); /* nothing that failed is left behind */
     if (rc) fail_msg("%s, after what failed: %s", what, err.message);
+    print_message("%s, %s: %ld of %ld failed\n", what, kind, tried, total);
 }
 
 static inline void failing_all(const char *what, failing_job job, void *context, long most) {

@@ -45,13 +45,19 @@ __attribute__((destructor)) static void end(void) {
 }
 
 /* For a program that is loaded with this: from now on call number n of that kind fails (0: none).
- * Returns how many there were since it was last called. tests/lib/failing.h */
+ * Returns how many there were since it was last called. faults_pause(): until then none fails or
+ * counts. tests/lib/failing.h */
 long faults_set(const char *kind, long n) {
     at = 0;
     long before = atomic_exchange(&calls, 0);
     io = strcmp(kind, "io") == 0;
     at = n;
+    on = true;
     return before;
+}
+
+void faults_pause(void) {
+    on = false;
 }
 
 static bool fails(bool is_io) {
