@@ -136,6 +136,31 @@ static void test_wrong_lists(void **state) {
         list("photos/test.csv", cases[i].test);
         assert_refused(LISTS, cases[i].says, "");
     }
+    static const char good[] = "a.png,x\nb.png,y\n";
+    char text[2 * FIXTURE_PATH];
+    list("photos/test.csv", "c.png,x\n");
+    list("photos/train.csv", good);
+    assert_refused("{'train': 'photos/train.csv', 'side': 8, 'channels': 2}", "option \"channels\"",
+                   "expected 1 or 3, found 2");
+    assert_refused("{'train': 'photos/train.csv', 'test': 'photos/test.csv', 'unlabelled': "
+                   "'none.csv', 'side': 8}",
+                   "none.csv: no such file", "");
+    assert_refused("{'train': 'photos/train.csv', 'test_share': 0.001, 'side': 8}",
+                   "train.csv: no test image", "test_share");
+    list("photos/more.csv", "");
+    assert_refused("{'train': 'photos/train.csv', 'test': 'photos/test.csv', 'unlabelled': "
+                   "'photos/more.csv', 'side': 8}",
+                   "more.csv: no .png, .jpg, .jpeg or .webp file in it", "");
+    list("photos/train.csv", "a.png,x\n.,y\n");
+    assert_refused(LISTS, "train.csv: line 2: there is no file", "");
+    snprintf(text, sizeof text, "%s/photos/a.png,x\nb.png,y\n", folder_path);
+    list("photos/train.csv", text); /* an absolute name */
+    instance in;
+    open_good(&in, "{'train': 'photos/train.csv', 'test': 'photos/test.csv', 'side': 8, "
+                   "'on_bad_image': 'skip'}");
+    assert_int_equal(info_of(&in).count[NAS_SPLIT_TRAIN], 2);
+    assert_ptr_equal(plugin.extension(in.self, NAS_EXT_PHOTO), &nas_image_photos);
+    close_instance(&in);
     assert_refused("{'train': 'no.csv', 'side': 8}", "no.csv: no such file",
                    "expected a CSV file of FILE,LABEL");
 }

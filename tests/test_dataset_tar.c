@@ -422,10 +422,77 @@ static void test_other_files(void **state) {
     refuses(TRAIN, "train.tar", "it is no tar archive");
     refuses("{'train': 'none.tar', 'side': 8}", "none.tar", "No such file");
     refuses("{'train': 'a{1.tar', 'side': 8}", "a{1.tar", "expected one range");
+    static const char *const ranges[] = {"{..3}",        "{1..}",           "{1-3}",
+                                         "{1..3",        "{3..1}",          "{1..2x}",
+                                         "{1..2}{3..4}", "{0000000001..2}", "{1..0000000002}"};
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        char options_text[100];
+        snprintf(options_text, sizeof options_text, "{'train': 's%s.tar', 'side': 8}", ranges[i]);
+        refuses(options_text, "s{", "expected one range such as {000..099} between braces");
+    }
     refuses("{'train': 'x*.tar', 'side': 8}", "x*.tar", "no image in it");
+    refuses("{'train': 'x?.tar', 'side': 8}", "x?.tar", "no image in it");
+    assert_refused("{'train': 'train.tar', 'side': 8, 'channels': 2}", "option \"channels\"",
+                   "expected 1 or 3, found 2");
     snprintf(path, sizeof path, "%s/empty", folder_path);
     assert_int_equal(mkdir(path, 0700), 0);
     refuses("{'train': 'empty', 'side': 8}", "empty", "no image in it");
+}
+
+/* Labels of other kinds, and what no data set can be made of. */
+static void test_strange_labels(void **state) {
+    (void)state;
+    static char large[(1 << 20) + 2];
+    memset(large, 'x', sizeof large - 1);
+    static const struct {
+        const char *file, *text, *says;
+    } cases[] = {
+        {"k.cls", large, "key \"k\": a label of 1048577 bytes"},
+        {"k.json", "{\"label\": 1.5}", "key \"k\": no label"},
+        {"k.json", "[3]", "key \"k\": no label"},
+        {"k.json", "3", "expected labels of at least two classes, found 1"},
+        {"k.cls", "x", "expected labels of at least two classes, found 1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct archive *a = begin("train.tar", PLAIN);
+        put_image(a, "k.png", 1);
+        put_text(a, cases[i].file, cases[i].text);
+        end(a);
+        refuses(TRAIN, "train.tar", cases[i].says);
+    }
+    struct archive *a = begin("train.tar", PLAIN);
+    put_image(a, "k.png", 1);
+    put_text(a, "k.cls", "x");
+    put_image(a, "l.png", 1);
+    put_text(a, "l.cls", "y");
+    end(a);
+    a = begin("empty.tar", PLAIN);
+    put_text(a, "k.txt", "no image");
+    end(a);
+    refuses("{'train': 'train.tar', 'test': 'empty.tar', 'side': 8}", "empty.tar",
+            "no image in it");
+    refuses("{'train': 'train.tar', 'test_share': 0.001, 'side': 8}", "train.tar", "no test image");
+    assert_refused("{'train': 'train.tar', 'class_names': 'x,,y', 'side': 8}", "name 1 is empty",
+                   "");
+}
+
+/* Compressed shards need a folder to unpack into. */
+static void test_where_to_unpack(void **state) {
+    (void)state;
+    char *before = getenv("TMPDIR") ? strdup(getenv("TMPDIR")) : NULL;
+    shard("train.tgz", GZIP, 0, 6);
+    instance in;
+    assert_int_equal(setenv("TMPDIR", "/nonexistent", 1), 0);
+    assert_refused("{'train': 'train.tgz', 'side': 8}", "/nonexistent/nashost-shard-",
+                   "TMPDIR names another folder");
+    setenv("TMPDIR", "", 1);
+    open_good(&in, "{'train': 'train.tgz', 'test_share': 0.5, 'side': 8}");
+    close_instance(&in);
+    unsetenv("TMPDIR");
+    open_good(&in, "{'train': 'train.tgz', 'test_share': 0.5, 'side': 8}");
+    close_instance(&in);
+    if (before) setenv("TMPDIR", before, 1);
+    free(before);
 }
 
 /* An image that cannot be decoded is named, or left out. */
@@ -468,7 +535,10 @@ static void test_recognises(void **state) {
     shard("train-0.tar", PLAIN, 0, 4);
     shard("train-1.tar", PLAIN, 4, 8);
     shard("val-0.tar.zst", ZSTD, 0, 4);
-    recognised(folder_path, "{'train': '@/*train*.t*', 'test': '@/*val*.t*', 'side': 8}");
+    shard("extra-0.tar", PLAIN, 0, 4);
+    recognised(
+        folder_path,
+        "{'train': '@/*train*.t*', 'test': '@/*val*.t*', 'unlabelled': '@/*extra*.t*', 'side': 8}");
     instance in;
     open_good(&in, "{'train': '*train*.t*', 'test': '*val*.t*', 'side': 8, 'channels': 1}");
     assert_images(&in, NAS_SPLIT_TRAIN, 0, 12);
@@ -503,6 +573,8 @@ int main(void) {
         WITH_FOLDER(test_two_with_one_key),
         WITH_FOLDER(test_labels_without_a_class),
         WITH_FOLDER(test_other_files),
+        WITH_FOLDER(test_strange_labels),
+        WITH_FOLDER(test_where_to_unpack),
         WITH_FOLDER(test_bad_images),
         WITH_FOLDER(test_recognises),
     };

@@ -1,5 +1,6 @@
 /* Pipelines: defaults, overrides, what is refused, and that a resolved one resolves to itself. */
 #include "base/json.h"
+#include "base/safetensors.h"
 #include "host/overrides.h"
 #include "host/pipeline.h"
 #include "samples.h"
@@ -346,6 +347,44 @@ static void test_narrowed_space(void **state) {
             "train.genome: stages[0].blocks[0].expand: expected 1, found 2");
 }
 
+/* Weights that know their space bring it, where the pipeline has none. */
+static void test_space_of_weights(void **state) {
+    fixture *f = *state;
+    static const float number = 1;
+    const nas_tensor tensor = {.name = "x", .ndim = 1, .shape = {1}, .data = &number};
+    const char *spaces[] = {space_text, "{\"name\": 3}", "[]", "{", NULL};
+    static const char *const says[] = {NULL, "its space: name: expected", "tells no space",
+                                       "not valid JSON", "tells no space"};
+    char path[FIXTURE_PATH + 32], text[2000], override[FIXTURE_PATH + 64];
+    nas_pipeline p;
+    nas_error err = {0};
+    json_t *json = json_loads(minimal, 0, NULL);
+    json_object_del(json, "space");
+    char *bare = json_dumps(json, 0);
+    json_decref(json);
+    snprintf(path, sizeof path, "%s/w.safetensors", f->folder);
+    snprintf(override, sizeof override, "init.weights=%s", path);
+    const char *overrides[] = {override};
+    assert_int_equal(load(f, bare, overrides, 1, &p, &err), NAS_ERR_IO);
+    for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
+        json_t *metadata = json_object();
+        if (spaces[i]) json_object_set_new(metadata, "space_json", json_string(spaces[i]));
+        char *dumped = json_dumps(metadata, 0);
+        snprintf(text, sizeof text, "%s", dumped);
+        free(dumped);
+        json_decref(metadata);
+        assert_int_equal(nas_tensors_save(path, &tensor, 1, text, &err), NAS_OK);
+        int rc = load(f, bare, overrides, 1, &p, &err);
+        if (!says[i] ? rc : !rc || !strstr(err.message, says[i]))
+            fail_msg("case %zu: %d, %s", i, rc, err.message);
+        if (!rc) assert_string_equal(json_string_value(json_object_get(p.space, "name")), "tiny");
+        if (!rc) nas_pipeline_free(&p);
+    }
+    assert_int_equal(load(f, bare, NULL, 0, &p, &err), NAS_ERR_INPUT);
+    nas_pipeline_free(NULL);
+    free(bare);
+}
+
 static void test_wrong_overrides(void **state) {
     fixture *f = *state;
     refuses(f, "train.steps", NULL,
@@ -422,6 +461,7 @@ int main(void) {
         TEST(test_wrong_platforms),
         TEST(test_wrong_spaces),
         TEST(test_narrowed_space),
+        TEST(test_space_of_weights),
         TEST(test_wrong_overrides),
         TEST(test_wrong_files),
         TEST(test_space_by_path_and_inline),
