@@ -147,12 +147,65 @@ static void test_orientations(void **state) {
 static void write_webp(const char *name, size_t cut) {
     uint8_t pixels[HIGH * WIDE * 3], *data = NULL;
     for (uint32_t i = 0; i < HIGH * WIDE * 3; i++)
-        pixels[i] = (uint8_t)quarters(i / 3 / WIDE, i / 3 % WIDE, i % 3);
+        pixels[i] = (uint8_t)stored(i / 3 / WIDE, i / 3 % WIDE, i % 3);
     size_t n = WebPEncodeLosslessRGB(pixels, WIDE, HIGH, WIDE * 3, &data);
     FILE *file = create_file(folder_path, name);
     assert_true(n > cut && fwrite(data, 1, n - cut, file) == n - cut);
     assert_int_equal(fclose(file), 0);
     WebPFree(data);
+}
+
+/* Appends a chunk EXIF to a WebP file: TIFF data of n bytes, perhaps behind JPEG's mark. */
+static void add_exif(const char *name, const uint8_t *tiff, uint32_t n, bool marked) {
+    char path[FIXTURE_PATH + 40];
+    uint8_t chunk[64] = "EXIF", size[4];
+    uint32_t head = marked ? 6 : 0, bytes = n + head;
+    memcpy(chunk + 8, "Exif\0", head);
+    memcpy(chunk + 8 + head, tiff, n);
+    for (int i = 0; i < 4; i++) chunk[4 + i] = (uint8_t)(bytes >> 8 * i);
+    snprintf(path, sizeof path, "%s/%s", folder_path, name);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    fseek(file, 0, SEEK_END);
+    assert_int_equal(fwrite(chunk, 8 + bytes + bytes % 2, 1, file), 1);
+    uint32_t all = (uint32_t)ftell(file) - 8;
+    for (int i = 0; i < 4; i++) size[i] = (uint8_t)(all >> 8 * i);
+    fseek(file, 4, SEEK_SET);
+    assert_int_equal(fwrite(size, 4, 1, file), 1);
+    fclose(file);
+}
+
+static void test_webp_orientations(void **state) {
+    (void)state;
+    /* One entry: another tag, then the orientation, a short. */
+    uint8_t tiff[34] = {'I', 'I', '*', 0, 8, 0, 0, 0,    2, 0, 0x10, 1, 3, 0, 1,
+                        0,   0,   0,   5, 0, 0, 0, 0x12, 1, 3, 0,    1, 0, 0, 0};
+    uint8_t image[8 * 8 * 3];
+    for (int marked = 0; marked < 2; marked++)
+        for (turn = 1; turn <= 4; turn++) {
+            tiff[30] = (uint8_t)turn;
+            write_webp("train/a/1.webp", 0);
+            add_exif("train/a/1.webp", tiff, sizeof tiff, marked);
+            read_one(8, image);
+            assert_quarters(image, "WebP with Exif");
+        }
+    turn = 1; /* what is damaged turns nothing */
+    tiff[30] = 3;
+    static const struct {
+        int at;
+        uint8_t value;
+        uint32_t n;
+    } cases[] = {{0, 'X', 34}, {1, 'M', 34}, {4, 200, 34}, {24, 4, 34},
+                 {23, 2, 34},  {8, 0, 34},   {0, 'I', 30}, {0, 'I', 7}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t copy[sizeof tiff];
+        memcpy(copy, tiff, sizeof tiff);
+        copy[cases[i].at] = cases[i].value;
+        write_webp("train/a/1.webp", 0);
+        add_exif("train/a/1.webp", copy, cases[i].n, false);
+        read_one(8, image);
+        assert_quarters(image, "WebP with damaged Exif");
+    }
 }
 
 static void test_webp(void **state) {
@@ -210,10 +263,8 @@ static void test_bad_images(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_CLASSES(test_jpegs_of_any_size),
-        IN_CLASSES(test_orientations),
-        IN_CLASSES(test_webp),
-        IN_CLASSES(test_bad_images),
+        IN_CLASSES(test_jpegs_of_any_size), IN_CLASSES(test_orientations), IN_CLASSES(test_webp),
+        IN_CLASSES(test_webp_orientations), IN_CLASSES(test_bad_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,12 +214,20 @@ static const char table[] =
     "\"median_ms\": 0.5, \"spread_ms\": 0.01}}, \"networks\": [{\"median_ms\": 1, \"layers\": "
     "{\"conv in=10x10x4 out=5x5x8 kernel=3 stride=2 expand=0 act=relu se=0\": 2}}]}";
 
+static double one_ms(void *context, const char *key) {
+    (void)context, (void)key;
+    return 1;
+}
+
 static int read_table(void *context, nas_error *err) {
     char path[TOY_PATH];
     nas_lut lut;
     toys_path(context, "table.json", path);
     int rc = nas_lut_load(path, &lut, err);
     if (!rc) assert_int_equal(lut.n, 1);
+    nas_lut_chain chain;
+    if (!rc) rc = nas_lut_fit_chain(&lut, one_ms, NULL, &chain, err);
+    if (!rc) assert_true(chain.networks == 1 && chain.factor == 0.5);
     nas_lut_free(&lut);
     return rc;
 }

@@ -130,6 +130,11 @@ size_t fwrite(const void *data, size_t size, size_t n, FILE *file) {
     file->_flags |= 0x20; /* what ferror() looks at in glibc */
     return 0;
 }
+size_t fread(void *data, size_t size, size_t n, FILE *file) {
+    if (!fails(true)) return NEXT(fread)(data, size, n, file);
+    file->_flags |= 0x20;
+    return 0;
+}
 int fclose(FILE *file) {
     bool failed = fails(true);
     int number = errno, rc = NEXT(fclose)(file);
