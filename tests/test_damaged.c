@@ -11,6 +11,9 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
+#include <nashost/kit/dataset_files.h>
+#include <unistd.h>
 
 enum { NUMBERS = 3, STEPS = 50 };
 
@@ -248,6 +251,71 @@ static void test_arrays(void **state) {
     assert_int_equal(nas_npy_read(in_folder("none.npy"), &images, &err), NAS_ERR_INPUT);
     assert_int_equal(nas_npy_read(in_folder("none.npy"), &images, NULL), NAS_ERR_INPUT);
     nas_npy_free(NULL);
+    static const struct {
+        unsigned char head[12];
+        const char *says;
+    } heads[] = {{"\x93NUMPY\0\0\2\0{}", "format version 0.0"},
+                 {"\x93NUMPY\4\0\2\0{}", "format version 4.0"},
+                 {"\x93NUMPY\1\1\2\0{}", "format version 1.1"},
+                 {"\x93NUMPY\2\0\0\0\0\7", "a header of 117440512 bytes"},
+                 {"PK\3\4\0\0\0\0\0\0\0\0", "but an archive (.npz)"}};
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        assert_int_equal(nas_file_write(in_folder("a.npy"), heads[i].head, 12, &err), NAS_OK);
+        assert_int_equal(nas_npy_read(in_folder("a.npy"), &images, &err), NAS_ERR_INPUT);
+        if (!strstr(err.message, heads[i].says)) fail_msg("head %zu: %s", i, err.message);
+    }
+}
+
+/* ---- What files are called and hold ---- */
+
+static void test_labels_and_roles(void **state) {
+    (void)state;
+    static const char *const numbers[] = {"1", "01", "7"};
+    static nas_roles roles;
+    static nas_recognised found;
+    long value;
+    assert_false(nas_label_number("", &value));
+    assert_false(nas_label_number("1234567890", &value));
+    assert_false(nas_label_number("001234567890", NULL));
+    assert_true(nas_label_number("000000000000", &value) && value == 0);
+    assert_int_equal(nas_label_class(numbers, 3, "001"), 0); /* the first of two */
+    assert_int_equal(nas_label_class(numbers, 3, "01"), 1);
+    assert_int_equal(nas_label_class(numbers, 3, "8"), -1);
+    nas_roles_add(&roles, "extra_labels.npy", "x"); /* of which nobody knows what they are */
+    for (int i = 0; i < NAS_ROLES; i++) assert_string_equal(roles.values[i], "");
+    nas_roles_add(&roles, "unlabelled.npy", "y");
+    assert_string_equal(roles.values[NAS_ROLE_EXTRA_IMAGES], "y");
+    nas_recognised_text(&found, "k", "a\"b\\c\n");
+    assert_string_equal(found.options, "{\"k\": \"a\\u0022b\\u005cc\\u000a\"}");
+    assert_true(found.yes);
+    char *large = calloc(1, NAS_RECOGNISED_TEXT + 1);
+    assert_non_null(large);
+    memset(large, '1', NAS_RECOGNISED_TEXT);
+    nas_recognised_json(&found, "n", large);
+    assert_false(found.yes);
+    free(large);
+}
+
+/* What cannot be read or written as a file. */
+static void test_no_files(void **state) {
+    (void)state;
+    nas_error err;
+    int file;
+    bool got;
+    char *data;
+    size_t bytes;
+    assert_int_equal(nas_file_open_append("/dev/null", &file, &err), NAS_ERR_IO);
+    assert_non_null(strstr(err.message, "it is not a regular file"));
+    assert_int_equal(nas_file_open_append(folder, &file, &err), NAS_ERR_IO);
+    assert_int_equal(nas_folder_lock(in_folder("none"), &file, &got, &err), NAS_ERR_IO);
+    assert_int_equal(nas_file_read("/proc/self/status", 1 << 20, &data, &bytes, &err), NAS_ERR_IO);
+    assert_non_null(strstr(err.message, "changed its size while it was read"));
+    assert_int_equal(nas_file_keep(in_folder("none"), in_folder("kept"), &err), NAS_OK);
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    if (full < 0) return;
+    assert_int_equal(nas_file_append(full, "/dev/full", "x", 1, &err), NAS_ERR_IO);
+    assert_non_null(strstr(err.message, "free some space there"));
+    close(full);
 }
 
 /* ---- Texts ---- */
@@ -304,8 +372,10 @@ static void test_utf8(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_FOLDER(test_checkpoints), IN_FOLDER(test_origins),     IN_FOLDER(test_no_checkpoint),
-        IN_FOLDER(test_arrays),      cmocka_unit_test(test_utf8),
+        IN_FOLDER(test_checkpoints),   IN_FOLDER(test_origins),
+        IN_FOLDER(test_no_checkpoint), IN_FOLDER(test_arrays),
+        cmocka_unit_test(test_utf8),   cmocka_unit_test(test_labels_and_roles),
+        IN_FOLDER(test_no_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -215,6 +215,14 @@ static void test_webp(void **state) {
     write_webp("train/a/1.webp", 0);
     read_one(8, image);
     assert_quarters(image, "WebP");
+    static const char *const heads[] = {"RIFF\4\0\0\0WEBPx", "RIFF\4\0\0\0WAVEx"};
+    static const char *const says[] = {"no WebP image, or a damaged one",
+                                       "neither a PNG nor a JPEG"};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fixture_write(folder_path, "train/a/1.webp", heads[i], 13, false), 0);
+        assert_unreadable("{'train': 'train', 'test': 'train', 'side': 8}", NAS_SPLIT_TRAIN, 1,
+                          "1.webp", says[i]);
+    }
     write_webp("train/a/1.webp", 5);
     assert_unreadable("{'train': 'train', 'test': 'train', 'side': 8}", NAS_SPLIT_TRAIN, 1,
                       "1.webp", "the WebP image is damaged");

@@ -558,6 +558,22 @@ static void test_failing_calls(void **state) {
     assert_survives("{'train': 'train-*.tar', 'class_names': 'a, b, c', 'side': 8}", "io");
 }
 
+static void test_recognises_folders(void **state) {
+    (void)state;
+    static const char *const names[] = {"train", "test", "unlabelled"};
+    for (int i = 0; i < 3; i++) {
+        char path[FIXTURE_PATH + 20];
+        snprintf(path, sizeof path, "%s/%s", folder_path, names[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    assert_null(recognise(folder_path));
+    shard("train/a.tar", PLAIN, 0, 4);
+    shard("train/b.tar", PLAIN, 4, 4);
+    recognised(folder_path, "{'train': '@/train', 'side': 8}");
+    shard("test/a.tar", PLAIN, 0, 4);
+    recognised(folder_path, "{'train': '@/train', 'test': '@/test', 'side': 8}");
+}
+
 int main(void) {
     failing_start();
     const struct CMUnitTest tests[] = {
@@ -577,6 +593,7 @@ int main(void) {
         WITH_FOLDER(test_where_to_unpack),
         WITH_FOLDER(test_bad_images),
         WITH_FOLDER(test_recognises),
+        WITH_FOLDER(test_recognises_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

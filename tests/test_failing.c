@@ -275,6 +275,9 @@ static void test_files(void **state) {
     failing_all("images", copy_images, t, MOST);
     failing_all("a latency table", read_table, t, MOST);
     failing_all("a loader", load_batches, &data, MOST);
+    failing_interrupts("a split", copy_split, t);
+    failing_interrupts("tensors", copy_tensors, t);
+    failing_interrupts("a latency table", read_table, t);
 }
 
 /* ---- A whole run ---- */

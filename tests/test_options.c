@@ -308,6 +308,7 @@ static void test_table_check(void **state) {
     const nas_option good = table[1];
     nas_option o;
     assert_int_equal(nas_options_check(table, size, sizeof(sample), "x.so", NULL), NAS_OK);
+    assert_string_equal(nas_type_name((nas_type)99), "unknown");
     bad_table(good, 8, "option_size: expected sizeof(nas_option)");
     o = good, o.name = "Steps";
     bad_table(o, size, "got \"Steps\"");

@@ -380,6 +380,11 @@ static void test_space_of_weights(void **state) {
         if (!rc) assert_string_equal(json_string_value(json_object_get(p.space, "name")), "tiny");
         if (!rc) nas_pipeline_free(&p);
     }
+    static const char bytes[] = "\x44\0\0\0\0\0\0\0{\"x\":{\"dtype\":\"U8\",\"shape\":[1],"
+                                "\"data_offsets\":[0,1]}}               !"; /* another program's */
+    assert_int_equal(fixture_write(f->folder, "w.safetensors", bytes, sizeof bytes - 1, false), 0);
+    int rc = load(f, bare, overrides, 1, &p, &err);
+    if (!rc || !strstr(err.message, "tells no space")) fail_msg("%d, %s", rc, err.message);
     assert_int_equal(load(f, bare, NULL, 0, &p, &err), NAS_ERR_INPUT);
     nas_pipeline_free(NULL);
     free(bare);

@@ -92,7 +92,9 @@ int nas_json_parse(const char *text, size_t n, size_t flags, const char *where, 
 static int read_file(const char *file, nas_text *text, nas_error *err) {
     char buffer[4096];
     struct stat status;
-    int fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd;
+    do fd = open(file, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     ssize_t got = fd < 0 ? -1 : 0;
     if (fd < 0 && errno == ENOENT)
         return nas_fail(err, NAS_ERR_INPUT, "%s: there is no such file%s", file,

@@ -48,13 +48,15 @@ static inline void failing_pause(void) {
 static inline void failing_judge(const char *what, const char *kind, long n, int rc,
                                  const nas_error *err) {
     bool memory = strcmp(kind, "malloc") == 0;
+    if (rc && strcmp(kind, "interrupt") == 0)
+        fail_msg("%s, interrupted in call %ld: %s", what, n, err->message);
     if (rc && !err->message[0]) fail_msg("%s, %s %ld: %d without a word", what, kind, n, rc);
     if (rc && memory && (rc != NAS_ERR_MEMORY || !strstr(err->message, "memory")))
         fail_msg("%s, %s %ld: status %d: %s", what, kind, n, rc, err->message);
 }
 
-/* Tries a kind ("malloc" or "io"): of the job's calls at most `most` ($FAILING_TRIES, where that is
- * given), evenly spread. The job itself looks whether a good end is one. */
+/* Tries a kind ("malloc", "io", "interrupt"): of the job's calls at most `most` ($FAILING_TRIES,
+ * where that is given), evenly spread. The job itself looks whether a good end is one. */
 static inline void failing_kind(const char *what, const char *kind, failing_job job, void *context,
                                 long most) {
     long (*set)(const char *, long);
@@ -82,6 +84,11 @@ static inline void failing_kind(const char *what, const char *kind, failing_job 
 static inline void failing_all(const char *what, failing_job job, void *context, long most) {
     failing_kind(what, "malloc", job, context, most);
     failing_kind(what, "io", job, context, most);
+}
+
+/* A signal interrupts each call once, which no one may notice. */
+static inline void failing_interrupts(const char *what, failing_job job, void *context) {
+    failing_kind(what, "interrupt", job, context, 400);
 }
 
 #endif

@@ -22,7 +22,7 @@ extern void *__libc_memalign(size_t, size_t);
 
 static atomic_long calls;
 static long at;
-static bool from, on, io, deadly;
+static bool from, on, io, deadly, interrupts;
 
 __attribute__((constructor)) static void begin(void) {
     const char *number = getenv("FAULT_AT"), *kind = getenv("FAULT_KIND");
@@ -50,7 +50,8 @@ __attribute__((destructor)) static void end(void) {
 long faults_set(const char *kind, long n) {
     at = 0;
     long before = atomic_exchange(&calls, 0);
-    io = strcmp(kind, "io") == 0;
+    interrupts = strcmp(kind, "interrupt") == 0;
+    io = interrupts || strcmp(kind, "io") == 0;
     at = n;
     on = true;
     return before;
@@ -65,7 +66,15 @@ static bool fails(bool is_io) {
     long call = atomic_fetch_add(&calls, 1) + 1;
     if (!at || call < at || (call > at && !from)) return false;
     if (deadly) kill(getpid(), SIGKILL);
-    errno = !is_io ? ENOMEM : call % 2 ? ENOSPC : EIO;
+    static const int numbers[] = {EIO, ENOSPC, EACCES, EDQUOT};
+    errno = is_io ? numbers[call % 4] : ENOMEM;
+    return true;
+}
+
+/* A call that a signal may interrupt: of kind "interrupt" it fails by that. */
+static bool stops(void) {
+    if (!fails(true)) return false;
+    if (interrupts) errno = EINTR;
     return true;
 }
 
@@ -90,6 +99,11 @@ int posix_memalign(void **memory, size_t align, size_t n) {
     return *memory ? 0 : ENOMEM;
 }
 
+/* Any other call of input and output. */
+static bool broken(void) {
+    return !interrupts && fails(true);
+}
+
 #define NEXT(name) ((__typeof__(name) *)next(#name))
 static void *next(const char *name) {
     void *found = dlsym(RTLD_NEXT, name);
@@ -102,41 +116,41 @@ int open(const char *path, int flags, ...) {
     va_start(args, flags);
     mode_t mode = flags & O_CREAT ? va_arg(args, mode_t) : 0;
     va_end(args);
-    return fails(true) ? -1 : NEXT(open)(path, flags, mode);
+    return stops() ? -1 : NEXT(open)(path, flags, mode);
 }
 ssize_t write(int fd, const void *data, size_t n) {
-    return fd > 2 && fails(true) ? -1 : NEXT(write)(fd, data, n);
+    return fd > 2 && stops() ? -1 : NEXT(write)(fd, data, n);
 }
 ssize_t read(int fd, void *data, size_t n) {
-    return fails(true) ? -1 : NEXT(read)(fd, data, n);
+    return stops() ? -1 : NEXT(read)(fd, data, n);
 }
 int fsync(int fd) {
-    return fails(true) ? -1 : NEXT(fsync)(fd);
+    return stops() ? -1 : NEXT(fsync)(fd);
 }
 int rename(const char *old, const char *new) {
-    return fails(true) ? -1 : NEXT(rename)(old, new);
+    return broken() ? -1 : NEXT(rename)(old, new);
 }
 int unlink(const char *path) {
-    return fails(true) ? -1 : NEXT(unlink)(path);
+    return broken() ? -1 : NEXT(unlink)(path);
 }
 int mkdir(const char *path, mode_t mode) {
-    return fails(true) ? -1 : NEXT(mkdir)(path, mode);
+    return broken() ? -1 : NEXT(mkdir)(path, mode);
 }
 FILE *fopen(const char *path, const char *mode) {
-    return fails(true) ? NULL : NEXT(fopen)(path, mode);
+    return broken() ? NULL : NEXT(fopen)(path, mode);
 }
 size_t fwrite(const void *data, size_t size, size_t n, FILE *file) {
-    if (file == stderr || file == stdout || !fails(true)) return NEXT(fwrite)(data, size, n, file);
+    if (file == stderr || file == stdout || !broken()) return NEXT(fwrite)(data, size, n, file);
     file->_flags |= 0x20; /* what ferror() looks at in glibc */
     return 0;
 }
 size_t fread(void *data, size_t size, size_t n, FILE *file) {
-    if (!fails(true)) return NEXT(fread)(data, size, n, file);
+    if (!broken()) return NEXT(fread)(data, size, n, file);
     file->_flags |= 0x20;
     return 0;
 }
 int fclose(FILE *file) {
-    bool failed = fails(true);
+    bool failed = broken();
     int number = errno, rc = NEXT(fclose)(file);
     if (failed) errno = number;
     return failed ? EOF : rc;
