@@ -175,6 +175,32 @@ static void add_exif(const char *name, const uint8_t *tiff, uint32_t n, bool mar
     fclose(file);
 }
 
+/* Segments of a JPEG that are not Exif, and too short for it, turn nothing. */
+static void test_other_segments(void **state) {
+    (void)state;
+    static const char *const segments[] = {"\xff\xe1\0\x0ahttp:/xy", "\xff\xe1\0\5abc"};
+    static const size_t sizes[] = {12, 7};
+    uint8_t data[8192], image[8 * 8 * 3];
+    char path[2 * FIXTURE_PATH];
+    turn = 1;
+    path_of("train/a/1.jpg", path);
+    for (int i = 0; i < 2; i++) {
+        write_jpeg(folder_path, "train/a/1.jpg", JPEG_PLAIN, 3, HIGH, WIDE, stored);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        size_t n = fread(data, 1, sizeof data, file);
+        fclose(file);
+        file = fopen(path, "wb");
+        assert_non_null(file);
+        fwrite(data, 1, 2, file);
+        fwrite(segments[i], 1, sizes[i], file);
+        fwrite(data + 2, 1, n - 2, file);
+        fclose(file);
+        read_one(8, image);
+        assert_quarters(image, "another segment");
+    }
+}
+
 static void test_webp_orientations(void **state) {
     (void)state;
     /* One entry: another tag, then the orientation, a short. */
@@ -271,8 +297,12 @@ static void test_bad_images(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        IN_CLASSES(test_jpegs_of_any_size), IN_CLASSES(test_orientations), IN_CLASSES(test_webp),
-        IN_CLASSES(test_webp_orientations), IN_CLASSES(test_bad_images),
+        IN_CLASSES(test_jpegs_of_any_size),
+        IN_CLASSES(test_orientations),
+        IN_CLASSES(test_webp),
+        IN_CLASSES(test_webp_orientations),
+        IN_CLASSES(test_other_segments),
+        IN_CLASSES(test_bad_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

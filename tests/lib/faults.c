@@ -127,6 +127,15 @@ ssize_t read(int fd, void *data, size_t n) {
 int fsync(int fd) {
     return stops() ? -1 : NEXT(fsync)(fd);
 }
+int close(int fd) {
+    bool failed = fd > 2 && stops();
+    int number = errno, rc = NEXT(close)(fd);
+    if (failed) errno = number;
+    return failed ? -1 : rc;
+}
+int link(const char *old, const char *new) {
+    return broken() ? -1 : NEXT(link)(old, new);
+}
 int rename(const char *old, const char *new) {
     return broken() ? -1 : NEXT(rename)(old, new);
 }
