@@ -467,6 +467,9 @@ static void test_recognises_damage(void **state) {
 static void test_failing_calls(void **state) {
     (void)state;
     assert_survives(PETS, NULL);
+    assert_survives("{'train': 'train', 'test': 'test', 'unlabelled': 'more', 'side': 8, "
+                    "'on_bad_image': 'skip'}",
+                    "malloc");
 }
 
 int main(void) {
