@@ -462,8 +462,8 @@ static int use_once(void *context, nas_error *err) {
     if (!rc) rc = plugin.create(NULL, config, &self, err);
     if (rc) return rc;
     for (int split = NAS_SPLIT_TRAIN; split <= NAS_SPLIT_TEST && !rc; split++) {
-        rc = api.read(self, split, (const uint64_t[]){1, 0}, 2, images, labels, err);
-        if (!rc) rc = api.labels(self, split, 0, 2, labels, err);
+        rc = api.read(self, (nas_split)split, (const uint64_t[]){1, 0}, 2, images, labels, err);
+        if (!rc) rc = api.labels(self, (nas_split)split, 0, 2, labels, err);
     }
     plugin.destroy(self);
     return rc;

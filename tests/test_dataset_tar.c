@@ -232,7 +232,7 @@ static void test_numbers_as_labels(void **state) {
         assert_int_equal(info.classes, 3);
         for (int c = 0; c < 3; c++) assert_string_equal(info.class_names[c], names[k][c]);
         for (int split = NAS_SPLIT_TRAIN; split <= NAS_SPLIT_TEST; split++) {
-            assert_int_equal(api.labels(in.self, split, 0, 6, labels, NULL), NAS_OK);
+            assert_int_equal(api.labels(in.self, (nas_split)split, 0, 6, labels, NULL), NAS_OK);
             assert_memory_equal(labels, expected[k], sizeof labels);
         }
         close_instance(&in);

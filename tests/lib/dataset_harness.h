@@ -157,7 +157,8 @@ static inline int use_instance(void *context, nas_error *err) {
     if (in->may_skip) images_now += info.skipped;
     if (!in->images) in->images = images_now;
     assert_int_equal(images_now, in->images); /* none is left out without a word */
-    for (int split = 0; split < NAS_SPLITS && !rc; split++) rc = read_two(in, split, images, err);
+    for (int split = 0; split < NAS_SPLITS && !rc; split++)
+        rc = read_two(in, (nas_split)split, images, err);
     plugin.destroy(in->self);
     in->self = NULL;
     return rc;

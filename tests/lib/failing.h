@@ -61,8 +61,11 @@ static inline void failing_kind(const char *what, const char *kind, failing_job 
                                 long most) {
     long (*set)(const char *, long);
     *(void **)&set = dlsym(RTLD_DEFAULT, "faults_set");
-    if (!set) skip();
     nas_error err = {0};
+    if (!set) { /* a sanitizer's program: undisturbed */
+        if (job(context, &err)) fail_msg("%s: %s", what, err.message);
+        return;
+    }
     const char *tries = getenv("FAILING_TRIES");
     if (tries) most = atol(tries);
     set(kind, 0);
