@@ -295,19 +295,6 @@ static void gradients_of_stored_expansions(void **state) {
     }
 }
 
-/* Channels that are many for their pixels, which are 2 x 2 and then one: of projections with
- * squeeze-excite and without, of a wide expansion and the head. */
-#define DEEP_SPACE                                                                                 \
-    "{\"name\": \"deep\", \"resolution\": [6],"                                                    \
-    " \"stem\": {\"kernel\": 3, \"stride\": 2, \"width\": 6, \"activation\": \"relu\"},"           \
-    " \"stages\": ["                                                                               \
-    "  {\"width\": [66, 70], \"stride\": 2, \"depth\": [1], \"kernel\": [3], \"expand\": [5],"     \
-    "   \"squeeze_excite\": true, \"activation\": \"h-swish\"},"                                   \
-    "  {\"width\": [20], \"stride\": 2, \"depth\": [1, 2], \"kernel\": [3], \"expand\": [1, 2],"   \
-    "   \"squeeze_excite\": false, \"activation\": \"h-swish\"}],"                                 \
-    " \"head\": {\"width\": 31, \"activation\": \"h-swish\", \"hidden\": [],"                      \
-    "            \"hidden_activation\": \"h-swish\"}}"
-
 static void gradients_at_once(void **state) {
     (void)state;
     static const uint32_t images[] = {18, 9};

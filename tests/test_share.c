@@ -198,12 +198,21 @@ static void mobile_apart(void **state) {
     ranks_change_no_bit(small_mobile(), true);
 }
 
+static void deep_together(void **state) {
+    (void)state;
+    ranks_change_no_bit(small_parse(DEEP_SPACE, SMALL_CHANNELS, SMALL_CLASSES), false);
+}
+
+static void deep_apart(void **state) {
+    (void)state;
+    ranks_change_no_bit(small_parse(DEEP_SPACE, SMALL_CHANNELS, SMALL_CLASSES), true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(small_together),
-        cmocka_unit_test(small_apart),
-        cmocka_unit_test(mobile_together),
-        cmocka_unit_test(mobile_apart),
+        cmocka_unit_test(small_together),  cmocka_unit_test(small_apart),
+        cmocka_unit_test(mobile_together), cmocka_unit_test(mobile_apart),
+        cmocka_unit_test(deep_together),   cmocka_unit_test(deep_apart),
     };
     return cmocka_run_group_tests_name("a batch run by several ranks", tests, NULL, NULL);
 }

@@ -364,14 +364,23 @@ static void gather_trunk(backward_sweep *s, nas_engine_memory *memory) {
 
 /* ---- All units ---- */
 
+/* All images' part in the weights' gradient, where that is made at once. */
+static void share_at_once(const backward_sweep *s, const nas_unit *u) {
+    nas_tile t = keep_tile(s, u, 0, (nas_tile){0});
+    nas_real *x = u->node >= 0 ? s->memory->nodes[u->node].values : t.x;
+    nas_share_images(s->pass, t.dy, u->values);
+    nas_share_images(s->pass, x, nas_unit_inputs(u));
+}
+
 /* What a sweep leaves: sums for the unit below, and parts of the weights' gradient. */
 static void share_unit(const backward_sweep *s) {
     const nas_unit *u = &s->plan->units[s->unit], *wide = nas_unit_expansion(u);
     const nas_squeeze_memory *sm = &s->memory->units[s->unit].squeeze;
     size_t sums = u->source >= 0 ? 2 * (size_t)u->c : 0;
-    size_t weights = u->expands ? 0 : nas_unit_weights(u);
+    size_t weights = u->expands || u->at_once ? 0 : nas_unit_weights(u);
     if (wide) weights += nas_unit_weights(wide);
     nas_share_chunks(s->memory, s->pass, sums, weights);
+    if (u->at_once) share_at_once(s, u);
     if (!u->squeeze.c) return;
     nas_share_images(s->pass, sm->pool, u->squeeze.c);
     nas_share_images(s->pass, sm->hidden, u->squeeze.r);
