@@ -35,6 +35,8 @@ typedef struct rank {
     meeting *meeting;
     uint32_t rank;
     pthread_t thread;
+    char *begun; /* data of what is on its way */
+    uint64_t *begun_ends;
     float *gradient, logits[SUBNETS * LOGITS], tutor[VIEW * SMALL_CLASSES];
 } rank;
 
@@ -49,6 +51,27 @@ static void gather(void *context, void *data, const uint64_t *ends) {
             memcpy((char *)data + from, m->data[r] + from, ends[r] - from);
     }
     pthread_barrier_wait(&m->barrier);
+}
+
+/* What others have comes at the end: until then it is no number. */
+static void begin(void *context, void *data, const uint64_t *ends) {
+    rank *me = context;
+    uint32_t ranks = me->meeting->ranks;
+    uint64_t from = me->rank ? ends[me->rank - 1] : 0;
+    assert_null(me->begun);
+    me->begun = data;
+    me->begun_ends = malloc(ranks * sizeof *ends);
+    if (!me->begun_ends) abort();
+    memcpy(me->begun_ends, ends, ranks * sizeof *ends);
+    memset(data, 0xff, from);
+    memset((char *)data + ends[me->rank], 0xff, ends[ranks - 1] - ends[me->rank]);
+}
+
+static void end(void *context) {
+    rank *me = context;
+    gather(me, me->begun, me->begun_ends);
+    free(me->begun_ends);
+    me->begun = NULL;
 }
 
 /* The first image of a rank, of a cohort of n from `first` on whose chunks are `chunk` and later of
@@ -122,7 +145,7 @@ static void *work(void *context) {
     const meeting *m = me->meeting;
     nas_error err = {0};
     nas_engine *engine, *tutor;
-    const nas_share share = {me->rank, m->ranks, gather, me};
+    const nas_share share = {me->rank, m->ranks, gather, me, begin, end};
     int rc = nas_engine_create(m->net, NAS_ENGINE_TRAIN, IMAGES, INPUTS, SMALL_SIDE, SMALL_SIDE,
                                1 + (int)me->rank % 2, &engine, &err);
     if (!rc) rc = nas_engine_create_within(engine, VIEW, &tutor, &err);

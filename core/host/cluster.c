@@ -1,5 +1,6 @@
 #include "host/cluster.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct nas_cluster {
     const volatile sig_atomic_t *stop;
     bool stopped, told;
     nas_error lost; /* code 0: every exchange has worked */
+    nas_traffic traffic[NAS_EXCHANGES];
     word *words;    /* [ranks] */
     uint64_t *ends; /* [ranks] of the words */
 };
@@ -135,11 +137,39 @@ static int lost(const nas_cluster *c, nas_error *err) {
     return c->lost.code;
 }
 
+/* Counts an exchange of that kind, which began at `start`. */
+static void count(nas_cluster *c, nas_exchange kind, uint64_t exchanges, uint64_t bytes,
+                  double start) {
+    nas_traffic *t = &c->traffic[kind];
+    t->exchanges += exchanges;
+    t->bytes += bytes;
+    t->seconds += nas_seconds() - start;
+}
+
+/* The others' bytes. */
+static uint64_t foreign(const nas_cluster *c, const uint64_t *ends) {
+    return ends[c->ranks - 1] - (ends[c->rank] - (c->rank ? ends[c->rank - 1] : 0));
+}
+
 static int broadcast(nas_cluster *c, uint32_t root, void *data, uint64_t bytes, nas_error *err) {
     nas_error why = {0};
     int rc = lost(c, err);
     if (rc || !bytes) return rc;
-    return finish(c, c->api->broadcast(c->instance.self, root, data, bytes, &why), &why, err);
+    double start = nas_seconds();
+    rc = c->api->broadcast(c->instance.self, root, data, bytes, &why);
+    count(c, NAS_EXCHANGE_BROADCAST, 1, bytes, start);
+    return finish(c, rc, &why, err);
+}
+
+static int gather(nas_cluster *c, nas_exchange kind, void *data, const uint64_t *ends,
+                  nas_error *err) {
+    nas_error why = {0};
+    int rc = lost(c, err);
+    if (rc) return rc;
+    double start = nas_seconds();
+    rc = c->api->gather(c->instance.self, data, ends, &why);
+    count(c, kind, 1, foreign(c, ends), start);
+    return finish(c, rc, &why, err);
 }
 
 int nas_cluster_broadcast(nas_cluster *c, void *data, uint64_t bytes, nas_error *err) {
@@ -147,10 +177,37 @@ int nas_cluster_broadcast(nas_cluster *c, void *data, uint64_t bytes, nas_error 
 }
 
 int nas_cluster_gather(nas_cluster *c, void *data, const uint64_t *ends, nas_error *err) {
+    return gather(c, NAS_EXCHANGE_GATHER, data, ends, err);
+}
+
+static bool goes_on_beside(const nas_cluster *c) {
+    const nas_cluster_api *api = c->api;
+    return NAS_HAS(api, end) && api->begin && api->end;
+}
+
+int nas_cluster_begin(nas_cluster *c, void *data, const uint64_t *ends, nas_error *err) {
     nas_error why = {0};
+    if (!goes_on_beside(c)) return gather(c, NAS_EXCHANGE_BESIDE, data, ends, err);
     int rc = lost(c, err);
     if (rc) return rc;
-    return finish(c, c->api->gather(c->instance.self, data, ends, &why), &why, err);
+    double start = nas_seconds();
+    rc = c->api->begin(c->instance.self, data, ends, &why);
+    count(c, NAS_EXCHANGE_BESIDE, 1, foreign(c, ends), start);
+    return finish(c, rc, &why, err);
+}
+
+int nas_cluster_end(nas_cluster *c, nas_error *err) {
+    nas_error why = {0};
+    int rc = lost(c, err);
+    if (rc || !goes_on_beside(c)) return rc;
+    double start = nas_seconds();
+    rc = c->api->end(c->instance.self, &why);
+    count(c, NAS_EXCHANGE_BESIDE, 0, 0, start);
+    return finish(c, rc, &why, err);
+}
+
+nas_traffic nas_cluster_traffic(const nas_cluster *c, nas_exchange kind) {
+    return c ? c->traffic[kind] : (nas_traffic){0};
 }
 
 int nas_cluster_text(nas_cluster *c, char **text, nas_error *err) {
@@ -195,7 +252,7 @@ int nas_cluster_agree(nas_cluster *c, int rc, nas_error *err) {
     if (!c) return rc;
     nas_error why = {0};
     c->words[c->rank] = (word){rc, c->stop && *c->stop};
-    int broken = nas_cluster_gather(c, c->words, c->ends, &why);
+    int broken = gather(c, NAS_EXCHANGE_AGREE, c->words, c->ends, &why);
     if (broken) {
         *err = why;
         return broken;

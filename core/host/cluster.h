@@ -35,6 +35,28 @@ uint32_t nas_cluster_ranks(const nas_cluster *cluster);
 int nas_cluster_broadcast(nas_cluster *cluster, void *data, uint64_t bytes, nas_error *err);
 int nas_cluster_gather(nas_cluster *cluster, void *data, const uint64_t *ends, nas_error *err);
 
+/* A gather that goes on beside, if the plugin can do that, until end waits for it: one at a time,
+ * with any other exchanges in between. ends need not outlive begin; data must outlive end. [main] */
+int nas_cluster_begin(nas_cluster *cluster, void *data, const uint64_t *ends, nas_error *err);
+int nas_cluster_end(nas_cluster *cluster, nas_error *err);
+
+/* What this rank has exchanged since the cluster was opened. */
+typedef enum nas_exchange {
+    NAS_EXCHANGE_GATHER,    /* what work waits for: sums of batch norm, scores ... */
+    NAS_EXCHANGE_BESIDE,    /* begun and ended: parts of gradients */
+    NAS_EXCHANGE_AGREE,     /* ranks that come together */
+    NAS_EXCHANGE_BROADCAST, /* from one to all */
+    NAS_EXCHANGES
+} nas_exchange;
+
+typedef struct nas_traffic {
+    uint64_t exchanges, bytes; /* bytes of others that came here, of a broadcast all */
+    double seconds;            /* that this rank waited in them */
+} nas_traffic;
+
+/* NULL: none. [main] */
+nas_traffic nas_cluster_traffic(const nas_cluster *cluster, nas_exchange kind);
+
 /* The text of rank 0, NUL-terminated, for all; the others' *text is NULL before. The caller frees.
  * [main] */
 int nas_cluster_text(nas_cluster *cluster, char **text, nas_error *err);

@@ -267,6 +267,15 @@ static int check_ranks(const nas_cluster_api *api, void *self, nas_error *err) {
     return nas_fail(err, NAS_ERR_PLUGIN, "says that this is rank %u of %u", rank, ranks);
 }
 
+static int check_words(const char *function, const uint32_t *words, uint32_t ranks,
+                       nas_error *err) {
+    for (uint32_t r = 0; r < ranks; r++)
+        if (words[r] != 7 + r)
+            return nas_fail(err, NAS_ERR_PLUGIN, "%s gives %u as rank %u's part; expected %u",
+                            function, words[r], r, 7 + r);
+    return NAS_OK;
+}
+
 /* What rank 0 has reaches this rank; what this one has stays, and the others' comes. */
 static int check_exchange(const nas_instance *instance, uint32_t *words, uint64_t *ends,
                           nas_error *err) {
@@ -281,11 +290,24 @@ static int check_exchange(const nas_instance *instance, uint32_t *words, uint64_
     for (uint32_t r = 0; r < ranks; r++) ends[r] = (r + 1) * sizeof *words;
     nas_call_begin(&call, instance, "gather");
     rc = nas_call_end(&call, api->gather(instance->self, words, ends, &call.err), err);
-    for (uint32_t r = 0; r < ranks && !rc; r++)
-        if (words[r] != 7 + r)
-            rc = nas_fail(err, NAS_ERR_PLUGIN, "gather gives %u as rank %u's part; expected %u",
-                          words[r], r, 7 + r);
-    return rc;
+    return rc ? rc : check_words("gather", words, ranks, err);
+}
+
+/* The same in two calls, if the plugin has them. */
+static int check_begun(const nas_instance *instance, uint32_t *words, uint64_t *ends,
+                       nas_error *err) {
+    const nas_cluster_api *api = instance->plugin->vtable;
+    uint32_t ranks = api->ranks(instance->self);
+    if (!NAS_HAS(api, end) || !api->begin || !api->end) return NAS_OK;
+    for (uint32_t r = 0; r < ranks; r++) words[r] = 0;
+    words[api->rank(instance->self)] = 7 + api->rank(instance->self);
+    nas_call call;
+    nas_call_begin(&call, instance, "begin");
+    int rc = nas_call_end(&call, api->begin(instance->self, words, ends, &call.err), err);
+    if (rc) return rc;
+    nas_call_begin(&call, instance, "end");
+    rc = nas_call_end(&call, api->end(instance->self, &call.err), err);
+    return rc ? rc : check_words("end", words, ranks, err);
 }
 
 static int rehearse_exchange(const nas_instance *instance, nas_error *err) {
@@ -295,6 +317,7 @@ static int rehearse_exchange(const nas_instance *instance, nas_error *err) {
     uint64_t *ends = nas_alloc(ranks, sizeof *ends);
     int rc = words && ends ? check_exchange(instance, words, ends, err)
                            : nas_fail(err, NAS_ERR_MEMORY, "out of memory for %u ranks", ranks);
+    if (!rc) rc = check_begun(instance, words, ends, err);
     free(words);
     free(ends);
     return rc;

@@ -145,11 +145,26 @@ static void gather_parts(void *self, void *data, const uint64_t *ends) {
         nas_cluster_gather(nas_context_cluster(step->context), data, ends, &step->lost);
 }
 
+static void begin_parts(void *self, void *data, const uint64_t *ends) {
+    nas_step *step = self;
+    if (!step->lost.code)
+        nas_cluster_begin(nas_context_cluster(step->context), data, ends, &step->lost);
+}
+
+static void end_parts(void *self) {
+    nas_step *step = self;
+    if (!step->lost.code) nas_cluster_end(nas_context_cluster(step->context), &step->lost);
+}
+
 static int share_engines(nas_step *step, nas_error *err) {
     const nas_cluster *cluster = nas_context_cluster(step->context);
     if (!cluster) return NAS_OK;
-    step->share =
-        (nas_share){nas_cluster_rank(cluster), nas_cluster_ranks(cluster), gather_parts, step};
+    step->share = (nas_share){.rank = nas_cluster_rank(cluster),
+                              .ranks = nas_cluster_ranks(cluster),
+                              .gather = gather_parts,
+                              .context = step,
+                              .begin = begin_parts,
+                              .end = end_parts};
     int rc = nas_engine_share(step->student, &step->share, err);
     return rc || !step->tutor ? rc : nas_engine_share(step->tutor, &step->share, err);
 }

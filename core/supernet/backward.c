@@ -14,7 +14,8 @@
 
 #include <string.h>
 
-/* What all threads of a sweep know. */
+/* What all threads of a sweep know. With ranks, parts of the weights' gradient are on their way while
+ * the next unit has its sweep, and are added up after it. */
 typedef struct backward_sweep {
     const nas_engine_plan *plan;
     const nas_engine_memory *memory;
@@ -23,6 +24,10 @@ typedef struct backward_sweep {
     int block_end; /* the unit whose block's output the input of this one is also added to: its g is
                       the residual's gradient; -1: none */
     int done;      /* has had its sweep, but its weights no gradient yet; -1: none */
+    int expansion; /* the same, of one whose depthwise unit had that sweep */
+    nas_parts parts, coming; /* what the weights' gradient is added up from; of `sent` */
+    int sent, received;      /* units: their parts are on their way; have come. -1: none */
+    int room;                /* of those on their way */
 } backward_sweep;
 
 /* The last unit of the block that begins with unit `index`, if it has a residual connection. */
@@ -228,7 +233,7 @@ static void sweep_chunk(void *context, int chunk, int thread) {
 /* Adds the chunks' partial gradients of n values in chunk order. */
 static void add_partials(const backward_sweep *s, size_t from, size_t n, nas_real *gradient) {
     for (int chunk = 0; chunk < s->pass->n_chunks; chunk++) {
-        const nas_real *partial = nas_chunk_partial(s->memory, chunk) + from;
+        const nas_real *partial = s->parts.first + (size_t)chunk * s->parts.stride + from;
         for (size_t i = 0; i < n; i++) gradient[i] += partial[i];
     }
 }
@@ -282,18 +287,26 @@ static void add_weights(const backward_sweep *s, int index, int share) {
         nas_squeeze_weights_grad(s->pass, &u->squeeze, &s->memory->units[index].squeeze, share);
 }
 
+/* An expansion's grad_terms for a cohort: with ranks a copy, as other units have theirs meanwhile. */
+static nas_real *expansion_terms(const backward_sweep *s, int cohort) {
+    if (!s->pass->share) return s->memory->cohorts[cohort].grad_terms;
+    return s->pass->share_terms + (size_t)cohort * 4 * s->memory->sizes.widest;
+}
+
 /* The same of an expansion; the partial sums of x' g come after the depthwise weights'. */
 static void add_expansion(const backward_sweep *s, int index, int share) {
     const nas_unit *u = &s->plan->units[index];
-    size_t n = u->oc, stride = s->memory->sizes.partial;
+    size_t n = u->oc, stride = s->parts.stride;
     for (int c = 0; c < s->pass->n_cohorts; c++) {
         const nas_cohort *cohort = &s->pass->cohorts[c];
-        nas_real *first = nas_chunk_partial(s->memory, cohort->chunk) + nas_unit_weights(u + 1);
+        const nas_real *terms = expansion_terms(s, c);
+        nas_real *first =
+            s->parts.first + (size_t)cohort->chunk * stride + nas_unit_weights(u + 1);
         for (size_t row = (size_t)share; row < nas_unit_rows(u); row += NAS_CHUNKS) {
             nas_real *sum = first + row * n;
             for (int chunk = 1; chunk < cohort->chunks; chunk++)
                 for (size_t i = 0; i < n; i++) sum[i] += sum[(size_t)chunk * stride + i];
-            nas_expand_weight_row(s->plan, s->memory, s->pass, index, c, row, sum);
+            nas_expand_weight_row(s->plan, s->memory, s->pass, index, c, row, terms, sum);
         }
     }
 }
@@ -306,17 +319,17 @@ static void transpose_weights(const backward_sweep *s, const nas_unit *u, int co
                      u->expands ? norm->a + u->bn : NULL, u->oc, u->c);
 }
 
-/* A share of the weight gradients of the unit that is done, and of the transposed weights of the
- * one to come. */
+/* A share of the weight gradients of what is done, and of the transposed weights of the unit to
+ * come. */
 static void finish_and_prepare(void *context, int share, int thread) {
     (void)thread;
     const backward_sweep *s = context;
     if (s->done >= 0) add_weights(s, s->done, share);
+    if (s->received >= 0) add_weights(s, s->received, share);
+    if (s->expansion >= 0) add_expansion(s, s->expansion, share);
     if (s->unit < 0) return;
     const nas_unit *u = &s->plan->units[s->unit], *wide = nas_unit_expansion(u);
-    if (u->expands)
-        add_expansion(s, s->unit, share);
-    else if (u->kind == NAS_UNIT_POINTWISE && share == 0)
+    if (u->kind == NAS_UNIT_POINTWISE && !u->expands && share == 0)
         transpose_weights(s, u, 0);
     else if (wide && share < s->pass->n_cohorts)
         transpose_weights(s, wide, share);
@@ -372,20 +385,54 @@ static void share_at_once(const backward_sweep *s, const nas_unit *u) {
     nas_share_images(s->pass, x, nas_unit_inputs(u));
 }
 
-/* What a sweep leaves: sums for the unit below, and parts of the weights' gradient. */
+/* What the unit below waits for, and what is small. */
 static void share_unit(const backward_sweep *s) {
-    const nas_unit *u = &s->plan->units[s->unit], *wide = nas_unit_expansion(u);
+    const nas_unit *u = &s->plan->units[s->unit];
     const nas_squeeze_memory *sm = &s->memory->units[s->unit].squeeze;
     size_t sums = u->source >= 0 ? 2 * (size_t)u->c : 0;
-    size_t weights = u->expands || u->at_once ? 0 : nas_unit_weights(u);
-    if (wide) weights += nas_unit_weights(wide);
-    nas_share_chunks(s->memory, s->pass, sums, weights);
+    nas_share_chunks(s->memory, s->pass, sums, 0);
     if (u->at_once) share_at_once(s, u);
     if (!u->squeeze.c) return;
     nas_share_images(s->pass, sm->pool, u->squeeze.c);
     nas_share_images(s->pass, sm->hidden, u->squeeze.r);
     nas_share_images(s->pass, sm->hidden_grad, u->squeeze.r);
     nas_share_images(s->pass, sm->gate_grad, u->squeeze.c);
+}
+
+/* Waits for the parts that are on their way. */
+static void receive(backward_sweep *s) {
+    s->received = s->sent;
+    s->expansion = -1;
+    s->sent = -1;
+    if (s->received < 0) return;
+    nas_share_end(s->pass);
+    s->parts = s->coming;
+    if (nas_unit_expansion(&s->plan->units[s->received])) s->expansion = s->received - 1;
+}
+
+static void send(backward_sweep *s) {
+    const nas_unit *u = &s->plan->units[s->unit], *wide = nas_unit_expansion(u);
+    if (u->expands || u->at_once) return;
+    s->room = !s->room;
+    s->coming = nas_share_begin(s->memory, s->pass, s->room,
+                                nas_unit_weights(u) + (wide ? nas_unit_weights(wide) : 0));
+    s->sent = s->unit;
+}
+
+static void keep_terms(const backward_sweep *s) {
+    for (int c = 0; c < s->pass->n_cohorts; c++)
+        memcpy(expansion_terms(s, c), s->memory->cohorts[c].grad_terms,
+               4 * s->memory->sizes.widest * sizeof(nas_real));
+}
+
+/* What is added up before the next sweep. */
+static void hand_on(backward_sweep *s) {
+    const nas_unit *u = &s->plan->units[s->unit];
+    s->done = u->expands || (s->pass->share && !u->at_once) ? -1 : s->unit;
+    if (!s->pass->share) return;
+    share_unit(s);
+    receive(s);
+    send(s);
 }
 
 static void backward_unit(backward_sweep *s) {
@@ -395,12 +442,25 @@ static void backward_unit(backward_sweep *s) {
     s->block_end = find_block_end(s->plan, s->unit);
     for (int c = 0; c < pass->n_cohorts; c++)
         nas_norm_grad(s->memory, pass, c, u, s->plan->bn_epsilon);
+    if (!pass->share)
+        s->expansion = u->expands ? s->unit : -1;
+    else if (u->expands)
+        keep_terms(s);
     nas_parallel(pass->pool, NAS_CHUNKS, false, finish_and_prepare, s);
     if (u->expands) nas_parallel(pass->pool, pass->n_cohorts, false, finish_expansion, s);
     nas_share_sweep(pass, s->unit % 2, sweep_chunk, s);
-    share_unit(s);
-    s->done = u->expands ? -1 : s->unit;
+    hand_on(s);
     nas_profile_unit(s->plan, pass, s->unit, true, start);
+}
+
+/* The weights' gradients that are left. */
+static void finish(backward_sweep *s) {
+    if (!s->pass->share) s->expansion = -1;
+    nas_parallel(s->pass->pool, NAS_CHUNKS, false, finish_and_prepare, s);
+    if (s->sent < 0) return;
+    s->done = -1;
+    receive(s);
+    nas_parallel(s->pass->pool, NAS_CHUNKS, false, finish_and_prepare, s);
 }
 
 void nas_pass_backward(const nas_engine_plan *plan, nas_engine_memory *memory,
@@ -410,12 +470,19 @@ void nas_pass_backward(const nas_engine_plan *plan, nas_engine_memory *memory,
     nas_head_backward(plan, memory, pass, logits_grad);
     nas_profile_head(plan, pass, true, start);
     if (top >= 0 && !pass->how.follows) memory->units[top].g = memory->trunk_grad;
-    backward_sweep s = {.plan = plan, .memory = memory, .pass = pass, .done = -1};
+    backward_sweep s = {.plan = plan,
+                        .memory = memory,
+                        .pass = pass,
+                        .done = -1,
+                        .expansion = -1,
+                        .parts = {memory->partial, memory->sizes.partial},
+                        .sent = -1,
+                        .received = -1};
     for (s.unit = plan->n_units - 1; s.unit >= 0; s.unit--) {
         if (s.unit == top) gather_trunk(&s, memory);
         if (s.unit == top && pass->how.followed) break;
         backward_unit(&s);
     }
     s.unit = -1;
-    nas_parallel(pass->pool, NAS_CHUNKS, false, finish_and_prepare, &s);
+    finish(&s);
 }

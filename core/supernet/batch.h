@@ -31,6 +31,10 @@ typedef struct nas_share {
      * has all. What fails is kept in context, and what it leaves in data is then of no use. */
     void (*gather)(void *context, void *data, const uint64_t *ends);
     void *context;
+    /* The same, begun and ended: other exchanges take place in between, but no second one that is
+     * begun, and ends may change. */
+    void (*begin)(void *context, void *data, const uint64_t *ends);
+    void (*end)(void *context);
 } nas_share;
 
 /* How to run a batch.

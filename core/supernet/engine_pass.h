@@ -32,6 +32,8 @@ typedef struct nas_engine_pass {
     const nas_share *share; /* NULL: this process runs all chunks */
     uint64_t *share_ends;   /* [ranks] work memory, as is */
     char *share_room;
+    nas_real *share_parts[2]; /* [chunks][partial]: on their way, and those that came before */
+    nas_real *share_terms;    /* [cohorts][4 * widest] */
     uint32_t height, width, channels; /* of the images */
     /* The call. */
     const nas_real *weights;

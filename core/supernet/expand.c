@@ -101,12 +101,12 @@ void nas_expand_grad(const nas_engine_plan *plan, const nas_engine_memory *memor
 
 void nas_expand_weight_row(const nas_engine_plan *plan, const nas_engine_memory *memory,
                            const nas_engine_pass *pass, int index, int cohort, size_t row,
-                           const nas_real *sum) {
+                           const nas_real *terms, const nas_real *sum) {
     const nas_unit *u = &plan->units[index];
     const nas_unit_memory *um = &memory->units[index];
     size_t oc = u->oc;
     double n = nas_cohort_rows(pass, cohort, u), m = (double)input_means(u, um, cohort)[row];
-    const nas_real *k0 = memory->cohorts[cohort].grad_terms, *k1 = k0 + oc, *mean_g = k0 + 3 * oc;
+    const nas_real *k0 = terms, *k1 = k0 + oc, *mean_g = k0 + 3 * oc;
     const nas_real *cov_weights = covariance_weights(u, um, cohort) + row * oc;
     nas_real *gradient = pass->gradient + nas_slice_row(&u->weight, row);
     for (size_t j = 0; j < oc; j++)

@@ -17,7 +17,14 @@ int nas_share_open(const nas_engine_memory *memory, const nas_share *share, nas_
     pass->share = share;
     pass->share_ends = nas_alloc(share->ranks, sizeof *pass->share_ends);
     pass->share_room = nas_alloc((size_t)memory->max_chunks, chunk);
-    if (pass->share_ends && pass->share_room) return NAS_OK;
+    size_t parts = (size_t)memory->max_chunks * sizes->partial;
+    for (int i = 0; i < 2; i++)
+        pass->share_parts[i] = nas_alloc(parts ? parts : 1, sizeof(nas_real));
+    pass->share_terms =
+        nas_alloc((size_t)memory->limits.max_cohorts * 4 * sizes->widest, sizeof(nas_real));
+    if (pass->share_ends && pass->share_room && pass->share_parts[0] && pass->share_parts[1] &&
+        pass->share_terms)
+        return NAS_OK;
     nas_share_close(pass);
     return nas_fail(err, NAS_ERR_MEMORY, "out of memory for what ranks exchange");
 }
@@ -25,6 +32,9 @@ int nas_share_open(const nas_engine_memory *memory, const nas_share *share, nas_
 void nas_share_close(nas_engine_pass *pass) {
     free(pass->share_ends);
     free(pass->share_room);
+    for (int i = 0; i < 2; i++) free(pass->share_parts[i]);
+    free(pass->share_terms);
+    pass->share_parts[0] = pass->share_parts[1] = pass->share_terms = NULL;
     pass->share_ends = NULL;
     pass->share_room = NULL;
     pass->share = NULL;
@@ -77,6 +87,12 @@ static void copy(const nas_engine_memory *memory, int chunk, size_t sums, size_t
     if (more) memcpy(back ? (char *)own : place + bytes, back ? place + bytes : (char *)own, more);
 }
 
+/* Where each rank's part ends, of so many bytes a chunk. */
+static void set_ends(const nas_engine_pass *pass, size_t bytes) {
+    for (uint32_t r = 0; r < pass->share->ranks; r++)
+        pass->share_ends[r] = (uint64_t)first_chunk(pass, r + 1) * bytes;
+}
+
 void nas_share_chunks(const nas_engine_memory *memory, const nas_engine_pass *pass, size_t sums,
                       size_t partial) {
     const nas_share *share = pass->share;
@@ -85,12 +101,27 @@ void nas_share_chunks(const nas_engine_memory *memory, const nas_engine_pass *pa
     for (int c = 0; c < pass->n_chunks; c++)
         if (nas_share_owns(pass, c))
             copy(memory, c, sums, partial, pass->share_room + (size_t)c * bytes, false);
-    for (uint32_t r = 0; r < share->ranks; r++)
-        pass->share_ends[r] = (uint64_t)first_chunk(pass, r + 1) * bytes;
+    set_ends(pass, bytes);
     share->gather(share->context, pass->share_room, pass->share_ends);
     for (int c = 0; c < pass->n_chunks; c++)
         if (!nas_share_owns(pass, c))
             copy(memory, c, sums, partial, pass->share_room + (size_t)c * bytes, true);
+}
+
+nas_parts nas_share_begin(const nas_engine_memory *memory, const nas_engine_pass *pass, int room,
+                          size_t n) {
+    const nas_share *share = pass->share;
+    nas_parts parts = {pass->share_parts[room], n};
+    for (int c = 0; c < pass->n_chunks; c++)
+        if (nas_share_owns(pass, c))
+            memcpy(parts.first + (size_t)c * n, nas_chunk_partial(memory, c), n * sizeof(nas_real));
+    set_ends(pass, n * sizeof(nas_real));
+    share->begin(share->context, parts.first, pass->share_ends);
+    return parts;
+}
+
+void nas_share_end(const nas_engine_pass *pass) {
+    pass->share->end(pass->share->context);
 }
 
 void nas_share_images(const nas_engine_pass *pass, nas_real *values, size_t size) {

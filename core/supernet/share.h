@@ -19,6 +19,20 @@ bool nas_share_owns(const nas_engine_pass *pass, int chunk);
 void nas_share_mark(const nas_share *share, const nas_input *inputs, uint32_t n_inputs, bool apart,
                     bool *own);
 
+/* Parts of the weights' gradient, of chunk c from first + c * stride on. */
+typedef struct nas_parts {
+    nas_real *first;
+    size_t stride;
+} nas_parts;
+
+/* Begins to give all processes the first n partial values of every chunk, which may be overwritten
+ * from then on: other sweeps and exchanges take place meanwhile. Returns where all chunks' are once
+ * nas_share_end() was called, which the next call waits for; room is 0 or 1, and not the same in
+ * two calls of which the first one's parts are still read. [main] */
+nas_parts nas_share_begin(const nas_engine_memory *memory, const nas_engine_pass *pass, int room,
+                          size_t n);
+void nas_share_end(const nas_engine_pass *pass);
+
 /* A sweep over the own chunks, as nas_parallel() does it. [main] */
 void nas_share_sweep(const nas_engine_pass *pass, bool reverse, nas_chunk_fn fn, void *context);
 

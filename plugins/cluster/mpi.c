@@ -2,13 +2,15 @@
  *
  * Every MPI call starts or tests something and returns; a lock keeps threads apart. A thread beside
  * sends a pulse: rank 0 to all others, they to rank 0. Who waits, looks whether the pulse of the
- * others has stopped: MPI itself waits for a stopped process for ever. */
+ * others has stopped: MPI itself waits for a stopped process for ever. The same thread drives what
+ * was begun and goes on while others compute, since MPI moves data only while it is called. */
 #include <nashost/cluster.h>
 
 #include <limits.h>
 #include <mpi.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,6 +20,7 @@ enum {
     EAGER = 50,            /* looks at a request before sleeping between them, */
     NAP_NS = 20000,        /* shortly at first, */
     LONG_NAP_NS = 1000000, /* longer when it has taken a second */
+    NUDGE_NS = 100000,     /* between two looks at what goes on beside */
     SIGNALS = 32,          /* the first of real time */
 };
 
@@ -39,11 +42,14 @@ typedef struct cluster {
     int rank, ranks;
     double *heard;        /* [ranks] when each was last heard of; lock */
     host_name *names;     /* [ranks] of their machines */
-    int *counts, *starts; /* [ranks] work memory of gather */
+    int *counts, *starts; /* [ranks] of gather, then [ranks] of what was begun */
+    MPI_Request begun;    /* lock */
+    int code;             /* of what was begun; lock */
     pthread_t thread;
-    bool threaded, broken;
-    pthread_mutex_t lock;   /* of every MPI call, and of stop */
-    pthread_cond_t stopped; /* stop has become true */
+    bool threaded;
+    atomic_bool broken;
+    pthread_mutex_t lock; /* of every MPI call, and of stop */
+    pthread_cond_t wake;  /* stop has become true, or something was begun */
     bool stop;
 } cluster;
 
@@ -80,17 +86,36 @@ static void hear(cluster *c) {
     }
 }
 
+static void send_pulses(cluster *c) {
+    for (int r = 1; r < c->ranks && c->rank == 0; r++) send_pulse(c, r);
+    if (c->rank) send_pulse(c, 0);
+    hear(c);
+}
+
+/* Drives what was begun; whether it still goes on. */
+static bool nudge(cluster *c) {
+    int done = 1;
+    if (c->code == MPI_SUCCESS && c->begun != MPI_REQUEST_NULL)
+        c->code = MPI_Test(&c->begun, &done, MPI_STATUS_IGNORE);
+    return !done && c->code == MPI_SUCCESS;
+}
+
+/* After a failure MPI may still write to data that are gone, so it is not called any more. */
 static void *beat(void *context) {
     cluster *c = context;
+    double due = 0;
     pthread_mutex_lock(&c->lock);
-    while (!c->stop) {
-        for (int r = 1; r < c->ranks && c->rank == 0; r++) send_pulse(c, r);
-        if (c->rank) send_pulse(c, 0);
-        hear(c);
+    while (!c->stop && !c->broken) {
+        if (seconds() >= due) {
+            send_pulses(c);
+            due = seconds() + 1;
+        }
+        long nap = nudge(c) ? NUDGE_NS : 1000000000;
         struct timespec next;
         clock_gettime(CLOCK_REALTIME, &next);
-        next.tv_sec++;
-        pthread_cond_timedwait(&c->stopped, &c->lock, &next);
+        next.tv_sec += (next.tv_nsec + nap) / 1000000000;
+        next.tv_nsec = (next.tv_nsec + nap) % 1000000000;
+        pthread_cond_timedwait(&c->wake, &c->lock, &next);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -158,19 +183,44 @@ static int gather_pieces(cluster *c, char *data, const uint64_t *ends, nas_error
     return rc;
 }
 
+/* Begins a gather; MPI reads counts and starts [ranks] until it has ended. */
+static int start_gather(cluster *c, void *data, const uint64_t *ends, int *counts, int *starts,
+                        MPI_Request *request) {
+    for (int r = 0; r < c->ranks; r++) {
+        starts[r] = r ? (int)ends[r - 1] : 0;
+        counts[r] = (int)ends[r] - starts[r];
+    }
+    return MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, counts, starts, MPI_BYTE,
+                           c->comm, request);
+}
+
 static int gather(void *self, void *data, const uint64_t *ends, nas_error *err) {
     cluster *c = self;
     MPI_Request request;
     if (ends[c->ranks - 1] > INT_MAX) return gather_pieces(c, data, ends, err);
-    for (int r = 0; r < c->ranks; r++) {
-        c->starts[r] = r ? (int)ends[r - 1] : 0;
-        c->counts[r] = (int)ends[r] - c->starts[r];
-    }
     pthread_mutex_lock(&c->lock);
-    int code = MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, data, c->counts, c->starts,
-                               MPI_BYTE, c->comm, &request);
+    int code = start_gather(c, data, ends, c->counts, c->starts, &request);
     pthread_mutex_unlock(&c->lock);
     return await(c, code, &request, "gather", err);
+}
+
+static int begin(void *self, void *data, const uint64_t *ends, nas_error *err) {
+    cluster *c = self;
+    if (ends[c->ranks - 1] > INT_MAX) return gather_pieces(c, data, ends, err);
+    pthread_mutex_lock(&c->lock);
+    c->code =
+        start_gather(c, data, ends, c->counts + c->ranks, c->starts + c->ranks, &c->begun);
+    pthread_cond_signal(&c->wake);
+    pthread_mutex_unlock(&c->lock);
+    return NAS_OK;
+}
+
+static int end(void *self, nas_error *err) {
+    cluster *c = self;
+    pthread_mutex_lock(&c->lock);
+    int code = c->code;
+    pthread_mutex_unlock(&c->lock);
+    return await(c, code, &c->begun, "gather", err);
 }
 
 static uint32_t rank_of(void *self) {
@@ -219,7 +269,7 @@ static int start_thread(cluster *c, nas_error *err) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_mutex_init(&c->lock, NULL);
-    pthread_cond_init(&c->stopped, NULL);
+    pthread_cond_init(&c->wake, NULL);
     for (int r = 0; r < c->ranks; r++) c->heard[r] = seconds();
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int code = pthread_create(&c->thread, NULL, beat, c);
@@ -240,7 +290,7 @@ static void free_cluster(cluster *c) {
 static void stop_thread(cluster *c) {
     pthread_mutex_lock(&c->lock);
     c->stop = true;
-    pthread_cond_signal(&c->stopped);
+    pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
     pthread_join(c->thread, NULL);
 }
@@ -267,8 +317,10 @@ static int open_cluster(cluster *c, nas_error *err) {
     size_t n = (size_t)c->ranks;
     c->heard = calloc(n, sizeof *c->heard);
     c->names = calloc(n, sizeof *c->names);
-    c->counts = calloc(n, sizeof *c->counts);
-    c->starts = calloc(n, sizeof *c->starts);
+    c->counts = calloc(2 * n, sizeof *c->counts);
+    c->starts = calloc(2 * n, sizeof *c->starts);
+    c->begun = MPI_REQUEST_NULL;
+    c->code = MPI_SUCCESS;
     if (!c->heard || !c->names || !c->counts || !c->starts)
         return nas_fail(err, NAS_ERR_MEMORY, "mpi: out of memory for %d ranks", c->ranks);
     int code = meet(c);
@@ -304,13 +356,15 @@ static const nas_cluster_api api = {.size = sizeof api,
                                     .ranks = ranks_of,
                                     .broadcast = broadcast,
                                     .gather = gather,
-                                    .abandon = abandon};
+                                    .abandon = abandon,
+                                    .begin = begin,
+                                    .end = end};
 
 static const nas_plugin plugin = {
     NAS_DESCRIPTOR,
     .kind = NAS_KIND_CLUSTER,
     .id = "mpi",
-    .version = "1.0.0",
+    .version = "1.1.0",
     .summary = "the ranks that mpirun or srun started, by MPI",
     .license = "Apache-2.0",
     .source = "https://www.mpi-forum.org/docs/mpi-3.1/mpi31-report.pdf",
