@@ -125,6 +125,23 @@ check "eval on 2 ranks prints once" once "smallest"
 check "one process that is told to be a cluster is alone" \
     "$NASHOST" run "$dir/p.json" --out "$dir/single" --quiet --until train --cluster mpi
 
+# ---- What a step exchanges ----
+traffic() { # of rank 0 of 2, told once: bytes of gradients and of sums, and no broadcast
+    once '"traffic"' && python3 - "$dir/said" <<'PYTHON'
+import json, sys
+
+result = json.load(open(sys.argv[1]))
+kinds = result["traffic"]
+sys.exit(not (result["ranks"] == 2 and kinds["gradients"]["bytes"] > 1000 and kinds["sums"]["bytes"] > 1000
+              and kinds["gradients"]["exchanges"] < kinds["sums"]["exchanges"]
+              and kinds["meetings"]["exchanges"] == 4 and kinds["broadcast"]["exchanges"] == 0))
+PYTHON
+}
+ranks 2 bench train "$dir/p.json" --rounds 2 --json >"$dir/said" 2>"$dir/log"
+check "bench on 2 ranks tells what a step exchanges" traffic
+"$NASHOST" bench train "$dir/p.json" --rounds 1 --json >"$dir/said" 2>"$dir/log"
+check "one process exchanges nothing" [ "$(grep -c traffic "$dir/said")" = 0 ]
+
 # ---- What differs ----
 differ() { # what it says, the other rank's program and its arguments...
     text=$1

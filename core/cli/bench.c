@@ -27,7 +27,8 @@ static const char help[] =
     "pipelines/bench.json beside plugins.json, which makes its own images. Nothing is written\n"
     "without --out.\n"
     "\n"
-    "  train     steps of the training: images, teacher, every subnet, update\n"
+    "  train     steps of the training: images, teacher, every subnet, update; started by\n"
+    "            mpirun, on all ranks, with what rank 0 exchanges in a step\n"
     "  eval      calibrating and evaluating the largest subnet\n"
     "  score     scores of random subnets\n"
     "  gemm      the matrix products of the largest subnet, by the engine and by BLIS\n"
@@ -40,6 +41,7 @@ static const char help[] =
     "  --set KEY=VALUE ...  change a key of the pipeline first\n"
     "  --threads N          threads (2)\n"
     "  --plugins FILE       a further manifest of plugins; may be given again\n"
+    "  --cluster ID         of train: run on all ranks of this cluster plugin\n"
     "  --json               print the result as JSON\n"
     "\n"
     "Other work on the machine spoils the figures.\n";
@@ -117,6 +119,27 @@ static void put_limits(bench *b) {
 
 /* ---- train ---- */
 
+/* What this rank exchanged in a step, and how long it waited for that. */
+static void put_traffic(bench *b, const nas_traffic *before) {
+    static const char *const names[NAS_EXCHANGES] = {[NAS_EXCHANGE_GATHER] = "sums",
+                                                     [NAS_EXCHANGE_BESIDE] = "gradients",
+                                                     [NAS_EXCHANGE_AGREE] = "meetings",
+                                                     [NAS_EXCHANGE_BROADCAST] = "broadcast"};
+    const nas_cluster *cluster = b->context.request->cluster;
+    double steps = (double)b->rounds;
+    json_t *traffic = json_object();
+    for (int i = 0; i < NAS_EXCHANGES; i++) {
+        nas_traffic t = nas_cluster_traffic(cluster, (nas_exchange)i);
+        nas_json_put(&traffic, names[i],
+                     json_pack("{s:f, s:f, s:f}", "exchanges",
+                               (double)(t.exchanges - before[i].exchanges) / steps, "bytes",
+                               (double)(t.bytes - before[i].bytes) / steps, "ms",
+                               (t.seconds - before[i].seconds) * 1e3 / steps));
+    }
+    put_count(&b->result, "ranks", nas_cluster_ranks(cluster));
+    nas_json_put(&b->result, "traffic", traffic);
+}
+
 static void put_work(json_t **layers, const char *pass, nas_part part, const nas_work *work,
                      double steps, double step_ms) {
     double ms = work->seconds * 1e3 / steps;
@@ -151,6 +174,8 @@ static void put_profile(bench *b, const nas_profile *profile) {
 static int bench_train(bench *b, nas_error *err) {
     nas_learner learner;
     nas_profile profile = {0};
+    nas_traffic traffic[NAS_EXCHANGES] = {0};
+    const nas_cluster *cluster = b->context.request->cluster;
     double used = 0;
     int rc = nas_learner_open(&b->context, NULL, &learner, err);
     if (rc) return rc;
@@ -158,6 +183,8 @@ static int bench_train(bench *b, nas_error *err) {
         if (i == WARM_UP) {
             nas_step_profile(&learner.step, &profile);
             used = cpu_seconds();
+            for (int k = 0; k < NAS_EXCHANGES; k++)
+                traffic[k] = nas_cluster_traffic(cluster, (nas_exchange)k);
         }
         double start = nas_seconds();
         learner.state.metrics = (nas_metrics){0};
@@ -173,9 +200,10 @@ static int bench_train(bench *b, nas_error *err) {
         put_times(b, (double)learner.state.metrics.images);
         put(&b->result, "cpu_ms_per_step", (cpu_seconds() - used) * 1e3 / (double)b->rounds);
         put_profile(b, &profile);
+        if (cluster) put_traffic(b, traffic);
     }
     nas_learner_close(&learner);
-    if (!rc) put_limits(b);
+    if (!rc && !nas_cluster_rank(cluster)) put_limits(b);
     return rc;
 }
 
@@ -429,6 +457,7 @@ static int run_bench(nas_bench kind, const nas_args *args, nas_session *session,
                                      .registry = session->registry,
                                      .threads = args->threads ? args->threads : 2,
                                      .quiet = true,
+                                     .cluster = session->cluster,
                                      .log = &session->log};
     static const size_t usual[NAS_BENCHES] = {
         [NAS_BENCH_TRAIN] = 20, [NAS_BENCH_EVAL] = 5,      [NAS_BENCH_SCORE] = 5,
@@ -438,7 +467,9 @@ static int run_bench(nas_bench kind, const nas_args *args, nas_session *session,
     int rc = args->out ? nas_bench_sample(kind, &request, args->out, &result, err)
                        : nas_bench_run(kind, &request, rounds, &result, err);
     if (rc) return rc;
-    return nas_cli_result(args, result, print_text, err);
+    if (!nas_cluster_rank(session->cluster)) return nas_cli_result(args, result, print_text, err);
+    json_decref(result);
+    return NAS_OK;
 }
 
 static int check_out(const nas_args *args, nas_bench kind, nas_error *err) {
@@ -456,9 +487,12 @@ static int run_subcommand(const nas_args *args, nas_error *err) {
     int kind = nas_args_command(args->positional, names, NAS_BENCHES, "nashost bench", err);
     int rc = kind < 0 ? err->code : check_out(args, (nas_bench)kind, err);
     if (!rc) rc = nas_session_open(args, true, &session, err);
+    if (!rc && kind == NAS_BENCH_TRAIN && !args->out)
+        rc = nas_session_join(&session, args, NULL, err);
     if (!rc && !file) rc = find_pipeline(session.registry, &path, err);
     if (!rc) rc = nas_session_pipeline(&session, file ? file : path, args, &pipeline, err);
     if (!rc) rc = run_bench((nas_bench)kind, args, &session, &pipeline, err);
+    rc = nas_session_leave(&session, args, rc, err);
     nas_pipeline_free(&pipeline);
     nas_session_close(&session);
     free(path);
@@ -469,8 +503,8 @@ int nas_cli_bench(int argc, char **argv) {
     static const nas_subcommand command = {
         .name = "bench",
         .operands = "KIND [PIPELINE]",
-        .flags =
-            NAS_FLAG_ROUNDS | NAS_FLAG_OUT | NAS_FLAG_SET | NAS_FLAG_THREADS | NAS_FLAG_PLUGINS,
+        .flags = NAS_FLAG_ROUNDS | NAS_FLAG_OUT | NAS_FLAG_SET | NAS_FLAG_THREADS |
+                 NAS_FLAG_PLUGINS | NAS_FLAG_CLUSTER,
         .help = help,
         .run = run_subcommand,
     };

@@ -36,7 +36,8 @@ int nas_cluster_broadcast(nas_cluster *cluster, void *data, uint64_t bytes, nas_
 int nas_cluster_gather(nas_cluster *cluster, void *data, const uint64_t *ends, nas_error *err);
 
 /* A gather that goes on beside, if the plugin can do that, until end waits for it: one at a time,
- * with any other exchanges in between. ends need not outlive begin; data must outlive end. [main] */
+ * with any other exchanges in between. ends need not outlive begin; data must outlive end. [main]
+ */
 int nas_cluster_begin(nas_cluster *cluster, void *data, const uint64_t *ends, nas_error *err);
 int nas_cluster_end(nas_cluster *cluster, nas_error *err);
 

@@ -14,8 +14,8 @@
 
 #include <string.h>
 
-/* What all threads of a sweep know. With ranks, parts of the weights' gradient are on their way while
- * the next unit has its sweep, and are added up after it. */
+/* What all threads of a sweep know. With ranks, parts of the weights' gradient are on their way
+ * while the next unit has its sweep, and are added up after it. */
 typedef struct backward_sweep {
     const nas_engine_plan *plan;
     const nas_engine_memory *memory;
@@ -287,7 +287,8 @@ static void add_weights(const backward_sweep *s, int index, int share) {
         nas_squeeze_weights_grad(s->pass, &u->squeeze, &s->memory->units[index].squeeze, share);
 }
 
-/* An expansion's grad_terms for a cohort: with ranks a copy, as other units have theirs meanwhile. */
+/* An expansion's grad_terms for a cohort: with ranks a copy, as other units have theirs meanwhile.
+ */
 static nas_real *expansion_terms(const backward_sweep *s, int cohort) {
     if (!s->pass->share) return s->memory->cohorts[cohort].grad_terms;
     return s->pass->share_terms + (size_t)cohort * 4 * s->memory->sizes.widest;
@@ -300,8 +301,7 @@ static void add_expansion(const backward_sweep *s, int index, int share) {
     for (int c = 0; c < s->pass->n_cohorts; c++) {
         const nas_cohort *cohort = &s->pass->cohorts[c];
         const nas_real *terms = expansion_terms(s, c);
-        nas_real *first =
-            s->parts.first + (size_t)cohort->chunk * stride + nas_unit_weights(u + 1);
+        nas_real *first = s->parts.first + (size_t)cohort->chunk * stride + nas_unit_weights(u + 1);
         for (size_t row = (size_t)share; row < nas_unit_rows(u); row += NAS_CHUNKS) {
             nas_real *sum = first + row * n;
             for (int chunk = 1; chunk < cohort->chunks; chunk++)

@@ -42,8 +42,8 @@ void nas_expand_grad(const nas_engine_plan *plan, const nas_engine_memory *memor
                      nas_real *dx, nas_ahead *ahead);
 
 /* With a cohort's grad_terms, of which `terms` may be a copy: adds a row of the weights' gradient,
- * for sum = that row of x' g; and computes the rest of dx, x times what is packed in square plus the
- * constant [c] at its end. [worker] */
+ * for sum = that row of x' g; and computes the rest of dx, x times what is packed in square plus
+ * the constant [c] at its end. [worker] */
 void nas_expand_weight_row(const nas_engine_plan *plan, const nas_engine_memory *memory,
                            const nas_engine_pass *pass, int index, int cohort, size_t row,
                            const nas_real *terms, const nas_real *sum);

@@ -208,8 +208,7 @@ static int begin(void *self, void *data, const uint64_t *ends, nas_error *err) {
     cluster *c = self;
     if (ends[c->ranks - 1] > INT_MAX) return gather_pieces(c, data, ends, err);
     pthread_mutex_lock(&c->lock);
-    c->code =
-        start_gather(c, data, ends, c->counts + c->ranks, c->starts + c->ranks, &c->begun);
+    c->code = start_gather(c, data, ends, c->counts + c->ranks, c->starts + c->ranks, &c->begun);
     pthread_cond_signal(&c->wake);
     pthread_mutex_unlock(&c->lock);
     return NAS_OK;

@@ -28,9 +28,9 @@ typedef struct nas_cluster_api {
      * when a run cannot go on. May end this process and not return. [main] */
     void (*abandon)(void *self, int status);
     /* Optional, both or neither (size may end before): a gather of which begin returns at once and
-     * end waits for the rest, so that work goes on meanwhile. One at a time; the other exchanges may
-     * take place in between. ends are of no use after begin; data stay, unchanged, until end has
-     * returned, which is called unless an exchange failed. [main] */
+     * end waits for the rest, so that work goes on meanwhile. One at a time; the other exchanges
+     * may take place in between. ends are of no use after begin; data stay, unchanged, until end
+     * has returned, which is called unless an exchange failed. [main] */
     int (*begin)(void *self, void *data, const uint64_t *ends, nas_error *err);
     int (*end)(void *self, nas_error *err);
 } nas_cluster_api;
