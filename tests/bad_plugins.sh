@@ -131,6 +131,8 @@ CLUSTER|broadcast failed: it gave no reason|AT_broadcast=return 1
 CLUSTER|broadcast did not end|AT_broadcast=HANG
 CLUSTER|as rank 0's part|AT_gather=words[0]=1
 CLUSTER|gather changed the umask|AT_gather=umask(0)
+CLUSTER|end gives 1 as rank 0's part|AT_begin_gather=words[0]=1
+CLUSTER|end failed: it gave no reason|AT_end_gather=return 1
 END
 
 for kind in DATASET SSL SEARCH HARDWARE SCORE EXPORT IMPORT CLUSTER; do

@@ -323,8 +323,25 @@ static void abandon(void *self, int status) {
     (void)self, (void)status;
 }
 
+static int begin(void *self, void *data, const uint64_t *ends, nas_error *err) {
+    uint32_t *words = data;
+    (void)self, (void)words, (void)ends, (void)err;
+#ifdef AT_begin_gather
+    AT_begin_gather;
+#endif
+    return NAS_OK;
+}
+
+static int end(void *self, nas_error *err) {
+    (void)self, (void)err;
+#ifdef AT_end_gather
+    AT_end_gather;
+#endif
+    return NAS_OK;
+}
+
 const nas_cluster_api table_CLUSTER = {
-    SIZE_OF_TABLE(nas_cluster_api), FIRST(rank), ranks, broadcast, gather, abandon};
+    SIZE_OF_TABLE(nas_cluster_api), FIRST(rank), ranks, broadcast, gather, abandon, begin, end};
 const nas_export_api table_EXPORT = {
     .size = SIZE_OF_TABLE(nas_export_api), .extension = "bad", .write = FIRST(write_network)};
 
