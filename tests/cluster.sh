@@ -67,6 +67,8 @@ env PMIX_RANK=0 "$NASHOST" compare "$dir/one" >"$dir/said" 2>"$dir/warned"
 check "one process of PMIx is not warned" [ ! -s "$dir/warned" ]
 env PMI_SIZE=2 PMI_RANK=1 "$NASHOST" run "$dir/p.json" --cluster nonsense >"$dir/said" 2>&1
 check "a rank that nobody ends tells its error" grep -q 'unknown cluster plugin "nonsense"' "$dir/said"
+env PMI_SIZE=2 PMI_RANK=1 "$NASHOST" bench train "$dir/p.json" --cluster nonsense >"$dir/said" 2>&1
+check "so does one that is timed" grep -q 'unknown cluster plugin "nonsense"' "$dir/said"
 
 # ---- MPI ----
 skip() { # why the rest is not tried

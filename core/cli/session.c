@@ -104,8 +104,8 @@ int nas_session_open(const nas_args *args, bool needed, nas_session *session, na
 static void let_rank_0_tell(const volatile sig_atomic_t *stop, nas_error *err) {
     const struct timespec pause = {.tv_nsec = 20000000};
     nas_cli_silence_signals();
-    for (int i = 0; i < 100 && !*stop; i++) nanosleep(&pause, NULL);
-    if (*stop) err->message[0] = 0;
+    for (int i = 0; i < 100 && !(stop && *stop); i++) nanosleep(&pause, NULL);
+    if (stop && *stop) err->message[0] = 0;
 }
 
 int nas_session_join(nas_session *session, const nas_args *args, const volatile sig_atomic_t *stop,
