@@ -91,16 +91,17 @@ static int save(sample *s, uint32_t subnets, nas_error *err) {
 
 static int save_step(sample *s, const nas_learner *learner, const nas_batch *batch,
                      const nas_metrics *metrics, nas_error *err) {
-    float *labels = nas_alloc(batch->labelled, sizeof *labels);
+    const uint64_t n = batch->labelled;
+    float *labels = nas_alloc(n, sizeof *labels);
     if (!labels) return nas_fail(err, NAS_ERR_MEMORY, "%s: out of memory", s->path);
-    for (uint32_t i = 0; i < batch->labelled; i++) labels[i] = (float)batch->labels[i];
+    for (uint64_t i = 0; i < n; i++) labels[i] = (float)batch->labels[i];
     add_parameters(s, "weights.", learner->state.weights);
     add_parameters(s, "gradient.", learner->gradient);
     add_images(s, "labelled", batch->labelled_images, batch->labelled);
     for (uint32_t v = 0; v < batch->n_views; v++)
         add_images(s, (char[]){'v', 'i', 'e', 'w', (char)('0' + v), 0}, batch->views[v],
                    batch->unlabelled);
-    add(s, "", "labels", labels, 1, &(uint64_t){batch->labelled});
+    add(s, "", "labels", labels, 1, &n);
     put_text(s, "loss", nas_number_json(metrics->loss / (double)metrics->subnets));
     put_text(s, "mask_rate", nas_number_json(nas_metrics_mask_rate(metrics)));
     int rc = save(s, learner->step.subnets, err);
